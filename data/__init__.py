@@ -1,0 +1,1 @@
+"""From a MovieLens release to sharded `tf.Example` windows: everything before the pipeline starts."""

@@ -1,0 +1,41 @@
+"""Process-wide settings that must stand before TensorFlow is imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+
+def prepare_environment(*, verbose: bool = False) -> None:
+    """Choose Keras 2 and quiet libraries; call it before anything imports TensorFlow.
+
+    TensorFlow Recommenders 0.7 refuses to be imported under Keras 3, and TensorFlow reads all of these
+    variables once, when it is loaded. Values that the caller's environment already sets are kept, save for
+    `TF_USE_LEGACY_KERAS`, without which nothing here works.
+
+    Parameters
+    ----------
+    verbose
+        Keep the libraries' own log lines and warnings.
+
+    Raises
+    ------
+    RuntimeError
+        TensorFlow is imported already, so that the settings would come too late.
+    """
+    if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+        raise RuntimeError("prepare_environment() must be called before TensorFlow is imported")
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    if not Path("/dev/nvidia0").exists():
+        # Without it TensorFlow looks for CUDA all the same, and complains.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    if verbose:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    warnings.filterwarnings("ignore")
+    logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
