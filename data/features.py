@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CONTEXT_MOVIE_ID = "context_movie_id"
-"""int64 `[max_context_length]`: the movies before the label, oldest first, post-padded with `PAD_MOVIE_ID`."""
+"""int64 `[max_context_length]`: the movies before the label, oldest first, padded with `PAD_MOVIE_ID`."""
 
 CONTEXT_MOVIE_RATING = "context_movie_rating"
 """float `[max_context_length]`: the stars given to the context movies; pads are 0.0."""
