@@ -1,0 +1,1 @@
+"""Pipeline components that TFX lacks, and the metrics that judge a retrieval model."""

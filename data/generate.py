@@ -1,0 +1,326 @@
+"""Generate examples from a MovieLens release: `python -m data.generate --help`."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import math
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import InputError
+from data.options import RELEASE_NAMES, SPLIT_NAMES, GenerateOptions, parse_options
+
+if TYPE_CHECKING:
+    # Arrow and Beam take seconds to import; `--help` and a bad argument must not wait for them.
+    from data.archives import Source
+    from data.manifest import Counts, Manifest
+    from data.releases import Release
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def generate(
+    options: GenerateOptions,
+    output: Path,
+    *,
+    source: Path | None = None,
+    cache_dir: Path | None = None,
+    beam_args: Sequence[str] = (),
+    progress: Callable[[str], None] = _silent,
+) -> Manifest:
+    """Generate the examples of a release into a folder, unless they are there already.
+
+    The folder is replaced as a whole when everything is written; until then, and after any failure, it is
+    as it was.
+
+    Parameters
+    ----------
+    options
+        What to generate.
+    output
+        The folder. It must not hold files of other kinds.
+    source
+        The release's zip archive or folder, if the user has it; by default it is downloaded.
+    cache_dir
+        Where downloads are kept.
+    beam_args
+        Beam's own flags, for a runner other than the in-process one. Workers must see the output's parent.
+    progress
+        Gets a line of text now and then.
+
+    Returns
+    -------
+    Manifest
+        What lies in the folder now.
+
+    Raises
+    ------
+    InputError
+        The source can't be had or used, nothing is left for a split, or the output can't be written.
+    """
+    from data.archives import source_digest
+    from data.releases import find_release, obtain
+    from data.sample import write_sample_release
+    from data.staging import exclusive, recover, staged
+
+    output = output.resolve()
+    release = find_release(options.release)
+    with tempfile.TemporaryDirectory(prefix="sample-release-") as sample_folder:
+        if source is None and release.archive is None:
+            source = Path(sample_folder)
+            write_sample_release(source)
+        opened = obtain(release, source, cache_dir, progress)
+        digest = source_digest(opened, release.files)
+        with exclusive(output, progress), _disk_faults(output):
+            recover(output)
+            present = _present_manifest(output, options, digest, progress)
+            if present is not None:
+                progress(f"{output} is up to date")
+                return present
+            with staged(output) as staging:
+                return _write(options, release, opened, digest, staging, beam_args, progress)
+
+
+def _write(
+    options: GenerateOptions,
+    release: Release,
+    source: Source,
+    digest: str,
+    folder: Path,
+    beam_args: Sequence[str],
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Fill an empty folder with shards, catalogue and manifest."""
+    from data.blocks import BYTES_PER_BLOCK, spill_ratings
+    from data.catalogue import CATALOGUE_FILE, Catalogue
+    from data.manifest import Counts, Manifest, library_versions
+    from data.parsing import find_repeats, read_movies, read_ratings
+    from data.shards import RATINGS_PER_SHARD, file_sha256
+
+    work = folder / "work"
+    work.mkdir()
+    progress(f"reading {source.label}")
+    movies = read_movies(source, release)
+    num_blocks = max(1, math.ceil(source.size(release.ratings_file) / BYTES_PER_BLOCK))
+    spill = spill_ratings(read_ratings(source, release), work, num_blocks)
+    if spill.repeated is not None:
+        first, second, *_ = find_repeats(source, release, spill.repeated)
+        raise InputError(f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}")
+    catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
+    if len(catalogue) > len(movies):
+        progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
+    catalogue.save(folder / CATALOGUE_FILE)
+
+    progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
+    from data.flow import FlowPlan, run_flow  # only here, because it imports Beam
+
+    num_train = options.shards or math.ceil(spill.num_ratings / RATINGS_PER_SHARD)
+    # Eval is about as large a part of train under every split; its shards need not be even.
+    num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
+    plan = FlowPlan(
+        options=options,
+        num_shards={"train": num_train, "eval": num_eval},
+        catalogue_path=str(folder / CATALOGUE_FILE),
+        work_folder=str(work),
+        shard_folder=str(folder),
+    )
+    shards = run_flow(spill.blocks, plan, beam_args)
+    shutil.rmtree(work)
+    counts = Counts(
+        train=sum(shard.examples for shard in shards if shard.split == "train"),
+        eval=sum(shard.examples for shard in shards if shard.split == "eval"),
+        ratings=spill.num_ratings,
+        users=spill.num_users,
+        movies=len(catalogue),
+    )
+    _check_splits(counts, options)
+    manifest = Manifest(
+        release=options.release,
+        source_digest=digest,
+        options=options,
+        split=options.split,
+        counts=counts,
+        shards=tuple(shards),
+        catalogue_file=CATALOGUE_FILE,
+        catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
+        libraries=library_versions(),
+    )
+    manifest.save(folder)
+    return manifest
+
+
+def _check_splits(counts: Counts, options: GenerateOptions) -> None:
+    train, held_out = counts.train, counts.eval
+    if train + held_out == 0:
+        raise InputError(
+            f"no example is left: no user has {options.min_timeline_length} ratings "
+            f"of at least {options.min_rating:g} stars"
+        )
+    for split, examples in (("train", train), ("eval", held_out)):
+        if not examples:
+            raise InputError(
+                f"the {split} split is empty: {train + held_out} examples are too few for the "
+                f"{options.split} split with the train fraction {options.train_fraction:g}"
+            )
+
+
+def _present_manifest(
+    output: Path, options: GenerateOptions, digest: str, progress: Callable[[str], None]
+) -> Manifest | None:
+    """Return the manifest of what is in the output, if it is what is asked for.
+
+    Raises
+    ------
+    InputError
+        The output holds files that are not ours to replace.
+    """
+    from data.manifest import FORMAT_VERSION, Manifest
+
+    if not output.exists():
+        return None
+    _check_replaceable(output)
+    if not any(output.iterdir()):
+        return None
+    try:
+        manifest = Manifest.load(output)
+        is_wanted = (manifest.format_version, manifest.options, manifest.source_digest) == (
+            FORMAT_VERSION,
+            options,
+            digest,
+        )
+        if is_wanted:
+            manifest.verify(output)
+            return manifest
+    except InputError as error:
+        progress(f"generating again: {error}")
+    return None
+
+
+def _check_replaceable(output: Path) -> None:
+    from data.catalogue import CATALOGUE_FILE
+    from data.manifest import MANIFEST_FILE
+
+    if not output.is_dir():
+        raise InputError(f"{output} is not a folder; choose another output")
+    ours = re.compile(
+        rf"(train|eval)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
+    )
+    for path in output.iterdir():
+        if not ours.fullmatch(path.name):
+            raise InputError(f"{output} holds {path.name}, which is not generated data; choose another output")
+
+
+@contextmanager
+def _disk_faults(output: Path) -> Iterator[None]:
+    """Turn faults of the disk, also those that Beam or TensorFlow wrapped, into an `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # TensorFlow reports a full disk as an error of its own that only says so in words.
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+            raise InputError(f"no space left on the disk of {output}; free some and run again") from error
+        if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
+            raise InputError(f"{output} can't be written: {error}") from error
+        raise
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        options = parse_options(
+            {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
+        )
+        from data.environment import prepare_environment
+
+        prepare_environment(verbose=parsed.verbose)
+        manifest = generate(
+            options,
+            parsed.output,
+            source=parsed.source,
+            cache_dir=parsed.cache_dir,
+            beam_args=parsed.beam_arg,
+            progress=lambda line: print(line, file=sys.stderr),  # noqa: T201
+        )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    counts = manifest.counts
+    print(  # noqa: T201
+        f"{manifest.release}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
+        f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
+        f"{len(manifest.shards)} shards in {parsed.output}"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.generate",
+        description="Generate next-movie examples from a MovieLens release.",
+        # Options that are not given are left to GenerateOptions, the one place with the defaults.
+        argument_default=argparse.SUPPRESS,
+    )
+    defaults = {name: field.default for name, field in GenerateOptions.model_fields.items()}
+    parser.add_argument("--release", choices=RELEASE_NAMES, required=True, help="which data")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the shards go")
+    parser.add_argument(
+        "--source", type=Path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"
+    )
+    parser.add_argument(
+        "--cache-dir", type=Path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
+    )
+    for name, value_type, meaning in (
+        ("min_timeline_length", int, "leave out users with fewer ratings"),
+        ("max_context_length", int, "movies before the label"),
+        ("max_context_movie_genre_length", int, "genres of these movies"),
+        ("min_rating", float, "leave out ratings with fewer stars"),
+        ("train_fraction", float, "share of train examples; leave-one-out does not use it"),
+        ("seed", int, "decides the random split and the order"),
+    ):
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=value_type,
+            metavar="N",
+            help=f"{meaning} (default {defaults[name]})",
+        )
+    parser.add_argument(
+        "--split",
+        choices=[name.replace("_", "-") for name in SPLIT_NAMES],
+        help=f"how examples are held out (default {defaults['split']})",
+    )
+    parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
+    parser.add_argument(
+        "--beam-arg",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="a flag for Beam, such as --beam-arg=--runner=PortableRunner; may be repeated",
+    )
+    parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries have to say")
+    return parser
+
+
+def main() -> int:
+    """Run the command line from this module's importable self.
+
+    Beam pickles functions by their module's name, and workers have another `__main__`.
+    """
+    from data.generate import run as importable_run
+
+    return importable_run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""What a person may choose about the generated examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from data.errors import InputError
+
+ReleaseName = Literal["ml-1m", "ml-100k", "ml-latest-small", "sample"]
+SplitName = Literal["random", "leave_one_out", "temporal"]
+
+RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
+SPLIT_NAMES: tuple[str, ...] = get_args(SplitName)
+
+
+def _underscored(value: object) -> object:
+    return value.replace("-", "_") if isinstance(value, str) else value
+
+
+class GenerateOptions(BaseModel):
+    """Everything besides the source that decides what the examples are.
+
+    Equal options and an equal source give byte-identical shards.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    release: ReleaseName
+    """The MovieLens release, which fixes the files' format and the stars that may occur."""
+
+    min_timeline_length: int = Field(3, ge=2, le=1_000_000)
+    """Users with fewer ratings than this, counted after the filter by stars, are left out."""
+
+    max_context_length: int = Field(10, ge=1, le=1_000)
+    """How many movies before the label an example holds at most; shorter contexts are padded to it."""
+
+    max_context_movie_genre_length: int = Field(10, ge=1, le=10_000)
+    """How many genres of the context movies an example holds; fewer are padded, more are cut."""
+
+    min_rating: float = Field(2.0, ge=0.0, le=5.0, allow_inf_nan=False)
+    """Ratings with fewer stars than this are left out."""
+
+    train_fraction: float = Field(0.9, gt=0.0, lt=1.0, allow_inf_nan=False)
+    """The share of train examples under the random and the temporal split."""
+
+    split: Annotated[SplitName, BeforeValidator(_underscored)] = "random"
+    """Which examples are held out: see `data.splits`."""
+
+    seed: int = Field(42, ge=0, lt=2**63)
+    """Decides the random split and the order of the examples in every split."""
+
+    shards: int | None = Field(None, ge=1, le=10_000)
+    """Train shards; by default one for every `RATINGS_PER_SHARD` ratings. A shard is sorted in memory."""
+
+
+def parse_options(values: Mapping[str, Any]) -> GenerateOptions:
+    """Validate options that a person wrote.
+
+    Raises
+    ------
+    InputError
+        A value is out of range, of a wrong type, or its name is unknown; the message names each.
+    """
+    try:
+        return GenerateOptions.model_validate(dict(values))
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'options'} = {fault['input']!r}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise InputError(reasons) from error

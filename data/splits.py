@@ -1,0 +1,180 @@
+"""Which examples train and which evaluate, and in what order they lie.
+
+An example is known by its user and its label's position in the user's timeline. Everything here depends on
+these, on the label's time and on the seed: never on the order of users, on blocks, shards or workers.
+
+`random`
+    Train is the `round(n * train_fraction)` examples with the smallest keyed hash.
+`temporal`
+    Examples are ranked by their label's time instead; labels at the time of the cut belong to train.
+`leave_one_out`
+    Each user's last example is held out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.hashing import keyed_hash, mix64
+from data.options import GenerateOptions
+from data.timelines import Timelines
+
+NUM_BINS = 1 << 16
+_BIN_SHIFT = np.uint64(48)
+_TIME_SHIFT = np.uint64(32)
+_ORDER_KEY = 0x6F72646572
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each of some values occurs.
+
+    Attributes
+    ----------
+    values
+        `[n]`: distinct, ascending.
+    counts
+        int64 `[n]`.
+    """
+
+    values: NDArray[np.generic]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.generic]) -> Counts:
+        """Count values of any order."""
+        distinct, counts = np.unique(values, return_counts=True)
+        return cls(distinct, counts.astype(np.int64))
+
+    def merge(self, other: Counts) -> Counts:
+        """Add up two counts."""
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
+        counts = np.zeros(len(values), dtype=np.int64)
+        np.add.at(counts, places.ravel(), np.concatenate([self.counts, other.counts]))
+        return Counts(values, counts)
+
+
+@dataclass(frozen=True)
+class CutBin:
+    """Where the last train example lies: a bin of the histogram, and its rank (from 1) within the bin."""
+
+    bin: int
+    rank: int
+
+
+def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Give each example a number: the user in the upper 32 bits, the label's position in the lower.
+
+    Parameters
+    ----------
+    timelines
+        Timelines of some users.
+    rows
+        int64 `[n]`: the ratings that are labels.
+
+    Returns
+    -------
+    NDArray[np.uint64]
+        `[n]`, unique over the whole release.
+    """
+    users = timelines.ratings["user"][rows].astype(np.uint64)
+    return (users << np.uint64(32)) | timelines.positions[rows].astype(np.uint64)
+
+
+def order_keys(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Give examples their place in the shards, unrelated to the split; unique like the keys."""
+    return mix64(keyed_hash(keys, seed) ^ np.uint64(_ORDER_KEY))
+
+
+def split_ranks(timelines: Timelines, rows: NDArray[np.int64], options: GenerateOptions) -> NDArray[np.uint64]:
+    """Rank examples for the random and the temporal split: train has the smallest.
+
+    Parameters
+    ----------
+    timelines
+        Timelines of some users.
+    rows
+        int64 `[n]`: the ratings that are labels.
+    options
+        The split and the seed.
+
+    Returns
+    -------
+    NDArray[np.uint64]
+        `[n]`, spread over all 64 bits.
+    """
+    if options.split == "temporal":
+        return timelines.ratings["time"][rows].astype(np.uint64) << _TIME_SHIFT
+    return keyed_hash(example_keys(timelines, rows), options.seed)
+
+
+def rank_histogram(ranks: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Count ranks by their upper 16 bits, int64 `[NUM_BINS]`."""
+    return np.bincount((ranks >> _BIN_SHIFT).astype(np.int64), minlength=NUM_BINS).astype(np.int64)
+
+
+def locate_cut(histogram: NDArray[np.int64], train_fraction: float) -> CutBin | None:
+    """Find the bin that holds the last train example; None if train is empty.
+
+    Parameters
+    ----------
+    histogram
+        int64 `[NUM_BINS]`, over the whole release.
+    train_fraction
+        The share of examples that train.
+    """
+    num_train = round(int(histogram.sum()) * train_fraction)
+    if num_train == 0:
+        return None
+    cumulative = np.cumsum(histogram)
+    found = int(np.searchsorted(cumulative, num_train))
+    return CutBin(found, num_train - int(cumulative[found] - histogram[found]))
+
+
+def ranks_in_bin(ranks: NDArray[np.uint64], cut_bin: CutBin | None) -> Counts:
+    """Count the distinct ranks within the cut's bin.
+
+    They are few: a bin of hashes holds one in 65,536 examples, and one of times 65,536 seconds.
+    """
+    if cut_bin is None:
+        return Counts.of(ranks[:0])
+    return Counts.of(ranks[(ranks >> _BIN_SHIFT) == np.uint64(cut_bin.bin)])
+
+
+def find_cut(in_bin: Counts, cut_bin: CutBin | None) -> int | None:
+    """Find the largest rank that belongs to train; None if train is empty."""
+    if cut_bin is None:
+        return None
+    place = np.searchsorted(np.cumsum(in_bin.counts), cut_bin.rank)
+    return int(in_bin.values[place])
+
+
+def is_train(
+    timelines: Timelines, rows: NDArray[np.int64], options: GenerateOptions, cut: int | None
+) -> NDArray[np.bool_]:
+    """Tell the train examples from the held-out ones.
+
+    Parameters
+    ----------
+    timelines
+        Timelines of some users.
+    rows
+        int64 `[n]`: the ratings that are labels.
+    options
+        The split, its fraction and the seed.
+    cut
+        The largest rank of a train example over the whole release; not used by `leave_one_out`.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        `[n]`.
+    """
+    if options.split == "leave_one_out":
+        return ~timelines.is_last[rows]
+    if cut is None:
+        return np.zeros(len(rows), dtype=bool)
+    return split_ranks(timelines, rows, options) <= np.uint64(cut)

@@ -1,0 +1,83 @@
+"""Write a folder as a whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.errors import InputError
+
+
+@contextmanager
+def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
+    """Hold the right to write a folder; wait for another process that holds it.
+
+    The lock is a hidden file beside the folder. It belongs to the process and ends with it.
+
+    Raises
+    ------
+    InputError
+        The folder's parent can't be written.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        file = _sibling(output, "lock").open("w")
+    except OSError as error:
+        raise InputError(f"{output.parent} can't be written: {error.strerror or error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"another run is writing {output}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """Give an empty folder beside the output, which takes the output's place if the block ends well.
+
+    To be used within `exclusive`. A process that is killed leaves the former output as it was, or, in the
+    moment between two renames, under another name; the next run puts it back. A failed block leaves nothing.
+
+    Parameters
+    ----------
+    output
+        The folder to write or replace.
+
+    Yields
+    ------
+    Path
+        The folder to fill.
+    """
+    recover(output)
+    staging, former = _sibling(output, "partial"), _sibling(output, "former")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    if output.exists():
+        output.replace(former)
+    staging.replace(output)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def recover(output: Path) -> None:
+    """Finish what a killed run left between its two renames."""
+    former = _sibling(output, "former")
+    if not former.exists():
+        return
+    if output.exists():
+        shutil.rmtree(former, ignore_errors=True)
+    else:
+        former.replace(output)
+
+
+def _sibling(output: Path, suffix: str) -> Path:
+    return output.with_name(f".{output.name}.{suffix}")

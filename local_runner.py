@@ -1,0 +1,85 @@
+"""Run the whole pipeline on this machine: `python local_runner.py`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.environment import prepare_environment
+from data.errors import InputError
+
+DEFAULT_WORK_DIR = Path(__file__).resolve().parent / "runs"
+
+EXIT_INPUT_ERROR = 2
+EXIT_NOT_BLESSED = 3
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; what it says wrong ends the process with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="local_runner.py",
+        description="Train, judge and publish a next-movie model on this machine.",
+        epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
+        "3 the model was not blessed and so not published; 1 a step failed.",
+    )
+    parser.add_argument("--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file")
+    parser.add_argument(
+        "--release",
+        help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: ml-1m if it is cached or can "
+        "be downloaded, else sample)",
+    )
+    parser.add_argument(
+        "--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
+    )
+    parser.add_argument("--split", help="random, leave-one-out or temporal (default: the configuration's)")
+    parser.add_argument(
+        "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"
+    )
+    parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
+    parser.add_argument("--no-cache", action="store_true", help="run every step, changed or not")
+    parser.add_argument(
+        "--beam-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="an option for Beam, such as --beam-arg=--runner=…",
+    )
+    parser.add_argument("--verbose", action="store_true", help="show what the libraries log")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = parse_arguments(arguments)
+    prepare_environment(verbose=options.verbose)
+    # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
+    from pipeline.local import StepFailedError, run_locally
+
+    try:
+        blessed = run_locally(
+            config=options.config,
+            release=options.release,
+            source=options.source,
+            split=options.split,
+            work_dir=options.work_dir,
+            from_node=options.from_node,
+            use_cache=not options.no_cache,
+            beam_args=options.beam_arg,
+            verbose=options.verbose,
+        )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    except StepFailedError as error:
+        print(f"error: {error} (--verbose shows all of it)", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; start again to go on after the last finished step", file=sys.stderr)
+        return 130
+    return 0 if blessed else EXIT_NOT_BLESSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""One run on this machine, from the release to the published model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from google.protobuf import text_format
+
+from data.catalogue import Catalogue
+from data.errors import InputError
+from data.generate import generate
+from data.manifest import Manifest
+from data.releases import available
+from data.schema import SCHEMA_FILE, build_schema
+from pipeline.progress import show_progress
+from pipeline.settings import Places, Settings, load_settings
+
+DEFAULT_RELEASE = "ml-1m"
+FALLBACK_RELEASE = "sample"
+
+_PROBE_SECONDS = 5.0
+_LOCAL_BEAM = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+"""Beam in this process: its own multi-processing is five times slower at this size."""
+
+
+class StepFailedError(RuntimeError):
+    """A step of the pipeline failed for a reason that is no input's fault."""
+
+
+def run_locally(
+    *,
+    config: str | None = None,
+    release: str | None = None,
+    source: Path | None = None,
+    split: str | None = None,
+    work_dir: Path,
+    from_node: str | None = None,
+    use_cache: bool = True,
+    beam_args: Sequence[str] = (),
+    verbose: bool = False,
+) -> bool:
+    """Run the pipeline, saying on standard output what happens.
+
+    Parameters
+    ----------
+    config
+        Name or file of a configuration; by default the release's own.
+    release, source, split
+        Stand above the configuration's. Without a release, MovieLens-1M if it can be had, else the sample.
+    work_dir
+        Everything is written below it.
+    from_node
+        Run this node and what follows it, on what the last run left.
+    use_cache
+        Let steps whose inputs did not change answer from the cache.
+    beam_args
+        Options for Beam, above the local defaults.
+    verbose
+        Show what the libraries log.
+
+    Returns
+    -------
+    bool
+        Whether the model is blessed and published.
+
+    Raises
+    ------
+    InputError
+        Something given can't be used, or the data gate refused the data.
+    StepFailedError
+        A step failed otherwise.
+    """
+    settings = choose_settings(config, release, source, split)
+    with _only_run_in(work_dir):
+        print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
+        data_root = work_dir / "data" / settings.pipeline_name
+        manifest = generate(
+            settings.data, data_root, source=source, beam_args=beam_args, progress=lambda line: print(f"  {line}")
+        )
+        places = lay_out(settings, manifest, data_root, work_dir, beam_args)
+        return _run(settings, places, from_node=from_node, use_cache=use_cache, verbose=verbose)
+
+
+def choose_settings(config: str | None, release: str | None, source: Path | None, split: str | None) -> Settings:
+    """Return the settings that a command line asks for.
+
+    Raises
+    ------
+    InputError
+        They don't fit together, or something named does not exist.
+    """
+    if source is not None and release is None and config is None:
+        raise InputError(f"--source {source} needs --release, to say which MovieLens release it is")
+    overrides: dict[str, Any] = {}
+    if release is not None:
+        overrides["release"] = release
+    if split is not None:
+        overrides["split"] = split
+    if config is None and release is None:
+        release = DEFAULT_RELEASE
+        if not available(DEFAULT_RELEASE, timeout=_PROBE_SECONDS):
+            release = FALLBACK_RELEASE
+            print(f"{DEFAULT_RELEASE} is neither cached nor to be downloaded from here: running the generated sample")
+    return load_settings(config or release or DEFAULT_RELEASE, overrides)
+
+
+def lay_out(
+    settings: Settings, manifest: Manifest, data_root: Path, work_dir: Path, beam_args: Sequence[str] = ()
+) -> Places:
+    """Decide where a local run's things lie, and write its schema there.
+
+    Parameters
+    ----------
+    settings, manifest
+        Of the run.
+    data_root
+        The folder of the shards.
+    work_dir
+        Everything else lies below it.
+    beam_args
+        Options for Beam, above the local defaults.
+    """
+    home = work_dir / "pipelines" / settings.pipeline_name
+    return Places(
+        data_root=str(data_root),
+        schema_file=str(_place_schema(home / "schema", manifest, data_root)),
+        pipeline_root=str(home / "artifacts"),
+        serving=str(serving_folder(work_dir, settings.pipeline_name)),
+        metadata=str(home / "metadata.sqlite"),
+        manifest_digest=manifest.digest,
+        beam_args=(*_LOCAL_BEAM, *beam_args),
+    )
+
+
+def serving_folder(work_dir: Path, pipeline_name: str) -> Path:
+    """Return the folder of a pipeline's published versions."""
+    return work_dir / "serving" / pipeline_name
+
+
+def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
+    """Write the schema under its own digest: TFX's cache takes a schema for unchanged while its path is."""
+    catalogue = Catalogue.load(data_root / manifest.catalogue_file)
+    text = text_format.MessageToString(build_schema(manifest.options, catalogue.genre_names()))
+    path = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / SCHEMA_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@contextmanager
+def _only_run_in(work_dir: Path) -> Iterator[None]:
+    """Keep a second run out of the work directory."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work_dir / ".lock", timeout=0)
+        with lock:
+            yield
+    except Timeout as error:
+        raise InputError(f"another run is at work in {work_dir}: wait for it, or name another --work-dir") from error
+    except PermissionError as error:
+        raise InputError(f"{work_dir} can't be written: name another --work-dir ({error.strerror})") from error
+
+
+def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache: bool, verbose: bool) -> bool:
+    print("  loading TFX, which takes some 20 seconds ...", flush=True)
+    from tfx import v1 as tfx
+    from tfx.orchestration.pipeline import RunOptions
+
+    from pipeline.pipeline import create_pipeline
+    from pipeline.run_record import read_run_record
+    from pipeline.run_summary import print_summary
+
+    graph = create_pipeline(settings, places)
+    graph.enable_cache = use_cache
+    node_ids = [node.id for node in graph.components]
+    if from_node is not None and from_node not in node_ids:
+        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}")
+    steps = show_progress(verbose=verbose)
+    run_options = RunOptions(from_nodes=[from_node]) if from_node is not None else None
+    try:
+        tfx.orchestration.LocalDagRunner().run(graph, run_options=run_options)
+    except InputError:
+        raise
+    except Exception as error:
+        if verbose:
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
+    record = read_run_record(places.metadata, settings.pipeline_name)
+    print_summary(record, settings, places)
+    return record.decision.blessed

@@ -1,0 +1,72 @@
+"""Saying what a local run does, from the records that TFX itself logs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+
+import absl.logging
+
+_STARTED = re.compile(r"Component (\S+) is running\.")
+_FINISHED = re.compile(r"Component (\S+) is finished\.")
+_CACHED = re.compile(r"A cached execution \d+ is used\.")
+
+_INDENT = "  "
+
+
+class StepPrinter(logging.Handler):
+    """Prints one line a step: its name with its seconds, or `cached`.
+
+    `LocalDagRunner` offers no hooks; these three records are its only signs. If a release of TFX words them
+    otherwise, steps go unprinted and nothing else is lost: the summary at the end comes from ML Metadata.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._started = 0.0
+        self._cached = False
+        self.running: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Handle one of TFX's records."""
+        message = record.getMessage()
+        if match := _STARTED.search(message):
+            self.running, self._started, self._cached = match[1], time.monotonic(), False
+            if sys.stdout.isatty():
+                print(f"{_INDENT}{self.running} ...", end="\r", flush=True)
+        elif _CACHED.search(message):
+            self._cached = True
+        elif (match := _FINISHED.search(message)) and self.running == match[1]:
+            took = "cached" if self._cached else f"{time.monotonic() - self._started:.1f} s"
+            print(f"{_INDENT}{match[1]:<20} {took:>8}", flush=True)
+            self.running = None
+
+
+class _NotePrinter(logging.Handler):
+    """Prints what the project's own components say while they run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"{_INDENT}{_INDENT}{record.getMessage()}", flush=True)
+
+
+def show_progress(*, verbose: bool) -> StepPrinter:
+    """Route TFX's step records and the project's own notes to standard output.
+
+    Parameters
+    ----------
+    verbose
+        Let everything else that TFX logs through as well.
+    """
+    steps = StepPrinter()
+    # By absl's own call: TFX's steps save and restore the verbosity that absl remembers.
+    absl.logging.set_verbosity(absl.logging.INFO)
+    libraries = logging.getLogger("absl")
+    libraries.handlers = [steps]
+    libraries.propagate = verbose
+    notes = logging.getLogger("next_movie")
+    notes.setLevel(logging.INFO)
+    notes.handlers = [_NotePrinter()]
+    notes.propagate = False
+    return steps

@@ -1,0 +1,155 @@
+"""Everything that a person can choose about a run, typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.gate_settings import DataGateSettings, ModelGateSettings
+from data.errors import InputError
+from data.options import GenerateOptions
+from trainer_module.settings import ModelSettings, TrainingSettings
+
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+
+class PublishSettings(BaseModel):
+    """What becomes of a blessed model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keep_versions: int = Field(default=5, ge=1)
+    """Published versions that stay in the serving folder; older ones are removed."""
+
+
+class Settings(BaseModel):
+    """One configuration of the pipeline, as a YAML file spells it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    """Keys, together with release and split, the pipeline's metadata, its baseline and its serving folder."""
+
+    data: GenerateOptions
+    """The release, and how windows are made and split."""
+
+    model: ModelSettings = ModelSettings()
+    """The towers and the loss."""
+
+    training: TrainingSettings = TrainingSettings()
+    """How they are fitted."""
+
+    data_gate: DataGateSettings = DataGateSettings()
+    """When a run stops before training."""
+
+    model_gate: ModelGateSettings = ModelGateSettings()
+    """What a model has to reach to be published."""
+
+    publish: PublishSettings = PublishSettings()
+    """What becomes of a blessed model."""
+
+    @property
+    def pipeline_name(self) -> str:
+        """Name of the pipeline: no two data sets or configurations share one."""
+        parts = dict.fromkeys((self.name, self.data.release, self.data.split.replace("_", "-")))
+        return "-".join(["next-movie", *parts])
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where one run's things lie; the runner decides, nothing else knows.
+
+    Attributes
+    ----------
+    data_root
+        Folder of the generated shards.
+    schema_file
+        The curated schema. Its path has to change with its content: TFX's cache looks at the path alone.
+    pipeline_root
+        Folder of the artifacts.
+    serving
+        Folder of published versions.
+    metadata
+        The SQLite file of ML Metadata; None where the orchestrator brings its own.
+    manifest_digest
+        Digest of the data that the run is for; empty where the data is made by the run.
+    beam_args
+        Options for Beam, as its command line spells them.
+    """
+
+    data_root: str
+    schema_file: str
+    pipeline_root: str
+    serving: str
+    metadata: str | None = None
+    manifest_digest: str = ""
+    beam_args: tuple[str, ...] = ()
+
+
+def load_settings(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    name_or_file
+        A YAML file, or the name of one in `configs/`.
+    overrides
+        Values for keys of `data` that stand above the file's, such as `{"split": "temporal"}`.
+
+    Raises
+    ------
+    InputError
+        There is no such configuration, it is not YAML, or a key or value is not one of the settings.
+    """
+    path = _find(name_or_file)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no settings: it needs at least `name` and `data`")
+    if overrides:
+        data = content.get("data")
+        content["data"] = {**(data if isinstance(data, dict) else {}), **overrides}
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one line what each refused setting is and why."""
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            faults.append(f"unknown setting `{where}`")
+        elif fault["type"] == "missing":
+            faults.append(f"setting `{where}` is missing")
+        else:
+            faults.append(f"`{where}` is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    return "; ".join(faults)
+
+
+def config_names() -> list[str]:
+    """Return the names of the configurations that come along."""
+    return sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml"))
+
+
+def _find(name_or_file: str) -> Path:
+    path = Path(name_or_file)
+    if path.suffix in {".yaml", ".yml"} or "/" in name_or_file:
+        if not path.is_file():
+            raise InputError(f"there is no configuration file {path}")
+        return path
+    named = CONFIG_FOLDER / f"{name_or_file}.yaml"
+    if not named.is_file():
+        raise InputError(
+            f"there is no configuration {name_or_file!r}: take one of {', '.join(config_names())}, or name a YAML file"
+        )
+    return named

@@ -1,0 +1,38 @@
+"""Hypothesis profiles, and releases that several test files use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from data_helpers import write_csv_release
+from hypothesis import HealthCheck, settings
+from plain_reference import PlainMovie, PlainRating
+
+settings.register_profile(
+    "default", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "20000")),
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def small_release(tmp_path: Path) -> Path:
+    """Forty users with twelve ratings each, among them ties, low stars and an unlisted movie."""
+    ratings = [
+        PlainRating(
+            user, 1 + (user * 7 + place * place) % 60, (1 + (user + place) % 10) / 2, 10**9 + 2 * user + place // 2
+        )
+        for user in range(1, 41)
+        for place in range(12)
+    ]
+    ratings = list(dict.fromkeys(ratings))
+    movies = {movie: PlainMovie(f"Movie {movie} ({1950 + movie})", ("Drama", "War")) for movie in range(1, 60)}
+    return write_csv_release(tmp_path / "small-release", ratings, movies)

@@ -1,0 +1,69 @@
+"""Saving a model so that it can be served, named and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from trainer_module.signatures import ServingModel
+
+EXTRA_ASSETS = "assets.extra"
+"""The folder of a SavedModel that TensorFlow leaves to its owner."""
+
+CANARIES_FILE = "canaries.json"
+"""Requests with the answers that the model gave before it was saved."""
+
+_CANARY_ANSWERS = 10
+"""Movies recorded for each request; ties further down may change places between processors."""
+
+
+def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str) -> None:
+    """Write a SavedModel with its signatures, the catalogue and canaries.
+
+    Parameters
+    ----------
+    serving
+        The model.
+    catalogue_file
+        File of the data release's catalogue, copied into `assets.extra/`.
+    movie_ids
+        int64 `[num_movies]`: ids that the model knows, most frequent first.
+    folder
+        Where to write, a local path or one that TensorFlow's file layer knows.
+    """
+    canaries = _ask_canaries(serving, movie_ids)
+    tf.saved_model.save(serving, folder, signatures=serving.signatures())
+    extra = f"{folder}/{EXTRA_ASSETS}"
+    tf.io.gfile.makedirs(extra)
+    tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
+    with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
+        json.dump(canaries, file)
+
+
+def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:
+    """Ask for a short, a long, an empty, an unknown-only and a gappy history."""
+    known = [int(movie_id) for movie_id in movie_ids]
+    unknown = max(known) + 1
+    histories = {
+        "short": known[:1],
+        "ordinary": known[1:9],
+        "long": known[: min(len(known) // 2, 60)],
+        "empty": [],
+        "unknown": [unknown, unknown + 1],
+        "gaps": [0, known[0], 0, unknown, known[1], 0],
+    }
+    canaries = []
+    for name, history in histories.items():
+        answer = serving.recommend(tf.constant([history], tf.int64))
+        canaries.append(
+            {
+                "name": name,
+                "context_movie_id": history,
+                "movie_id": answer["movie_id"][0, :_CANARY_ANSWERS].numpy().tolist(),
+                "score": answer["score"][0, :_CANARY_ANSWERS].numpy().tolist(),
+            }
+        )
+    return canaries

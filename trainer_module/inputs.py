@@ -1,0 +1,151 @@
+"""From example files to integer arrays in memory, and from those to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data.errors import InputError
+from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX
+
+_PARSE_BATCH = 8192
+"""Examples parsed at once; beyond some thousands nothing is gained."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows as places in the vocabulary, 0 standing for no movie.
+
+    Attributes
+    ----------
+    context
+        int32 `[num_windows, max_context_length]`, oldest first, post-padded.
+    label
+        int32 `[num_windows]`.
+    """
+
+    context: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: np.ndarray) -> Windows:
+        """Return the given rows (int or bool `[num_windows]`)."""
+        return Windows(self.context[rows], self.label[rows])
+
+
+def parse_and_transform(
+    serialized: tf.Tensor, transform_output: tft.TFTransformOutput, layer: tf.Module
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Parse serialised examples and apply the transform graph.
+
+    Parameters
+    ----------
+    serialized
+        string `[batch]`.
+    transform_output
+        Gives the raw features' shapes.
+    layer
+        `transform_output.transform_features_layer()`, made once by the caller.
+
+    Returns
+    -------
+    tuple
+        context int64 `[batch, max_context_length]` and label int64 `[batch]`. The label is squeezed: in shape
+        `[batch, 1]` a retrieval loss is silently wrong.
+    """
+    transformed = layer(tf.io.parse_example(serialized, transform_output.raw_feature_spec()))
+    return transformed[CONTEXT_MOVIE_INDEX], tf.squeeze(transformed[LABEL_MOVIE_INDEX], axis=1)
+
+
+def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutput) -> Windows:
+    """Read example files whole.
+
+    A window is eleven integers, so that a million fit in 44 MB and no epoch has to read a file again.
+
+    Parameters
+    ----------
+    patterns
+        Globs of gzipped TFRecord files of `tf.Example`.
+    transform_output
+        The Transform step's result.
+
+    Raises
+    ------
+    InputError
+        Nothing matches, or the files hold no example.
+    """
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    if not files:
+        raise InputError(f"no example files match {', '.join(patterns)}: generate the data again")
+    layer = transform_output.transform_features_layer()
+    batches = (
+        tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=2)
+        # Files are read in turn, never racing: the same data gives the same order, and so the same model.
+        .with_options(_deterministic())
+        .batch(_PARSE_BATCH)
+        .map(
+            lambda serialized: parse_and_transform(serialized, transform_output, layer),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .map(lambda context, label: (tf.cast(context, tf.int32), tf.cast(label, tf.int32)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    parts = list(batches.as_numpy_iterator())
+    if not parts:
+        raise InputError(f"the files that match {', '.join(patterns)} hold no example: generate the data again")
+    return Windows(
+        context=np.concatenate([context for context, _ in parts]),
+        label=np.concatenate([label for _, label in parts]),
+    )
+
+
+def hold_out(windows: Windows, fraction: float, seed: int) -> tuple[Windows, Windows]:
+    """Split train windows into those to fit and those to watch the fit with.
+
+    Parameters
+    ----------
+    windows
+        The train split, never the eval split.
+    fraction
+        Share to hold out; the held-out part is rounded down.
+    seed
+        Fixes the choice.
+
+    Returns
+    -------
+    tuple
+        The windows to fit and the held-out ones.
+    """
+    order = np.random.default_rng(seed).permutation(len(windows))
+    held_out = np.zeros(len(windows), dtype=bool)
+    held_out[order[: int(len(windows) * fraction)]] = True
+    return windows.take(~held_out), windows.take(held_out)
+
+
+def training_batches(windows: Windows, batch_size: int, *, seed: int, reshuffle: bool) -> tf.data.Dataset:
+    """Return one epoch of shuffled batches of (context int32 `[batch, length]`, label int32 `[batch]`).
+
+    Row numbers are shuffled and rows gathered by the batch: single windows pushed through `tf.data` would
+    cost more than the training step. Windows that fill no whole batch wait for another epoch's shuffle, unless
+    batches are the same in each epoch or all windows together fill none.
+    """
+    context, label = tf.constant(windows.context), tf.constant(windows.label)
+    return (
+        tf.data.Dataset.range(len(windows))
+        .shuffle(len(windows), seed=seed, reshuffle_each_iteration=reshuffle)
+        .batch(batch_size, drop_remainder=reshuffle and len(windows) >= batch_size)
+        .map(lambda rows: (tf.gather(context, rows), tf.gather(label, rows)), num_parallel_calls=1)
+        .prefetch(4)
+    )
+
+
+def _deterministic() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    return options

@@ -1,0 +1,67 @@
+"""What can be chosen about the model and its training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelSettings(BaseModel):
+    """The two towers and the loss that fits them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    embedding_dim: int = Field(default=128, ge=1)
+    """Width of a movie's embedding and of the GRU's state."""
+
+    dropout: float = Field(default=0.25, ge=0, lt=1)
+    """Share of the context embeddings' and of the state's entries that training zeroes."""
+
+    tied_tables: bool = True
+    """One embedding table for both towers in place of one each."""
+
+    mask_padding: bool = True
+    """Let the GRU pass over padding. The tutorial doesn't: it reads pads as the unknown movie."""
+
+    item_bias: bool = True
+    """Give each candidate a learned offset, which carries its popularity."""
+
+    loss: Literal["full_softmax", "in_batch"] = "full_softmax"
+    """Softmax over the whole catalogue, or over the batch's own labels (`tfrs.tasks.Retrieval`)."""
+
+
+class TrainingSettings(BaseModel):
+    """How the model is fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(default=8, ge=1)
+    """The most passes over the train windows; early stopping may end sooner."""
+
+    batch_size: int = Field(default=1024, ge=1)
+    """Windows in one step."""
+
+    optimizer: Literal["adamw", "adagrad"] = "adamw"
+    """`adagrad` is the tutorial's."""
+
+    learning_rate: float = Field(default=3e-3, gt=0)
+    """The peak of the schedule."""
+
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    """`one_cycle` rises linearly for the first tenth of all steps, then falls along a cosine to zero."""
+
+    weight_decay: float = Field(default=1e-5, ge=0)
+    """AdamW's decoupled decay."""
+
+    reshuffle: bool = True
+    """Draw new batches each epoch. The tutorial caches its first epoch's batches and repeats them."""
+
+    validation_fraction: float = Field(default=0.02, ge=0, lt=1)
+    """Share of the *train* windows that is held out to watch the fit; 0 switches early stopping off."""
+
+    patience: int = Field(default=2, ge=1)
+    """Epochs without a better validation recall@10 after which training stops; the best weights are kept."""
+
+    seed: int = 42
+    """Fixes initial weights, dropout, batches and the validation slice."""

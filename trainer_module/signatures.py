@@ -1,0 +1,181 @@
+"""What the published model answers: recommendations, similar movies, and exact ranks for the Evaluator."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from data import features
+from trainer_module.inputs import parse_and_transform
+from trainer_module.model import NextMovieModel
+from trainer_module.preprocessing import VOCABULARY
+from trainer_module.ranking import columns_of, rank_of_label
+
+TOP_K = 100
+"""Movies in an answer; callers cut it to the k they want."""
+
+EVALUATION_TOP_K = 10
+"""Movies that the evaluation signature names, for the catalogue coverage."""
+
+
+class ServingModel(tf.Module):
+    """A trained model with its vocabulary, its train popularity and its signatures.
+
+    All candidates stand in one matrix, copied when training is over, so that an answer costs one product.
+
+    Parameters
+    ----------
+    model
+        The trained towers.
+    transform_output
+        The Transform step's result: vocabulary file and graph.
+    label_counts
+        int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
+    max_context_length
+        How many of the last movies the query tower reads.
+    """
+
+    def __init__(
+        self,
+        model: NextMovieModel,
+        transform_output: tft.TFTransformOutput,
+        label_counts: np.ndarray,
+        max_context_length: int,
+    ) -> None:
+        super().__init__(name="next_movie")
+        self._query_tower = model.query_tower
+        self._max_context_length = max_context_length
+        self._transform_output = transform_output
+        self._transform_layer = transform_output.transform_features_layer()
+        self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
+        movie_id = [int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)]
+        self._movie_id = tf.Variable(movie_id, dtype=tf.int64, trainable=False, name="movie_id")
+        # Standing in for the model where nothing is known, and the floor that the gate holds it against.
+        # Monotone in the counts, which is all that a rank sees.
+        self._popularity = tf.Variable(np.log1p(label_counts), dtype=tf.float32, trainable=False, name="popularity")
+        self._index_of = tf.lookup.StaticHashTable(
+            tf.lookup.TextFileInitializer(
+                transform_output.vocabulary_file_by_name(VOCABULARY),
+                key_dtype=tf.int64,
+                key_index=tf.lookup.TextFileIndex.WHOLE_LINE,
+                value_dtype=tf.int64,
+                value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
+            ),
+            default_value=-1,
+        )
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """Return the signatures to save, by name."""
+        history = tf.TensorSpec([None, None], tf.int64, name=features.CONTEXT_MOVIE_ID)
+        movie = tf.TensorSpec([None], tf.int64, name="movie_id")
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            "serving_default": self.recommend.get_concrete_function(history),
+            "include_seen": self.recommend_seen_too.get_concrete_function(history),
+            "similar": self.similar.get_concrete_function(movie),
+            "evaluate": self.evaluate.get_concrete_function(examples),
+        }
+
+    @tf.function
+    def recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Recommend movies that the history doesn't hold.
+
+        Parameters
+        ----------
+        context_movie_id
+            int64 `[batch, any length]`, oldest first. Zeros and unknown movies are passed over wherever they
+            stand, and the last `max_context_length` of the others are read. A history that holds none is
+            answered by popularity.
+
+        Returns
+        -------
+        dict
+            `movie_id` int64 and `score` float32, `[batch, 100]`, best first. Where the longest history leaves
+            fewer than 100 movies of the catalogue, only so many.
+        """
+        index = self._look_up(context_movie_id)
+        return self._top(self._scores(index), columns_of(index, self._num_movies()))
+
+    @tf.function
+    def recommend_seen_too(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Recommend as `recommend` does, but offer the history's own movies too."""
+        index = self._look_up(context_movie_id)
+        return self._top(self._scores(index), columns_of(index[:, :0], self._num_movies()))
+
+    @tf.function
+    def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Find the movies whose embeddings point the same way.
+
+        Parameters
+        ----------
+        movie_id
+            int64 `[batch]`.
+
+        Returns
+        -------
+        dict
+            As for `recommend`; the score is the cosine of the candidate embeddings. The movie itself is left
+            out. For an unknown movie every score is 0.
+        """
+        index = self._index_of.lookup(movie_id) + 1
+        unit = tf.math.l2_normalize(self._candidates, axis=1)
+        known = tf.cast(index > 0, tf.float32)[:, tf.newaxis]
+        asked = tf.gather(unit, tf.maximum(index - 1, 0)) * known
+        return self._top(tf.matmul(asked, unit, transpose_b=True), columns_of(index[:, tf.newaxis], self._num_movies()))
+
+    @tf.function
+    def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Rank each example's label exactly, over the whole catalogue.
+
+        Parameters
+        ----------
+        examples
+            string `[batch]`: serialised `tf.Example` windows.
+
+        Returns
+        -------
+        dict
+            int64 `[batch]`: `rank`, with the context's own movies left out as in serving; `rank_unfiltered`,
+            with them; `rank_popularity`, the same label under plain train popularity, context left out. See
+            `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, and
+            `catalogue_size` int64 `[batch]`, the same everywhere.
+        """
+        context, label = parse_and_transform(examples, self._transform_output, self._transform_layer)
+        index = self._keep_movies(context)
+        scores = self._scores(index)
+        left_out = columns_of(index, self._num_movies())
+        popularity = tf.broadcast_to(self._popularity, tf.shape(scores))
+        return {
+            "rank": rank_of_label(scores, label - 1, left_out),
+            "rank_unfiltered": rank_of_label(scores, label - 1),
+            "rank_popularity": rank_of_label(popularity, label - 1, left_out),
+            "top_movie_id": self._top(scores, left_out)["movie_id"][:, :EVALUATION_TOP_K],
+            "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
+        }
+
+    def _num_movies(self) -> int:
+        return self._candidates.shape[0]
+
+    def _look_up(self, movie_id: tf.Tensor) -> tf.Tensor:
+        return self._keep_movies(self._index_of.lookup(movie_id) + 1)
+
+    @staticmethod
+    def _keep_movies(index: tf.Tensor) -> tf.Tensor:
+        """Close the gaps that pads and unknown movies leave, int64 `[batch, longest]`, post-padded."""
+        return tf.ragged.boolean_mask(index, index > 0).to_tensor()
+
+    def _scores(self, index: tf.Tensor) -> tf.Tensor:
+        """Score all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
+        length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
+        last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self._max_context_length :]
+        context = last.to_tensor(shape=[None, self._max_context_length])
+        scores = tf.matmul(self._query_tower(context), self._candidates, transpose_b=True)
+        return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity)
+
+    def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the best candidates that are not left out."""
+        offered = self._num_movies() - tf.reduce_max(tf.reduce_sum(tf.cast(left_out, tf.int32), axis=1, keepdims=False))
+        k = tf.minimum(TOP_K, offered)
+        score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=k)
+        return {"movie_id": tf.gather(self._movie_id, column), "score": score}

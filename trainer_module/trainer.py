@@ -1,0 +1,45 @@
+"""What TFX's Trainer calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow_transform as tft
+
+from data.catalogue import CATALOGUE_FILE
+from trainer_module.export import save_model
+from trainer_module.inputs import read_windows
+from trainer_module.preprocessing import VOCABULARY
+from trainer_module.settings import ModelSettings, TrainingSettings
+from trainer_module.signatures import ServingModel
+from trainer_module.training import fit
+
+if TYPE_CHECKING:
+    from tfx import v1 as tfx
+
+
+def run_fn(fn_args: tfx.components.FnArgs) -> None:
+    """Train on the train split, and export the model with its signatures.
+
+    Parameters
+    ----------
+    fn_args
+        TFX's arguments. `train_files` are globs in the train split's folder, beside which the catalogue lies;
+        `custom_config` holds the settings `model` and `training` as plain dictionaries. `eval_files` is not
+        read: the eval split is the Evaluator's.
+    """
+    model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
+    training = TrainingSettings.model_validate(fn_args.custom_config["training"])
+    transform_output = tft.TFTransformOutput(fn_args.transform_output)
+    movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
+    windows = read_windows(fn_args.train_files, transform_output)
+    model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
+    serving = ServingModel(
+        model,
+        transform_output,
+        label_counts=np.bincount(windows.label, minlength=len(movie_ids) + 1)[1:],
+        max_context_length=windows.context.shape[1],
+    )
+    examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
+    save_model(serving, f"{examples_root}/{CATALOGUE_FILE}", movie_ids, fn_args.serving_model_dir)

@@ -1,0 +1,158 @@
+"""Fitting the model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from trainer_module.inputs import Windows, hold_out, training_batches
+from trainer_module.model import NextMovieModel
+from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.settings import ModelSettings, TrainingSettings
+
+HISTORY_FILE = "history.json"
+"""Learning curves, one list of floats for each figure, written beside the TensorBoard logs."""
+
+WATCHED_METRIC = "val_recall_at_10"
+"""Recall@10 on the held-out train windows, the context's own movies left out."""
+
+_RANK_BATCH = 1024
+_WARM_UP_SHARE = 0.1
+
+logger = logging.getLogger("next_movie.trainer")
+
+
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise to the peak over the first tenth of the steps, then half a cosine down to zero.
+
+    After L. N. Smith, "Super-Convergence", 2017 (arXiv:1708.07120), with the cosine that fast.ai made usual.
+    """
+
+    def __init__(self, peak: float, total_steps: int) -> None:
+        self._peak = peak
+        self._total_steps = total_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Return the learning rate at a step, a float32 scalar."""
+        done = tf.cast(step, tf.float32) / self._total_steps
+        falling = 0.5 * (1 + tf.cos(np.pi * (done - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))
+        return self._peak * tf.where(done < _WARM_UP_SHARE, done / _WARM_UP_SHARE, tf.maximum(falling, 0.0))
+
+    def get_config(self) -> Mapping[str, Any]:
+        """Return the constructor's arguments, as Keras asks."""
+        return {"peak": self._peak, "total_steps": self._total_steps}
+
+
+def make_optimizer(settings: TrainingSettings, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    """Return the optimiser that the settings name."""
+    rate: Any = settings.learning_rate
+    if settings.schedule == "one_cycle":
+        rate = OneCycle(settings.learning_rate, settings.epochs * steps_per_epoch)
+    if settings.optimizer == "adagrad":
+        return keras.optimizers.Adagrad(rate)
+    return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+
+
+def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> float:
+    """Return recall@k on windows that were held out of train.
+
+    Parameters
+    ----------
+    model
+        The towers as they stand.
+    windows
+        At least one window.
+    k
+        Length of the list in which the label has to stand, the context's own movies left out.
+    """
+    candidates = model.candidate_tower.catalogue()
+    hits = 0
+    for start in range(0, len(windows), _RANK_BATCH):
+        context = tf.constant(windows.context[start : start + _RANK_BATCH])
+        label = tf.constant(windows.label[start : start + _RANK_BATCH])
+        scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
+        rank = rank_of_label(scores, label - 1, columns_of(context, candidates.shape[0]))
+        hits += int(tf.reduce_sum(tf.cast(rank <= k, tf.int32)))
+    return hits / len(windows)
+
+
+class _Watch(keras.callbacks.Callback):
+    """Adds the validation recall to the epoch's figures and says how training goes."""
+
+    def __init__(self, held_out: Windows, epochs: int) -> None:
+        super().__init__()
+        self._held_out = held_out
+        self._epochs = epochs
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is None:
+            return
+        said = f"epoch {epoch + 1}/{self._epochs}  loss {logs['loss']:.3f}"
+        if len(self._held_out):
+            logs[WATCHED_METRIC] = validation_recall(self.model, self._held_out)
+            said += f"  validation recall@10 {logs[WATCHED_METRIC]:.4f}"
+        logger.info("%s  (%.0f s)", said, time.monotonic() - self._started)
+
+
+def fit(
+    windows: Windows,
+    num_movies: int,
+    model_settings: ModelSettings,
+    training: TrainingSettings,
+    log_dir: str | None = None,
+) -> NextMovieModel:
+    """Fit a model to the train windows.
+
+    Parameters
+    ----------
+    windows
+        The train split. A slice of it is held out to stop on; the eval split has no place here.
+    num_movies
+        Size of the vocabulary.
+    model_settings, training
+        The towers and the way they are fitted.
+    log_dir
+        For TensorBoard logs and `history.json`; None writes none.
+
+    Returns
+    -------
+    NextMovieModel
+        With the weights of the best epoch on the held-out slice.
+    """
+    keras.utils.set_random_seed(training.seed)
+    fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
+    batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
+    steps_per_epoch = int(batches.cardinality())
+    model = NextMovieModel(num_movies, windows.context.shape[1], model_settings)
+    model.compile(optimizer=make_optimizer(training, steps_per_epoch))
+    callbacks: list[keras.callbacks.Callback] = [_Watch(held_out, training.epochs)]
+    if len(held_out):
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor=WATCHED_METRIC, mode="max", patience=training.patience, restore_best_weights=True
+            )
+        )
+    if log_dir is not None:
+        callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
+    logger.info(
+        "%s windows to fit, %s held out, %s movies, %s steps an epoch",
+        *(f"{count:,}" for count in (len(fitted), len(held_out), num_movies, steps_per_epoch)),
+    )
+    history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=callbacks)
+    if log_dir is not None:
+        curves = {name: [float(value) for value in values] for name, values in history.history.items()}
+        with tf.io.gfile.GFile(str(Path(log_dir) / HISTORY_FILE), "w") as file:
+            json.dump(curves, file)
+    return model
