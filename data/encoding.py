@@ -65,13 +65,15 @@ def encode_examples(features: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
     ValueError
         An integer is negative, or a byte string too long.
     """
+    if not all(len(values) for values in features.values()):
+        return []
     entries = [_entry(name, features[name]) for name in sorted(features)]
     example = _delimited(_EXAMPLE_FEATURES, _joined(entries))
     content = np.concatenate([piece.content for piece in example.pieces], axis=1)
     present = np.concatenate([piece.present for piece in example.pieces], axis=1)
     serialised = content[present].tobytes()
     ends = np.cumsum(example.lengths).tolist()
-    return [serialised[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+    return [serialised[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _entry(name: str, values: NDArray[np.generic]) -> _Message:

@@ -251,13 +251,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
             source=parsed.source,
             cache_dir=parsed.cache_dir,
             beam_args=parsed.beam_arg,
-            progress=lambda line: print(line, file=sys.stderr),  # noqa: T201
+            progress=lambda line: print(line, file=sys.stderr),
         )
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {error}", file=sys.stderr)
         return 2
     counts = manifest.counts
-    print(  # noqa: T201
+    print(
         f"{manifest.release}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
         f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
         f"{len(manifest.shards)} shards in {parsed.output}"

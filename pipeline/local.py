@@ -191,6 +191,6 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
             raise
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
-    record = read_run_record(places.metadata, settings.pipeline_name)
-    print_summary(record, settings, places)
-    return record.decision.blessed
+    record = read_run_record(places.metadata, settings.model_gate)
+    print_summary(record, settings)
+    return record.judgement is not None and record.judgement.blessed

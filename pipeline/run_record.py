@@ -1,0 +1,215 @@
+"""What ML Metadata and the artifacts know of a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ml_metadata as mlmd
+import tensorflow_model_analysis as tfma
+from ml_metadata.proto import metadata_store_pb2
+
+from components.data_gate import VERDICT_FILE
+from components.gate_settings import ModelGateSettings
+from components.retrieval_metrics import LIFT, RECALL
+from pipeline.judging import BASELINE, CANDIDATE
+
+_Execution = metadata_store_pb2.Execution
+_STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
+_BLESSED_FILE = "BLESSED"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node's execution; `state` is done, cached, failed or unfinished."""
+
+    name: str
+    state: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class OutputArtifact:
+    """Where an output lies, and what is written on it."""
+
+    uri: Path
+    properties: dict[str, str | int | float]
+
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The Evaluator's figures and its decision.
+
+    Attributes
+    ----------
+    blessed
+        The decision.
+    candidate, baseline
+        Metrics of the whole eval split by name; `baseline` is None where no model was blessed before.
+    slices
+        The candidate's metrics by slice, such as `("context_length", "10")`.
+    reasons
+        In words, one sentence a threshold.
+    """
+
+    blessed: bool
+    candidate: Metrics
+    baseline: Metrics | None
+    slices: dict[tuple[str, str], Metrics]
+    reasons: list[str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a pipeline.
+
+    Attributes
+    ----------
+    run_id
+        The orchestrator's name of the run.
+    steps
+        In the order in which they ran.
+    outputs
+        By node and name of the output, such as `("Trainer", "model")`.
+    judgement
+        None where the Evaluator did not get to judge.
+    data_verdict
+        What the data gate wrote; empty where it did not run.
+    """
+
+    run_id: str
+    steps: list[Step]
+    outputs: dict[tuple[str, str], OutputArtifact] = field(default_factory=dict)
+    judgement: Judgement | None = None
+    data_verdict: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def published(self) -> Path | None:
+        """The published version's folder; None if the model was not pushed."""
+        pushed = self.outputs.get(("Pusher", "pushed_model"))
+        if pushed is None or not pushed.properties.get("pushed"):
+            return None
+        return Path(str(pushed.properties["pushed_destination"]))
+
+
+def open_store(metadata_file: str) -> mlmd.MetadataStore:
+    """Open the SQLite file of ML Metadata."""
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = metadata_file
+    return mlmd.MetadataStore(config)
+
+
+def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
+    """Read the latest run.
+
+    Parameters
+    ----------
+    metadata_file
+        The pipeline's SQLite file.
+    gate
+        The thresholds that the run was judged by, to say the decision in words.
+
+    Raises
+    ------
+    LookupError
+        No run is recorded.
+    """
+    store = open_store(metadata_file)
+    runs = store.get_contexts_by_type("pipeline_run")
+    if not runs:
+        raise LookupError(f"{metadata_file} records no run")
+    latest = max(runs, key=lambda run: run.id)
+    steps: list[Step] = []
+    outputs: dict[tuple[str, str], OutputArtifact] = {}
+    for execution in sorted(store.get_executions_by_context(latest.id), key=lambda execution: execution.id):
+        node = _node_of(store, execution.id)
+        milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+        state = _STATES.get(execution.last_known_state, "unfinished")
+        steps.append(Step(node, state, milliseconds / 1000))
+        for name, artifact in _outputs_of(store, execution.id):
+            outputs[node, name] = artifact
+    evaluation = outputs.get(("Evaluator", "evaluation"))
+    verdict = outputs.get(("DataGate", "verdict"))
+    return RunRecord(
+        run_id=latest.name,
+        steps=steps,
+        outputs=outputs,
+        judgement=_read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate) if evaluation else None,
+        data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text()) if verdict else {},
+    )
+
+
+def _node_of(store: mlmd.MetadataStore, execution_id: int) -> str:
+    """Return the node's id; TFX names the context `<pipeline>.<node>`."""
+    contexts = store.get_contexts_by_execution(execution_id)
+    types = {context_type.id: context_type.name for context_type in store.get_context_types()}
+    return next(context.name for context in contexts if types[context.type_id] == "node").rsplit(".", 1)[1]
+
+
+def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str, OutputArtifact]]:
+    events = [
+        event
+        for event in store.get_events_by_execution_ids([execution_id])
+        if event.type == metadata_store_pb2.Event.OUTPUT
+    ]
+    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    found = []
+    for event in events:
+        artifact = artifacts[event.artifact_id]
+        properties = {
+            name: getattr(value, value.WhichOneof("value"))
+            for name, value in {**artifact.properties, **artifact.custom_properties}.items()
+            if value.WhichOneof("value") in {"string_value", "int_value", "double_value"}
+        }
+        found.append((event.path.steps[0].key, OutputArtifact(Path(artifact.uri), properties)))
+    return found
+
+
+def _read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) -> Judgement:
+    has_baseline = any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
+    candidate = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
+    overall = candidate.pop(())
+    baseline = _read_metrics(evaluation, BASELINE)[()] if has_baseline else None
+    return Judgement(
+        blessed=(blessing / _BLESSED_FILE).exists(),
+        candidate=overall,
+        baseline=baseline,
+        slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in candidate.items()},
+        reasons=_say_reasons(overall, baseline, gate),
+    )
+
+
+def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], Metrics]:
+    """Return metrics by TFMA's slice key; the whole split's is the empty tuple."""
+    result = tfma.load_eval_result(str(evaluation), model_name=model_name)
+    return {
+        key: {name: value["doubleValue"] for name, value in of_output[""][""].items()}
+        for key, of_output in result.slicing_metrics
+    }
+
+
+def _say_reasons(candidate: Metrics, baseline: Metrics | None, gate: ModelGateSettings) -> list[str]:
+    lift, recall = candidate[LIFT], candidate[RECALL]
+    verdict = "meets" if lift >= gate.min_recall_at_10_lift else "misses"
+    reasons = [
+        f"recall@10 is {lift:.2f} times popularity's, which {verdict} the required {gate.min_recall_at_10_lift:g} times"
+    ]
+    if baseline is None:
+        reasons.append("no model was blessed before, so there is none to compare with")
+    else:
+        change = recall - baseline[RECALL]
+        verdict = "within" if change >= -gate.max_recall_at_10_drop else "beyond"
+        reasons.append(
+            f"recall@10 differs by {change:+.4f} from the last blessed model's, {verdict} the allowed drop of "
+            f"{gate.max_recall_at_10_drop:g}"
+        )
+    return reasons
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

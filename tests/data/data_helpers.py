@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import tensorflow as tf
 from plain_reference import PlainExample, PlainMovie, PlainRating
 
 CSV_RATINGS = "userId,movieId,rating,timestamp\n"
@@ -66,8 +67,6 @@ def _listed(genres: Iterable[str]) -> tuple[str, ...]:
 
 def read_examples(folder: Path, split: str) -> list[dict[str, tuple]]:
     """Read the examples of a split in the order of the shards, each a dictionary of tuples."""
-    import tensorflow as tf
-
     files = sorted(str(path) for path in folder.glob(f"{split}-*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
     return [parse_example(record) for record in records]
@@ -75,8 +74,6 @@ def read_examples(folder: Path, split: str) -> list[dict[str, tuple]]:
 
 def parse_example(serialised: bytes) -> dict[str, tuple]:
     """Parse an example with Python's protobufs; byte strings become text."""
-    import tensorflow as tf
-
     features = tf.train.Example.FromString(serialised).features.feature
     return {name: _values(feature) for name, feature in features.items()}
 
