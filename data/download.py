@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -105,7 +106,8 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
     except InputError as error:
         raise InputError(f"{error}; {advice}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or its folder is not one
+            partial.unlink()
 
 
 def matches(archive: RemoteArchive, path: Path) -> bool:

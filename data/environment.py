@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -39,3 +40,9 @@ def prepare_environment(*, verbose: bool = False) -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    atexit.register(_leave_quietly)
+
+
+def _leave_quietly() -> None:
+    """Keep TensorFlow's objects from complaining while the interpreter takes their modules away."""
+    sys.unraisablehook = lambda _: None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ import tensorflow as tf
 from data import features
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
+from data.titles import TitleIndex
+
+MAX_K = 100
+"""Movies in the longest answer: the signatures return so many."""
 
 
 @dataclass(frozen=True)
@@ -54,37 +59,73 @@ class Recommender:
             raise InputError(f"{folder} holds no published model: name a version's folder, or run the pipeline first")
         if not catalogue_file.is_file():
             raise InputError(f"{folder} holds a model without {catalogue_file.name}: it is not one of this pipeline's")
-        return cls(tf.saved_model.load(str(folder)), Catalogue.load(catalogue_file))
+        catalogue = Catalogue.load(catalogue_file)
+        try:
+            return cls(tf.saved_model.load(str(folder)), catalogue)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{folder} holds a damaged model; publish it again ({reason})") from error
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """The catalogue's titles, to be searched."""
+        return TitleIndex(self.catalogue)
 
     def recommend(self, history: Sequence[int], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
-        """Recommend `k` movies (at most 100) to who watched `history`, movie ids with the oldest first."""
+        """Recommend `k` movies (at most `MAX_K`) to who watched `history`, movie ids with the oldest first."""
         return self.recommend_batch([history], k, include_seen=include_seen)[0]
 
     def recommend_batch(
         self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
     ) -> list[list[Recommendation]]:
         """Recommend to many at once; one list for each history, in order."""
-        longest = max((len(history) for history in histories), default=0)
-        padded = np.full((len(histories), longest), features.PAD_MOVIE_ID, np.int64)
+        return self._named(*self.recommend_ids(histories, k, include_seen=include_seen))
+
+    def recommend_ids(
+        self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Recommend to many at once, as arrays: the quick way for whole files.
+
+        Parameters
+        ----------
+        histories
+            Movie ids, oldest first, `num_histories` of any lengths.
+        k
+            Length of an answer, at most `MAX_K`.
+        include_seen
+            Offer the histories' own movies too.
+
+        Returns
+        -------
+        tuple
+            Movie ids int64 and scores float32, `[num_histories, k]`, best first.
+        """
+        lengths = np.fromiter(map(len, histories), np.int64, len(histories))
+        padded = np.full((len(histories), int(lengths.max(initial=0))), features.PAD_MOVIE_ID, np.int64)
         for row, history in enumerate(histories):
             padded[row, : len(history)] = history
         signature = self._model.signatures["include_seen" if include_seen else "serving_default"]
-        return self._named(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded)}), k)
+        return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded)}), k)
 
     def similar(self, movie_id: int, k: int = 10) -> list[Recommendation]:
-        """Find the `k` movies (at most 100) most similar to one; the score is a cosine."""
-        return self._named(self._model.signatures["similar"](movie_id=tf.constant([movie_id], tf.int64)), k)[0]
+        """Find the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
+        answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], tf.int64))
+        return self._named(*_first(answer, k))[0]
 
-    def _named(self, answer: dict[str, tf.Tensor], k: int) -> list[list[Recommendation]]:
-        ids, scores = answer["movie_id"].numpy()[:, :k], answer["score"].numpy()[:, :k]
+    def _named(self, ids: np.ndarray, scores: np.ndarray) -> list[list[Recommendation]]:
         return [
             [
-                self._describe(rank, int(movie_id), float(score))
+                self._describe(rank, movie_id, score)
                 for rank, (movie_id, score) in enumerate(zip(*row, strict=True), start=1)
             ]
-            for row in zip(ids, scores, strict=True)
+            for row in zip(ids.tolist(), scores.tolist(), strict=True)
         ]
 
     def _describe(self, rank: int, movie_id: int, score: float) -> Recommendation:
         movie = self.catalogue.movie(movie_id)
         return Recommendation(rank, movie_id, movie.title, movie.year, movie.genres, score)
+
+
+def _first(answer: dict[str, tf.Tensor], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and scores of the first `k`."""
+    return answer["movie_id"].numpy()[:, :k], answer["score"].numpy()[:, :k]

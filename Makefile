@@ -1,0 +1,44 @@
+# `make run` and `make test` need Python, pip and make; they install the rest into .venv/ by themselves.
+
+PYTHON = .venv/bin/python
+FUZZ_EXAMPLES ?= 20000
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format fuzz lock clean
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the quick one
+	$(PYTHON) local_runner.py $(if $(CONFIG),--config $(CONFIG))
+
+test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: .venv/.installed-dev ## check style and formatting
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: .venv/.installed-dev ## put code into shape
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+fuzz: .venv/.installed-dev ## throw many random inputs at parsers and windows; FUZZ_EXAMPLES=20000
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest tests/data -m fuzz -s --hypothesis-profile=fuzz
+
+lock: .venv/.installed-dev ## compile requirements*.in into the pinned requirements*.txt
+	.tools/bin/uv pip compile -q requirements.in -o requirements.txt \
+		--python-version 3.10 --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+	.tools/bin/uv pip compile -q requirements-dev.in -o requirements-dev.txt \
+		--python-version 3.10 --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+clean: ## remove the environment and the tools; runs/ stays
+	rm -rf .venv .tools
+
+.venv/.installed: requirements.txt tools/environment.sh
+	@tools/environment.sh requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements.txt requirements-dev.txt tools/environment.sh
+	@tools/environment.sh requirements.txt requirements-dev.txt
+	@touch .venv/.installed $@
