@@ -1,0 +1,1 @@
+"""Measurements of quality and speed that anyone can rerun; nothing of the pipeline imports them."""

@@ -1,0 +1,74 @@
+"""Train and eval windows of a generated data set as arrays, without the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from data import features
+from data.manifest import Manifest
+from data.shards import Split
+from trainer_module.inputs import Windows
+
+_PARSE_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Windows over one vocabulary.
+
+    Attributes
+    ----------
+    train, evaluation
+        Movies as places in the vocabulary from 1, 0 for none; an eval label that train never shows is 0.
+    movie_ids
+        int64 `[num_movies]`: the vocabulary, which is that of the Transform step in another order.
+    """
+
+    train: Windows
+    evaluation: Windows
+    movie_ids: np.ndarray
+
+    @property
+    def num_movies(self) -> int:
+        """Size of the vocabulary."""
+        return len(self.movie_ids)
+
+
+def read_data_set(folder: Path) -> DataSet:
+    """Read what `data.generate` wrote."""
+    manifest = Manifest.load(folder)
+    raw = {split: _read(folder, manifest, split) for split in ("train", "eval")}
+    context, label = raw["train"]
+    movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
+
+    def index(ids: np.ndarray) -> np.ndarray:
+        place = np.minimum(np.searchsorted(movie_ids, ids), len(movie_ids) - 1)
+        return np.where(movie_ids[place] == ids, place + 1, 0).astype(np.int32)
+
+    def windows(split: Split) -> Windows:
+        return Windows(context=index(raw[split][0]), label=index(raw[split][1]))
+
+    return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids)
+
+
+def _read(folder: Path, manifest: Manifest, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """Return contexts `[n, length]` and labels `[n]` of a split as movie ids."""
+    spec = {
+        features.CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([manifest.options.max_context_length], tf.int64),
+        features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([], tf.int64),
+    }
+    files = [str(folder / shard.name) for shard in manifest.shards_of(split)]
+    batches = (
+        tf.data.TFRecordDataset(files, compression_type="GZIP")
+        .batch(_PARSE_BATCH)
+        .map(lambda serialized: tf.io.parse_example(serialized, spec))
+    )
+    parts = list(batches.as_numpy_iterator())
+    return (
+        np.concatenate([part[features.CONTEXT_MOVIE_ID] for part in parts]),
+        np.concatenate([part[features.LABEL_MOVIE_ID] for part in parts]),
+    )
