@@ -13,7 +13,7 @@ from data.errors import InputError
 DEFAULT_WORK_DIR = Path(__file__).resolve().parent / "runs"
 
 EXIT_INPUT_ERROR = 2
-EXIT_NOT_BLESSED = 3
+EXIT_NOT_PUBLISHED = 3
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -22,7 +22,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         prog="local_runner.py",
         description="Train, judge and publish a next-movie model on this machine.",
         epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
-        "3 the model was not blessed and so not published; 1 a step failed.",
+        "3 the model was refused and not published; 1 a step failed.",
     )
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file")
     parser.add_argument(
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.local import StepFailedError, run_locally
 
     try:
-        blessed = run_locally(
+        published = run_locally(
             config=options.config,
             release=options.release,
             source=options.source,
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; start again to go on after the last finished step", file=sys.stderr)
         return 130
-    return 0 if blessed else EXIT_NOT_BLESSED
+    return 0 if published else EXIT_NOT_PUBLISHED
 
 
 if __name__ == "__main__":

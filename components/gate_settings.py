@@ -40,3 +40,15 @@ class ModelGateSettings(BaseModel):
 
     Above zero, because two trainings that differ in nothing but their threads differ in the third decimal.
     """
+
+
+class ServableCheckSettings(BaseModel):
+    """What a model has to stand before it is published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_latency_ms: float = Field(default=250.0, gt=0)
+    """The most milliseconds that the median single request may take, once warm, in a process of its own."""
+
+    max_seconds: float = Field(default=300.0, gt=0)
+    """The most seconds for the whole check; TensorFlow's import is most of it."""

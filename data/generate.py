@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import math
 import re
 import shutil
@@ -245,6 +246,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         from data.environment import prepare_environment
 
         prepare_environment(verbose=parsed.verbose)
+        if not parsed.verbose:
+            # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
+            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
         manifest = generate(
             options,
             parsed.output,

@@ -36,6 +36,7 @@ class TitleIndex:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._plain = [normalise(title) for title in catalogue.titles]
+        self._bare = [_without_article(title) for title in self._plain]
 
     def find(self, text: str) -> list[Movie]:
         """Return the movies that a text may mean, the likeliest first.
@@ -56,7 +57,8 @@ class TitleIndex:
         if year is not None:
             places = [place for place in places if self._catalogue.years[place] == int(year[1])]
         exact = [place for place in places if self._plain[place] == wanted]
-        return self._movies(exact or self._alike(wanted, places))
+        exact = exact or [place for place in places if self._bare[place] == _without_article(wanted)]
+        return self._movies(exact or self._alike(_without_article(wanted), places))
 
     def find_one(self, text: str) -> Movie:
         """Return the movie that a text means.
@@ -77,10 +79,8 @@ class TitleIndex:
     def _alike(self, wanted: str, places: Sequence[int]) -> list[int]:
         if not wanted:
             return []
-        candidates = {place: self._plain[place] for place in places}
-        found = process.extract(
-            wanted, candidates, scorer=_likeness, processor=None, limit=_LISTED, score_cutoff=_LIKE
-        )
+        candidates = {place: self._bare[place] for place in places}
+        found = process.extract(wanted, candidates, scorer=_likeness, processor=None, limit=_LISTED, score_cutoff=_LIKE)
         if not found:
             return []
         runner_up = found[1][1] if len(found) > 1 else 0.0
@@ -103,6 +103,11 @@ def normalise(title: str) -> str:
     if match := _TRAILING_ARTICLE.match(plain):
         plain = f"{match[2]} {match[1]}"
     return " ".join(re.findall(r"[a-z0-9]+", plain))
+
+
+def _without_article(plain: str) -> str:
+    article, _, rest = plain.partition(" ")
+    return rest if article in {"the", "a", "an"} and rest else plain
 
 
 def _likeness(wanted: str, title: str, *, score_cutoff: float | None = None, **_: object) -> float:

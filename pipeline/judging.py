@@ -7,13 +7,11 @@ import json
 import tensorflow_model_analysis as tfma
 
 from components.gate_settings import ModelGateSettings
+from components.judgement import BASELINE, CANDIDATE
 from components.retrieval_metrics import LIFT, RECALL
 from data import features
 
 METRICS_MODULE = "components.retrieval_metrics"
-
-CANDIDATE = "candidate"
-BASELINE = "baseline"
 
 SLICES = (features.CONTEXT_LENGTH, features.LABEL_POPULARITY)
 """Features whose values cut the eval split. They come with the examples, the same for candidate and baseline."""

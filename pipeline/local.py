@@ -66,7 +66,7 @@ def run_locally(
     Returns
     -------
     bool
-        Whether the model is blessed and published.
+        Whether the model is published, by this run or one before.
 
     Raises
     ------
@@ -193,4 +193,4 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
     record = read_run_record(places.metadata, settings.model_gate)
     print_summary(record, settings)
-    return record.judgement is not None and record.judgement.blessed
+    return record.published is not None

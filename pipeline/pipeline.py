@@ -7,14 +7,14 @@ from tfx.dsl.components.base import executor_spec
 
 from components import pusher
 from components.data_gate import DataGate
-from components.example_gen import shard_example_gen
-from components.resolving import PreviousStatistics
+from components.servable_check import ServableCheck
+from pipeline.backend import Backend, LocalBackend
 from pipeline.judging import METRICS_MODULE, evaluation_config
 from pipeline.settings import Places, Settings
 from pipeline.source_digest import source_digest
 
 
-def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
+def create_pipeline(settings: Settings, places: Places, backend: Backend | None = None) -> tfx.dsl.Pipeline:
     """Wire the components up.
 
     Parameters
@@ -23,26 +23,22 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
         What is made, and how it is judged.
     places
         Where things lie.
+    backend
+        Where the data comes from and how earlier results are found; by default as on this machine.
     """
-    examples = shard_example_gen(places.data_root, places.manifest_digest)
+    backend = backend or LocalBackend()
+    source = backend.source(settings, places)
+    examples, schema = source.examples, source.schema
 
-    schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
+    statistics = tfx.components.StatisticsGen(examples=examples, schema=schema)
 
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"], schema=schema.outputs["schema"])
+    validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
 
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
-
-    previous = tfx.dsl.Resolver(
-        strategy_class=PreviousStatistics,
-        current=statistics.outputs["statistics"],
-        previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
-    ).with_id("PreviousStatistics")
+    previous = backend.previous_statistics(statistics.outputs["statistics"])
 
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
+        schema=schema,
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=settings.data_gate.model_dump_json(),
@@ -50,8 +46,8 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
     )
 
     transform = tfx.components.Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
+        examples=examples,
+        schema=schema,
         preprocessing_fn="trainer_module.preprocessing.preprocessing_fn",
         materialize=False,
         disable_statistics=True,
@@ -61,9 +57,9 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
 
     trainer = tfx.components.Trainer(
         run_fn="trainer_module.trainer.run_fn",
-        examples=examples.outputs["examples"],
+        examples=examples,
         transform_graph=transform.outputs["transform_graph"],
-        schema=schema.outputs["schema"],
+        schema=schema,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config={
@@ -73,24 +69,27 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
         },
     )
 
-    baseline = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("LatestBlessedModel")
+    baseline = backend.baseline(places)
 
     evaluator = tfx.components.Evaluator(
-        examples=examples.outputs["examples"],
+        examples=examples,
         example_splits=["eval"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        schema=schema.outputs["schema"],
+        schema=schema,
         eval_config=evaluation_config(settings.model_gate, source_digest(METRICS_MODULE)),
+    )
+
+    servable = ServableCheck(
+        model=trainer.outputs["model"],
+        settings=settings.servable_check.model_dump_json(),
+        source_digest=source_digest("components.servable_check", "components.check_export"),
     )
 
     push = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=servable.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
         ),
@@ -110,8 +109,7 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
         pipeline_name=settings.pipeline_name,
         pipeline_root=places.pipeline_root,
         components=[
-            examples,
-            schema,
+            *source.nodes,
             statistics,
             validator,
             previous,
@@ -120,6 +118,7 @@ def create_pipeline(settings: Settings, places: Places) -> tfx.dsl.Pipeline:
             trainer,
             baseline,
             evaluator,
+            servable,
             push,
         ],
         enable_cache=True,

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
-import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2
 
 from components.data_gate import VERDICT_FILE
 from components.gate_settings import ModelGateSettings
 from components.retrieval_metrics import LIFT, RECALL
+from components.servable_check import FINDINGS_FILE, Servability
 from pipeline.judging import BASELINE, CANDIDATE
 
 _Execution = metadata_store_pb2.Execution
 _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
-_BLESSED_FILE = "BLESSED"
 
 
 @dataclass(frozen=True)
@@ -38,32 +37,6 @@ class OutputArtifact:
     properties: dict[str, str | int | float]
 
 
-Metrics = dict[str, float]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """The Evaluator's figures and its decision.
-
-    Attributes
-    ----------
-    blessed
-        The decision.
-    candidate, baseline
-        Metrics of the whole eval split by name; `baseline` is None where no model was blessed before.
-    slices
-        The candidate's metrics by slice, such as `("context_length", "10")`.
-    reasons
-        In words, one sentence a threshold.
-    """
-
-    blessed: bool
-    candidate: Metrics
-    baseline: Metrics | None
-    slices: dict[tuple[str, str], Metrics]
-    reasons: list[str]
-
-
 @dataclass(frozen=True)
 class RunRecord:
     """One run of a pipeline.
@@ -80,6 +53,8 @@ class RunRecord:
         None where the Evaluator did not get to judge.
     data_verdict
         What the data gate wrote; empty where it did not run.
+    servability
+        What the servable check found; None where it did not run.
     """
 
     run_id: str
@@ -87,6 +62,7 @@ class RunRecord:
     outputs: dict[tuple[str, str], OutputArtifact] = field(default_factory=dict)
     judgement: Judgement | None = None
     data_verdict: dict[str, Any] = field(default_factory=dict)
+    servability: Servability | None = None
 
     @property
     def published(self) -> Path | None:
@@ -135,12 +111,14 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
             outputs[node, name] = artifact
     evaluation = outputs.get(("Evaluator", "evaluation"))
     verdict = outputs.get(("DataGate", "verdict"))
+    servable = outputs.get(("ServableCheck", "blessing"))
     return RunRecord(
         run_id=latest.name,
         steps=steps,
         outputs=outputs,
-        judgement=_read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate) if evaluation else None,
+        judgement=read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate) if evaluation else None,
         data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text()) if verdict else {},
+        servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text()) if servable else None,
     )
 
 
@@ -168,48 +146,3 @@ def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str,
         }
         found.append((event.path.steps[0].key, OutputArtifact(Path(artifact.uri), properties)))
     return found
-
-
-def _read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) -> Judgement:
-    has_baseline = any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
-    candidate = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
-    overall = candidate.pop(())
-    baseline = _read_metrics(evaluation, BASELINE)[()] if has_baseline else None
-    return Judgement(
-        blessed=(blessing / _BLESSED_FILE).exists(),
-        candidate=overall,
-        baseline=baseline,
-        slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in candidate.items()},
-        reasons=_say_reasons(overall, baseline, gate),
-    )
-
-
-def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], Metrics]:
-    """Return metrics by TFMA's slice key; the whole split's is the empty tuple."""
-    result = tfma.load_eval_result(str(evaluation), model_name=model_name)
-    return {
-        key: {name: value["doubleValue"] for name, value in of_output[""][""].items()}
-        for key, of_output in result.slicing_metrics
-    }
-
-
-def _say_reasons(candidate: Metrics, baseline: Metrics | None, gate: ModelGateSettings) -> list[str]:
-    lift, recall = candidate[LIFT], candidate[RECALL]
-    verdict = "meets" if lift >= gate.min_recall_at_10_lift else "misses"
-    reasons = [
-        f"recall@10 is {lift:.2f} times popularity's, which {verdict} the required {gate.min_recall_at_10_lift:g} times"
-    ]
-    if baseline is None:
-        reasons.append("no model was blessed before, so there is none to compare with")
-    else:
-        change = recall - baseline[RECALL]
-        verdict = "within" if change >= -gate.max_recall_at_10_drop else "beyond"
-        reasons.append(
-            f"recall@10 differs by {change:+.4f} from the last blessed model's, {verdict} the allowed drop of "
-            f"{gate.max_recall_at_10_drop:g}"
-        )
-    return reasons
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -51,6 +51,9 @@ def print_summary(record: RunRecord, settings: Settings) -> None:
         print(f"  {'blessed' if record.judgement.blessed else 'NOT blessed'}")
         for reason in record.judgement.reasons:
             print(f"  - {reason}")
+    if record.servability is not None:
+        for finding in record.servability.findings:
+            print(f"  - not servable: {finding}")
     model = record.published
     print(f"\nModel\n  {f'published: {model}' if model else 'not published; what was served before still is'}")
     examples = record.outputs.get(("ExampleGen", "examples"))

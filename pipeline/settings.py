@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.gate_settings import DataGateSettings, ModelGateSettings
+from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import GenerateOptions
+from pipeline.kubeflow.settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -50,8 +51,14 @@ class Settings(BaseModel):
     model_gate: ModelGateSettings = ModelGateSettings()
     """What a model has to reach to be published."""
 
+    servable_check: ServableCheckSettings = ServableCheckSettings()
+    """What a model has to stand before it is published."""
+
     publish: PublishSettings = PublishSettings()
     """What becomes of a blessed model."""
+
+    kubeflow: KubeflowSettings = KubeflowSettings()
+    """How it runs on a cluster; a local run ignores it."""
 
     @property
     def pipeline_name(self) -> str:

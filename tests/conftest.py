@@ -21,7 +21,7 @@ import real_data  # noqa: E402
 
 @pytest.fixture(scope="session")
 def ml_latest_small_folder() -> Path:
-    """The real ml-latest-small, or a skip with the reason."""
+    """Give the real ml-latest-small, or a skip with the reason."""
     try:
         return real_data.ml_latest_small()
     except real_data.Unavailable as reason:
@@ -30,7 +30,7 @@ def ml_latest_small_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def ml_100k_folder(pytestconfig: pytest.Config) -> Path:
-    """The real ML-100K, or a skip with the reason."""
+    """Give the real ML-100K, or a skip with the reason."""
     try:
         return real_data.ml_100k(Path(pytestconfig.cache.mkdir("movielens")))
     except real_data.Unavailable as reason:

@@ -82,7 +82,9 @@ def convert_ml_100k(atomic_files: Path, folder: Path) -> None:
     with (folder / "u.item").open("w", encoding="latin-1", errors="replace", newline="") as file:
         for movie, title, year, genres in rows:
             flags = "|".join("1" if genre in genres.split() else "0" for genre in _GENRES)
-            file.write(f"{movie}|{title} ({year})|01-Jan-{year}|||{flags}\n" if year else f"{movie}|{title}||||{flags}\n")
+            file.write(
+                f"{movie}|{title} ({year})|01-Jan-{year}|||{flags}\n" if year else f"{movie}|{title}||||{flags}\n"
+            )
     lines = (atomic_files / "ml-100k.inter").read_text(encoding="utf-8").splitlines()[1:]
     # Last, because its presence says that the folder is complete.
     (folder / "u.data").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -113,10 +115,11 @@ def _download_wheel(folder: Path) -> None:
 
 def _installers() -> list[list[str]]:
     """List what may fetch a wheel here: an environment made by uv has no pip."""
-    installers = [[sys.executable, "-m", "pip"]]
-    for uv in (shutil.which("uv"), str(Path(__file__).resolve().parent.parent / ".tools" / "bin" / "uv")):
-        if uv and Path(uv).is_file():
-            installers.append([uv, "pip"])
-    if pip := shutil.which("pip"):
-        installers.append([pip])
-    return installers
+    project_uv = Path(__file__).resolve().parent.parent / ".tools" / "bin" / "uv"
+    found_uv = shutil.which("uv") or (str(project_uv) if project_uv.is_file() else None)
+    pip = shutil.which("pip")
+    return [
+        [sys.executable, "-m", "pip"],
+        *([[found_uv, "pip"]] if found_uv else []),
+        *([[pip]] if pip else []),
+    ]

@@ -44,10 +44,11 @@ def read_csv_release(folder: Path) -> tuple[list[PlainRating], dict[int, PlainMo
 
 def read_100k_release(folder: Path) -> tuple[list[PlainRating], dict[int, PlainMovie]]:
     """Read an ML-100K release with the standard library."""
-    genres = (
+    names = (
         "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir "
         "Horror Musical Mystery Romance Sci-Fi Thriller War Western"
-    ).split()
+    )
+    genres = names.split()
     ratings = []
     for line in (folder / "u.data").read_text(encoding="latin-1").splitlines():
         user, movie, stars, time = line.split("\t")

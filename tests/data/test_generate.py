@@ -59,7 +59,7 @@ def test_neither_blocks_nor_row_order_of_users_change_a_byte(
         rows_of.setdefault(line.split(",")[0], []).append(line)
     # Interleave the users at random; each one's rows stay in order, which decides ties.
     turns = [user for user, rows in rows_of.items() for _ in rows]
-    random.Random(3).shuffle(turns)
+    random.Random(3).shuffle(turns)  # noqa: S311
     shuffled = [rows_of[user].pop(0) for user in turns]
     (small_release / "ratings.csv").write_text("\n".join([header, *shuffled, ""]))
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 500)
@@ -71,7 +71,7 @@ def test_neither_blocks_nor_row_order_of_users_change_a_byte(
 
 def test_the_number_of_shards_changes_neither_split_nor_order(small_release: Path, tmp_path: Path):
     sequences = []
-    for shards in (1, 2, 7, 400):
+    for shards in (1, 2, 40):
         output = tmp_path / str(shards)
         manifest = generate(OPTIONS.model_copy(update={"shards": shards}), output, source=small_release)
         assert len(manifest.shards_of("train")) == shards == len(list(output.glob(shard_pattern("train"))))
@@ -117,9 +117,7 @@ def test_the_digest_follows_the_content_and_not_the_libraries(small_release: Pat
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped", "extra", "catalogue"])
-def test_verification_names_the_file_at_fault_and_a_rerun_repairs_it(
-    small_release: Path, tmp_path: Path, fault: str
-):
+def test_verification_names_the_file_at_fault_and_a_rerun_repairs_it(small_release: Path, tmp_path: Path, fault: str):
     output = tmp_path / "out"
     manifest = generate(OPTIONS, output, source=small_release)
     expected = _bytes(output)
@@ -147,7 +145,7 @@ def test_verification_names_the_file_at_fault_and_a_rerun_repairs_it(
 
 
 def test_a_missing_or_damaged_manifest_is_named(tmp_path: Path):
-    with pytest.raises(InputError, match="run `python -m data.generate"):
+    with pytest.raises(InputError, match=r"run `python -m data\.generate"):
         Manifest.load(tmp_path)
     (tmp_path / MANIFEST_FILE).write_text("{")
     with pytest.raises(InputError, match="not a readable manifest"):
@@ -308,27 +306,20 @@ def test_a_full_disk_is_one_clear_line_and_the_former_output_stays(
     assert _bytes(output) != expected
 
 
-@pytest.mark.parametrize("moment", ["reading", "writing examples"])
+@pytest.mark.parametrize("pattern", ["work/*.rows", "*.tfrecord.gz"])
 def test_a_killed_run_leaves_the_former_output_and_the_next_run_succeeds(
-    small_release: Path, tmp_path: Path, moment: str
+    small_release: Path, tmp_path: Path, pattern: str
 ):
     output = tmp_path / "out"
     generate(OPTIONS, output, source=small_release)
     expected = _bytes(output)
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "data.generate", *arguments, "--seed", "5"],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(moment):
-            break
-    process.send_signal(signal.SIGKILL)
+    command = [sys.executable, "-m", "data.generate", *arguments, "--seed", "5", "--shards", "40"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list((tmp_path / ".out.partial").glob(pattern)):
+        time.sleep(0.002)
+    process.kill()
     assert process.wait() == -signal.SIGKILL
-    process.stderr.close()
     assert _bytes(output) == expected
 
     manifest = generate(OPTIONS.model_copy(update={"seed": 5}), output, source=small_release)
@@ -355,16 +346,31 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_and_bad_arguments_answer_at_once():
-    for arguments, code in (
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
         (["--help"], 0),
         (["--release", "ml-2m", "--output", "x"], 2),
         (["--release", "sample", "--output", "x", "--train-fraction", "1.5"], 2),
         (["--release", "sample", "--output", "x", "--bogus"], 2),
-    ):
-        started = time.monotonic()
-        assert _run(*arguments).returncode == code
-        assert time.monotonic() - started < 1.5
+    ],
+)
+def test_help_and_bad_arguments_answer_without_importing_anything_slow(arguments: list[str], code: int):
+    # 0.2 s here; what was imported says the same on a busy machine.
+    script = (
+        "import sys\n"
+        "from data.generate import run\n"
+        "try:\n    code = run(sys.argv[1:])\n"
+        "except SystemExit as stop:\n    code = stop.code\n"
+        "print([name for name in ('numpy', 'pyarrow', 'apache_beam', 'tensorflow') if name in sys.modules])\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_line_generates_with_every_option(small_release: Path, tmp_path: Path):

@@ -1,0 +1,36 @@
+# The image of every task of the compiled pipeline, and of local runs in a container.
+# The base is an argument, so that a mirror or a base with drivers can take its place: it needs Python 3.10.
+ARG BASE=python:3.10.13-slim-bookworm
+
+# The environment is built in a stage of its own: nothing of pip stays behind in the image.
+FROM ${BASE} AS environment
+# A few of the pinned packages come as source only.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
+RUN python -m venv /opt/venv
+# The same lock as for local runs. It changes seldom, so that its layer mostly comes from the cache.
+COPY requirements.txt /tmp/requirements.txt
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --requirement /tmp/requirements.txt \
+    && find /opt/venv -name __pycache__ -prune -exec rm -rf {} +
+
+FROM ${BASE}
+# Kubeflow starts containers with a user of its own choosing at times: everything is readable by all.
+RUN groupadd --gid 1000 pipeline && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /tmp pipeline
+COPY --from=environment /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin
+ENV PYTHONPATH=/app
+ENV PYTHONUNBUFFERED=1
+ENV PYTHONDONTWRITEBYTECODE=1
+ENV TF_USE_LEGACY_KERAS=1
+ENV HOME=/tmp
+WORKDIR /app
+# Most seldom changed first.
+COPY LICENSE pyproject.toml ./
+COPY configs ./configs
+COPY data ./data
+COPY trainer_module ./trainer_module
+COPY components ./components
+COPY pipeline ./pipeline
+COPY *.py ./
+USER 1000:1000
+# Compiled tasks name their own command.
+CMD ["python", "-m", "pipeline.kubeflow.entrypoint", "--help"]

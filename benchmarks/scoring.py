@@ -1,0 +1,89 @@
+"""One exact scorer for every system, and what is computed from the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from trainer_module.inputs import Windows
+from trainer_module.ranking import columns_of, rank_of_label
+
+Scorer = Callable[[np.ndarray], "np.ndarray | tf.Tensor"]
+"""Contexts int `[n, length]` to scores float32 `[n, num_movies]`."""
+
+CUTOFFS = (1, 5, 10, 50, 100)
+_BATCH = 1024
+_TOP = 10
+_BOOTSTRAP_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """What a system did on a set of windows.
+
+    Attributes
+    ----------
+    left_out
+        int64 `[n]`: the labels' ranks from 1, with the context's own movies left out.
+    unfiltered
+        int64 `[n]`: the same with all movies offered.
+    recommended
+        Distinct movies in anyone's first ten, context left out.
+    num_movies
+        Size of the catalogue.
+    """
+
+    left_out: np.ndarray
+    unfiltered: np.ndarray
+    recommended: int
+    num_movies: int
+
+
+def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
+    """Rank the label of each window exactly; ties and labels outside the vocabulary count against the system."""
+
+    @tf.function
+    def rank(scores: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        seen = columns_of(context, num_movies)
+        top = tf.math.top_k(tf.where(seen, scores.dtype.min, scores), k=min(_TOP, num_movies)).indices
+        return rank_of_label(scores, label - 1, seen), rank_of_label(scores, label - 1), top
+
+    parts = []
+    for start in range(0, len(windows), _BATCH):
+        batch = windows.take(np.arange(start, min(start + _BATCH, len(windows))))
+        scores = tf.convert_to_tensor(np.ascontiguousarray(score(batch.context)), tf.float32)
+        parts.append([output.numpy() for output in rank(scores, tf.constant(batch.context), tf.constant(batch.label))])
+    left_out, unfiltered, top = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Ranks(left_out, unfiltered, recommended=len(np.unique(top)), num_movies=num_movies)
+
+
+def recall(ranks: np.ndarray, k: int) -> float:
+    """Return the share of ranks `[n]` within the first k."""
+    return float(np.mean(ranks <= k))
+
+
+def gains(ranks: np.ndarray, k: int = _TOP) -> np.ndarray:
+    """Return each query's NDCG@k, float `[n]`: 1 / log2(rank + 1) within the first k, else 0."""
+    return np.where(ranks <= k, 1 / np.log2(ranks + 1.0), 0.0)
+
+
+def interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a mean (percentiles, after Efron, 1979).
+
+    Parameters
+    ----------
+    values
+        float or bool `[n]`: one a query.
+    seed
+        Fixes the resampling.
+    """
+    generator = np.random.default_rng(seed)
+    # Resampling n of n with replacement gives each value a multinomial count; drawing the counts of distinct values
+    # draws the same distribution, and there are few of them.
+    distinct, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
+    draws = generator.multinomial(counts.sum(), counts / counts.sum(), size=_BOOTSTRAP_SAMPLES)
+    low, high = np.percentile(draws @ distinct / counts.sum(), [2.5, 97.5])
+    return float(low), float(high)

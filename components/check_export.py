@@ -1,0 +1,177 @@
+"""Asks an exported model what it was asked before it was saved: `python -I check_export.py MODEL MAX_LATENCY_MS`.
+
+Run as a script of its own with TensorFlow and nothing of this project, as a model server would. The last line of its
+output is JSON: `findings`, a list of sentences, empty for a model that can be served, and `latency_ms`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+TOP_K = 100
+BATCH = 64
+WARM_UP_REQUESTS = 5
+TIMED_REQUESTS = 20
+SCORE_TOLERANCE = 1e-3
+
+HISTORY = "context_movie_id"
+ANSWER = {"movie_id": (tf.int64, 2), "score": (tf.float32, 2)}
+SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.DType, int]]]] = {
+    "serving_default": ({HISTORY: (tf.int64, 2)}, ANSWER),
+    "include_seen": ({HISTORY: (tf.int64, 2)}, ANSWER),
+    "similar": ({"movie_id": (tf.int64, 1)}, ANSWER),
+    "evaluate": (
+        {"examples": (tf.string, 1)},
+        {
+            "rank": (tf.int64, 1),
+            "rank_unfiltered": (tf.int64, 1),
+            "rank_popularity": (tf.int64, 1),
+            "top_movie_id": (tf.int64, 2),
+            "catalogue_size": (tf.int64, 1),
+        },
+    ),
+}
+"""For each signature its inputs and outputs, each with type and number of dimensions."""
+
+Ask = Callable[[list[list[int]]], "tuple[np.ndarray, np.ndarray]"]
+
+
+def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
+    """Check a model.
+
+    Parameters
+    ----------
+    folder
+        The SavedModel, with `assets.extra/canaries.json`.
+    max_latency_ms
+        The most that the median of single requests may take.
+    """
+    try:
+        model = tf.saved_model.load(folder)
+        canaries = json.loads((Path(folder) / "assets.extra" / "canaries.json").read_text())
+    except Exception as error:  # whatever the reason, the model can't be loaded, and that is the finding
+        return {"findings": [f"the export can't be loaded: {_one_line(error)}"], "latency_ms": None}
+    findings = list(check_signatures(model.signatures))
+    if findings:
+        return {"findings": findings, "latency_ms": None}
+
+    def ask(histories: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        longest = max(len(history) for history in histories)
+        padded = np.array([history + [0] * (longest - len(history)) for history in histories], np.int64)
+        answer = model.signatures["serving_default"](**{HISTORY: tf.constant(padded, tf.int64)})
+        return answer["movie_id"].numpy(), answer["score"].numpy()
+
+    try:
+        for canary in canaries:
+            findings += check_canary(ask, canary)
+        findings += check_batch(ask, canaries)
+        latency_ms = measure_latency(ask, next(c["context_movie_id"] for c in canaries if c["name"] == "ordinary"))
+    except Exception as error:  # as above
+        return {"findings": [*findings, f"a request failed: {_one_line(error)}"], "latency_ms": None}
+    if latency_ms > max_latency_ms:
+        findings.append(f"a request takes {latency_ms:.0f} ms, more than the {max_latency_ms:g} ms allowed")
+    return {"findings": findings, "latency_ms": latency_ms}
+
+
+def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
+    """Compare names, types and numbers of dimensions with what callers rely on."""
+    for name, (inputs, outputs) in SIGNATURES.items():
+        if name not in signatures:
+            yield f"the signature {name} is missing"
+            continue
+        signature = signatures[name]
+        given = {key: (spec.dtype, spec.shape.rank) for key, spec in signature.structured_input_signature[1].items()}
+        answered = {key: (spec.dtype, spec.shape.rank) for key, spec in signature.structured_outputs.items()}
+        for kind, wanted, found in (("input", inputs, given), ("output", outputs, answered)):
+            for key, (dtype, rank) in wanted.items():
+                if key not in found:
+                    yield f"{name} has no {kind} {key}"
+                elif found[key][0] != dtype or found[key][1] not in (rank, None):
+                    yield f"{name}'s {kind} {key} is {_spell(*found[key])}, not {_spell(dtype, rank)}"
+            for key in found.keys() - wanted.keys():
+                yield f"{name} has an unexpected {kind} {key}"
+
+
+def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
+    """Ask what was asked before the model was saved; the answer has to be sound, and the same."""
+    name, history = canary["name"], canary["context_movie_id"]
+    ids, scores = (of_batch[0] for of_batch in ask([history]))
+    yield from check_answer(name, history, ids, scores)
+    recorded = np.array(canary["score"])
+    now = scores[: len(recorded)]
+    if now.shape != recorded.shape or not np.allclose(now, recorded, atol=SCORE_TOLERANCE, rtol=SCORE_TOLERANCE):
+        yield f"{name}: the scores are not those that the model gave before it was saved"
+        return
+    for place, (movie, then) in enumerate(zip(ids.tolist(), canary["movie_id"], strict=False)):
+        # Movies whose scores tie may change places between processors.
+        if movie != then and not _ties(recorded, place):
+            yield f"{name}: movie {then} was recommended at place {place + 1} before the model was saved, now {movie}"
+            return
+
+
+def check_answer(name: str, history: list[int], ids: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+    """Look for what no answer may hold, whatever the model."""
+    if len(ids) != TOP_K and len(set(history)) < TOP_K // 2:
+        yield f"{name}: {len(ids)} movies are recommended, not {TOP_K}"
+    if (ids <= 0).any():
+        yield f"{name}: a pad is recommended"
+    if len(np.unique(ids)) != len(ids):
+        yield f"{name}: a movie is recommended twice"
+    seen = sorted(set(ids.tolist()) & set(history) - {0})
+    if seen:
+        yield f"{name}: movie {seen[0]} of the history is recommended"
+    if not np.isfinite(scores).all():
+        yield f"{name}: a score is not finite"
+    elif (np.diff(scores) > 0).any():
+        yield f"{name}: the recommendations are not ordered by score"
+
+
+def check_batch(ask: Ask, canaries: list[dict[str, Any]]) -> Iterator[str]:
+    """Ask all canaries in one large batch; nobody's answer may depend on who else asks."""
+    asked = [canaries[row % len(canaries)]["context_movie_id"] for row in range(BATCH)]
+    _, scores = ask(asked)
+    if len(scores) != BATCH:
+        yield f"a batch of {BATCH} requests gets {len(scores)} answers"
+        return
+    for row, canary in enumerate(canaries):
+        recorded = np.array(canary["score"])
+        if not np.allclose(scores[row, : len(recorded)], recorded, atol=SCORE_TOLERANCE, rtol=SCORE_TOLERANCE):
+            yield f"{canary['name']}: the answer is another one in a batch of {BATCH}"
+
+
+def measure_latency(ask: Ask, history: list[int]) -> float:
+    """Return the median milliseconds of single requests, after some that warm up."""
+    for _ in range(WARM_UP_REQUESTS):
+        ask([history])
+    taken = []
+    for _ in range(TIMED_REQUESTS):
+        started = time.perf_counter()
+        ask([history])
+        taken.append(1000 * (time.perf_counter() - started))
+    return statistics.median(taken)
+
+
+def _ties(scores: np.ndarray, place: int) -> bool:
+    neighbours = np.delete(scores, place)
+    return bool(len(neighbours)) and bool(np.min(np.abs(neighbours - scores[place])) <= SCORE_TOLERANCE)
+
+
+def _spell(dtype: tf.DType, rank: int | None) -> str:
+    return f"{dtype.name} of {'unknown' if rank is None else rank} dimensions"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], float(sys.argv[2]))))

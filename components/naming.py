@@ -1,0 +1,16 @@
+"""Names that components and the containers they run in agree on."""
+
+from __future__ import annotations
+
+NAMESPACE = "next_movie"
+"""Comes before the names of our artifact types: Kubeflow's compiler refuses names without a namespace."""
+
+ARTIFACTS_MODULE = "components.artifacts"
+"""Holds the classes of our artifact types."""
+
+ABSENT = "absent"
+"""Custom property of an artifact that stands for "there is none yet".
+
+A Kubeflow task has to fill each of its outputs; the container's entrypoint leaves such an artifact out of the inputs
+of the tasks that follow.
+"""

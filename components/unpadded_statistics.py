@@ -1,0 +1,227 @@
+"""TFDV's statistics of what the examples hold, padding left out.
+
+StatisticsGen sees features of a fixed length, in which pads are values like any other: nothing is ever missing, and
+"0" is the most watched movie. The schema is checked against those; people look at these. Since every array passes by
+here, what no statistic shows is checked here too: a movie behind a pad, or stars that the release doesn't give.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx import v1 as tfx
+from tfx.types import artifact_utils
+from tfx_bsl.public import tfxio
+
+from components.artifacts import UnpaddedExampleStatistics
+from components.figures import STATISTICS_FILE
+from data import features
+from data.errors import InputError
+from data.manifest import Manifest
+from data.releases import find_release
+
+_FAULTS_FILE = "faults.json"
+_FAULTS_TOLD = 3
+_BATCH = 10_000
+"""Examples in a record batch. TFDV costs mostly by the batch: in batches of TFX's default size it takes longer."""
+
+_ALL_VALUES = 65_536
+"""Distinct values that are counted one by one, more than there are movies in MovieLens-25M."""
+
+
+def counting_options() -> tfdv.StatsOptions:
+    """Return options under which TFDV counts every single value.
+
+    All features are names, small numbers on a grid or years: counted one by one, they give exact histograms, while
+    TFDV's buckets of numbers are approximate.
+    """
+    schema = schema_pb2.Schema()
+    for name in (
+        features.CONTEXT_MOVIE_ID,
+        features.CONTEXT_MOVIE_YEAR,
+        features.LABEL_MOVIE_ID,
+        features.CONTEXT_LENGTH,
+    ):
+        schema.feature.add(name=name, type=schema_pb2.INT).int_domain.is_categorical = True
+    schema.feature.add(name=features.CONTEXT_MOVIE_RATING, type=schema_pb2.FLOAT).float_domain.is_categorical = True
+    for name in (features.CONTEXT_MOVIE_GENRE, features.LABEL_POPULARITY):
+        schema.feature.add(name=name, type=schema_pb2.BYTES)
+    return tfdv.StatsOptions(
+        schema=schema,
+        num_top_values=50,
+        num_rank_histogram_buckets=_ALL_VALUES,
+        # The other counter knows no numbers such as 4.5. A sketch with room for every value is exact.
+        use_sketch_based_topk_uniques=True,
+    )
+
+
+def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave pads out.
+
+    Parameters
+    ----------
+    batch
+        Features as the shards hold them.
+
+    Returns
+    -------
+    pa.RecordBatch
+        Context features cut to `context_length`, years without the unknown ones, genres without pads. Features that
+        are not of one length and present everywhere come as they are: the schema has its say about those.
+    """
+    columns = {name: batch.column(name) for name in batch.schema.names}
+    arrays = {name: _matrix(column) for name, column in columns.items()}
+    length = arrays.get(features.CONTEXT_LENGTH)
+    if length is not None:
+        for name in (features.CONTEXT_MOVIE_ID, features.CONTEXT_MOVIE_RATING, features.CONTEXT_MOVIE_YEAR):
+            values = arrays.get(name)
+            if values is None:
+                continue
+            kept = _is_content(values, length)
+            if name == features.CONTEXT_MOVIE_YEAR:
+                kept &= values > 0
+            columns[name] = _ragged(values, kept)
+    genres = arrays.get(features.CONTEXT_MOVIE_GENRE)
+    if genres is not None:
+        columns[features.CONTEXT_MOVIE_GENRE] = _ragged(genres, genres != features.NO_GENRE.encode())
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+def find_faults(batch: pa.RecordBatch, stars: Sequence[float]) -> Iterator[str]:
+    """Yield what is wrong with the arrays of a batch, each with the first example of it.
+
+    Parameters
+    ----------
+    batch
+        Features as the shards hold them.
+    stars
+        The stars that the release gives.
+    """
+    arrays = {name: _matrix(batch.column(name)) for name in batch.schema.names}
+    length, ids = arrays.get(features.CONTEXT_LENGTH), arrays.get(features.CONTEXT_MOVIE_ID)
+    if length is None or ids is None:
+        return
+    content = _is_content(ids, length)
+    yield from _first_fault(content & (ids <= 0), ids, "a pad stands among the movies")
+    yield from _first_fault(~content & (ids != features.PAD_MOVIE_ID), ids, "a movie stands behind the context's end")
+    ratings = arrays.get(features.CONTEXT_MOVIE_RATING)
+    if ratings is not None and ratings.shape == ids.shape:
+        yield from _first_fault(content & ~np.isin(ratings, stars), ratings, "stars that the release doesn't give")
+        yield from _first_fault(~content & (ratings != 0), ratings, "stars stand behind the context's end")
+    genres = arrays.get(features.CONTEXT_MOVIE_GENRE)
+    if genres is not None:
+        padded = genres == features.NO_GENRE.encode()
+        yield from _first_fault(padded[:, :-1] & ~padded[:, 1:], genres, "a genre stands behind a pad")
+
+
+def write_statistics(
+    pipeline: beam.Pipeline, split: str, files: str, stars: Sequence[float], folder: str, *, unpadded: bool = True
+) -> None:
+    """Add the statistics of one split to a Beam pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        Beam's.
+    split
+        The split's name.
+    files
+        Pattern of its gzipped TFRecord files.
+    stars
+        The stars that the release gives.
+    folder
+        Gets `Split-<split>/FeatureStats.pb`, and faults for `raise_on_faults`.
+    unpadded
+        Leave pads out and count single values; otherwise compute what StatisticsGen would.
+    """
+    target = f"{folder}/Split-{split}"
+    tfx.dsl.io.fileio.makedirs(target)
+    source = tfxio.TFExampleRecord(file_pattern=files, telemetry_descriptors=["next_movie"])
+    batches = pipeline | f"Read {split}" >> source.BeamSource(batch_size=_BATCH)
+    counted = batches | f"LeavePadsOut {split}" >> beam.Map(without_padding) if unpadded else batches
+    _ = (
+        counted
+        | f"Count {split}" >> tfdv.GenerateStatistics(counting_options() if unpadded else tfdv.StatsOptions())
+        | f"Write {split}" >> tfdv.WriteStatisticsToBinaryFile(f"{target}/{STATISTICS_FILE}")
+    )
+    _ = (
+        batches
+        | f"FindFaults {split}" >> beam.FlatMap(find_faults, list(stars))
+        | f"AFew {split}" >> beam.combiners.Sample.FixedSizeGlobally(_FAULTS_TOLD)
+        | f"WriteFaults {split}" >> beam.Map(_write_json, f"{target}/{_FAULTS_FILE}")
+    )
+
+
+def raise_on_faults(split: str, folder: str) -> None:
+    """Raise `InputError` if `write_statistics` met arrays that can't be."""
+    with tfx.dsl.io.fileio.open(f"{folder}/Split-{split}/{_FAULTS_FILE}") as file:
+        faults = json.loads(file.read())
+    if faults:
+        raise InputError(f"the {split} examples are damaged, generate them again: {'; '.join(sorted(faults))}")
+
+
+def stars_of(manifest: Manifest) -> list[float]:
+    """Return the stars that a release gives, ascending."""
+    release = find_release(manifest.release)
+    step = 0.5 if release.half_stars else 1.0
+    return np.arange(release.min_stars, release.max_stars + step / 2, step).tolist()
+
+
+@tfx.dsl.components.component(use_beam=True)
+def UnpaddedStatistics(  # noqa: N802
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    statistics: tfx.dsl.components.OutputArtifact[UnpaddedExampleStatistics],
+    source_digest: tfx.dsl.components.Parameter[str],
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Compute statistics without padding; raise `InputError` on arrays that can't be.
+
+    `source_digest` only tells TFX's cache when this code changes.
+    """
+    splits = artifact_utils.decode_split_names(examples.split_names)
+    stars = stars_of(Manifest.load(Path(examples.uri)))
+    with beam_pipeline as pipeline:
+        for split in splits:
+            write_statistics(pipeline, split, f"{examples.uri}/Split-{split}/*", stars, statistics.uri)
+    for split in splits:
+        raise_on_faults(split, statistics.uri)
+
+
+def _matrix(column: pa.Array) -> np.ndarray | None:
+    """Return a column as `[num_examples, values]`; None if it is not of one length, or missing somewhere."""
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)) or column.null_count:
+        return None
+    lengths = np.diff(column.offsets.to_numpy())
+    if not len(lengths) or lengths.min() != lengths.max() or lengths[0] == 0:
+        return None
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(column), lengths[0])
+
+
+def _is_content(values: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Mark the positions before the context's end, bool `[num_examples, context]`."""
+    return np.arange(values.shape[1]) < length[:, :1]
+
+
+def _ragged(values: np.ndarray, kept: np.ndarray) -> pa.Array:
+    """Return the kept values, a list for each row."""
+    offsets = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    kind = pa.large_binary() if values.dtype == object else None
+    return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values[kept], kind))
+
+
+def _first_fault(faulty: np.ndarray, values: np.ndarray, what: str) -> Iterator[str]:
+    rows = np.flatnonzero(faulty.any(axis=1))
+    if len(rows):
+        shown = ", ".join(value.decode() if isinstance(value, bytes) else f"{value:g}" for value in values[rows[0]])
+        yield f"{what} ({shown})"
+
+
+def _write_json(value: object, file_name: str) -> None:
+    with tfx.dsl.io.fileio.open(file_name, "w") as file:
+        file.write(json.dumps(value))

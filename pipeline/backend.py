@@ -1,0 +1,75 @@
+"""What depends on where the pipeline runs: where its data comes from, and how earlier runs' results are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tfx import types
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_node import BaseNode
+
+from components.example_gen import shard_example_gen
+from components.resolving import PreviousStatistics
+from pipeline.settings import Places, Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """The pipeline's beginning.
+
+    Attributes
+    ----------
+    nodes
+        In the order in which they run.
+    examples, schema
+        Channels of their outputs.
+    """
+
+    nodes: tuple[BaseNode, ...]
+    examples: types.BaseChannel
+    schema: types.BaseChannel
+
+
+class Backend(Protocol):
+    """The differences between places to run."""
+
+    def source(self, settings: Settings, places: Places) -> Source:
+        """Return the nodes that bring examples and schema."""
+
+    def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
+        """Return the node whose output `previous` holds the last other run's statistics, if there are any."""
+
+    def baseline(self, places: Places) -> BaseNode:
+        """Return the node whose output `model` holds the last blessed model, if there is one."""
+
+
+class LocalBackend:
+    """Data that lies ready in a folder; earlier results come from ML Metadata."""
+
+    def source(self, settings: Settings, places: Places) -> Source:
+        """Return ExampleGen and the importer of the schema."""
+        examples = shard_example_gen(places.data_root, places.manifest_digest)
+        schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
+        return Source((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
+
+    def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
+        """Return a Resolver."""
+        return tfx.dsl.Resolver(
+            strategy_class=PreviousStatistics,
+            current=statistics,
+            previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
+        ).with_id("PreviousStatistics")
+
+    def baseline(self, places: Places) -> BaseNode:
+        """Return a Resolver."""
+        return latest_blessed_model()
+
+
+def latest_blessed_model() -> BaseNode:
+    """Return TFX's own Resolver of the latest blessed model."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("LatestBlessedModel")

@@ -1,0 +1,1 @@
+"""The pipeline on Kubeflow Pipelines: compiling, submitting, and what runs in its containers."""

@@ -1,0 +1,220 @@
+"""From settings to the file that a cluster runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx import v1 as tfx
+
+from data.errors import InputError
+from pipeline.kubeflow.backend import ClusterBackend
+from pipeline.kubeflow.backend_rules import check_documents
+from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
+from pipeline.kubeflow.settings import ComponentSettings, KubeflowSettings
+from pipeline.kubeflow.uris import check_uri, to_local
+from pipeline.pipeline import create_pipeline
+from pipeline.settings import Places, Settings
+
+BackendName = Literal["kfp", "vertex"]
+
+ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
+
+_DATA_TASKS = ("DataGenerator", "ExampleGen")
+"""Tasks whose data come from outside.
+
+The backend's cache goes by parameters and by the names of input artifacts: it would answer for data that changed.
+"""
+
+
+def compile_pipeline(
+    settings: Settings, *, image: str, backend: BackendName = "kfp", pipeline_root: str | None = None
+) -> str:
+    """Compile the pipeline.
+
+    Parameters
+    ----------
+    settings
+        What is made, and how it runs on a cluster.
+    image
+        The project's image, for all components whose settings name no other.
+    backend
+        `kfp` for open-source Kubeflow Pipelines, `vertex` for Vertex AI.
+    pipeline_root
+        Stands above the settings'.
+
+    Returns
+    -------
+    str
+        A bare PipelineSpec in YAML, followed by the Kubernetes settings as a second document, or a PipelineJob in
+        JSON. Equal arguments give equal text.
+
+    Raises
+    ------
+    InputError
+        Something asked for can't be had from the backend.
+    """
+    cluster = settings.kubeflow
+    root = check_uri(pipeline_root or cluster.pipeline_root, "the pipeline root")
+    if cluster.data_root is not None:
+        check_uri(cluster.data_root, "the data root")
+    if backend == "vertex" and not root.startswith("gs://"):
+        raise InputError(f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there")
+    # Vertex mounts Cloud Storage itself, and has no claims.
+    lasting = cluster.volume.mount_path if backend == "kfp" else to_local(f"{root}/lasting")
+    places = Places(
+        data_root="",
+        schema_file="",
+        pipeline_root=root,
+        serving=f"{lasting}/serving/{settings.pipeline_name}",
+    )
+    means = ClusterBackend(
+        data_root=cluster.data_root,
+        statistics=f"{lasting}/statistics/{settings.pipeline_name}",
+        has_resolver=backend == "vertex",
+    )
+    job = _compile(create_pipeline(settings, places, means), cluster, image)
+    spec = job["pipelineSpec"]
+    spec["defaultPipelineRoot"] = root
+    _add_run_parameters(spec, settings)
+    for name in _container_tasks(spec):
+        # ExampleGen's driver runs in the entrypoint, on every backend.
+        _container(spec, name).pop("lifecycle", None)
+        _apply_settings(spec, name, cluster.of(name))
+        _choose_caching(spec, name, cluster, lasting)
+    if backend == "vertex":
+        _refuse_node_selectors(spec, cluster)
+        json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
+        return json.dumps(job, sort_keys=True, indent=2) + "\n"
+    documents = [spec]
+    executors = _kubernetes_executors(spec, cluster)
+    if executors:
+        documents.append({"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}})
+    check_documents(documents)
+    return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
+
+
+def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> dict[str, Any]:
+    """Return TFX's PipelineJob as JSON has it."""
+    graph.enable_cache = False
+    ids = [node.id for node in graph.components]
+    unknown = sorted(set(cluster.components) - set(ids))
+    if unknown:
+        raise InputError(
+            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}"
+        )
+    config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
+        default_image={"default_image_path": image, **{name: cluster.of(name).image or image for name in ids}},
+        default_commands=list(ENTRYPOINT),
+        use_pipeline_spec_2_1=True,
+    )
+    try:
+        return tfx.orchestration.experimental.KubeflowV2DagRunner(config).run(graph, write_out=False)
+    except ValueError as error:
+        raise InputError(f"the pipeline can't be compiled: {error}") from error
+
+
+def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
+    """Declare what a run may choose, and hand it to the tasks that it concerns."""
+    declared = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
+    if settings.kubeflow.data_root is not None:
+        declared[DATA_ROOT]["defaultValue"] = settings.kubeflow.data_root
+    for name, kind, default in (
+        (EPOCHS, "NUMBER_INTEGER", settings.training.epochs),
+        (BEAM_ARGS, "STRING", " ".join(settings.kubeflow.beam_args)),
+    ):
+        declared[name] = {"parameterType": kind, "defaultValue": default}
+        for task in _container_tasks(spec):
+            if name == EPOCHS and not mentions_epochs(_constants(spec, task)):
+                continue
+            component = spec["components"][_task(spec, task)["componentRef"]["name"]]
+            definitions = component.setdefault("inputDefinitions", {}).setdefault("parameters", {})
+            definitions[task_input(name)] = {"parameterType": kind}
+            inputs = _task(spec, task).setdefault("inputs", {}).setdefault("parameters", {})
+            inputs[task_input(name)] = {"componentInputParameter": name}
+
+
+def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
+    """Write a component's settings into its container and its task."""
+    container, task = _container(spec, name), _task(spec, name)
+    resources: dict[str, Any] = {}
+    if chosen.cpu is not None:
+        resources |= {"cpuLimit": chosen.cpu, "cpuRequest": chosen.cpu}
+    if chosen.memory_gb is not None:
+        resources |= {"memoryLimit": chosen.memory_gb, "memoryRequest": chosen.memory_gb}
+    if chosen.accelerator is not None:
+        # Counts are 64-bit integers, which JSON's protobuf spells as text.
+        resources["accelerator"] = {"type": chosen.accelerator.type, "count": str(chosen.accelerator.count)}
+    if resources:
+        container["resources"] = resources
+    if chosen.retries:
+        task["retryPolicy"] = {"maxRetryCount": chosen.retries, "backoffDuration": "30s", "backoffFactor": 2.0}
+
+
+def _choose_caching(spec: dict[str, Any], name: str, cluster: KubeflowSettings, lasting: str) -> None:
+    """Switch the backend's cache on or off; off for tasks that depend on more than it sees.
+
+    Raises
+    ------
+    InputError
+        The settings want a task cached that can't be.
+    """
+    sees_all = name not in _DATA_TASKS and not _mentions(spec, name, lasting)
+    if not sees_all and cluster.components.get(name, ComponentSettings()).caching:
+        raise InputError(f"kubeflow.components.{name}.caching can't be on: the backend's cache doesn't see its data")
+    _task(spec, name)["cachingOptions"] = {"enableCache": sees_all and cluster.of(name).caching is not False}
+
+
+def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> dict[str, Any]:
+    """Return node selectors and mounts by executor label."""
+    executors: dict[str, Any] = {}
+    for name in _container_tasks(spec):
+        extra: dict[str, Any] = {}
+        selector = cluster.of(name).node_selector
+        if selector:
+            extra["nodeSelector"] = {"labels": dict(selector)}
+        if _mentions(spec, name, cluster.volume.mount_path):
+            extra["pvcMount"] = [{"constant": cluster.volume.claim, "mountPath": cluster.volume.mount_path}]
+        if extra:
+            executors[_label(spec, name)] = extra
+    return executors
+
+
+def _refuse_node_selectors(spec: dict[str, Any], cluster: KubeflowSettings) -> None:
+    chosen = [name for name in _container_tasks(spec) if cluster.of(name).node_selector]
+    if chosen:
+        raise InputError(f"Vertex has no node selectors: take them from kubeflow's settings of {', '.join(chosen)}")
+
+
+def _container_tasks(spec: dict[str, Any]) -> list[str]:
+    return [name for name in sorted(spec["root"]["dag"]["tasks"]) if "container" in _executor(spec, name)]
+
+
+def _task(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    return spec["root"]["dag"]["tasks"][name]
+
+
+def _label(spec: dict[str, Any], name: str) -> str:
+    return spec["components"][_task(spec, name)["componentRef"]["name"]]["executorLabel"]
+
+
+def _executor(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    return spec["deploymentSpec"]["executors"][_label(spec, name)]
+
+
+def _container(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    return _executor(spec, name)["container"]
+
+
+def _mentions(spec: dict[str, Any], name: str, folder: str) -> bool:
+    """Tell whether a task's parameters name something in a folder."""
+    return any(f"{folder}/" in str(value) for value in _constants(spec, name).values())
+
+
+def _constants(spec: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a task's parameters that are known already, by name."""
+    parameters = _task(spec, name).get("inputs", {}).get("parameters", {})
+    return {key: value["runtimeValue"]["constant"] for key, value in parameters.items() if "runtimeValue" in value}

@@ -1,0 +1,169 @@
+"""What every container of a compiled pipeline runs: `python -m pipeline.kubeflow.entrypoint`.
+
+Between Kubeflow's launcher and TFX's executors stand some differences, and this module is where they are bridged. The
+launcher hands over remote URIs, which TFX's and our own code can't open, but keeps local folders in step with them;
+it passes input artifacts without a type; it runs no driver; and it can't pass "no artifact".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE
+from data.environment import prepare_environment
+from data.errors import InputError
+from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
+from pipeline.kubeflow.uris import to_local, to_remote
+
+LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
+"""Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
+
+EXIT_INPUT_ERROR = 2
+
+_INPUT_BASE = "input_base"
+_INPUT_CONFIG = "input_config"
+_DATA_INPUT = "data"
+"""ExampleGen's input that stands in for its property `input_base`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the task and end the process."""
+    options, beam_args = _parse(arguments)
+    prepare_environment()
+    try:
+        run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
+        code = 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = EXIT_INPUT_ERROR
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The task's work is done and written, or has failed. Native libraries that abort while the interpreter takes
+    # itself apart must not turn the one into the other.
+    os._exit(code)
+
+
+def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_root: str) -> None:
+    """Run one task on local paths, and write its output with remote ones.
+
+    Parameters
+    ----------
+    options
+        `executor_class_path`, and the JSON of `ExecutorInput` and of the component's inputs as
+        `json_serialized_invocation_args` and `json_serialized_inputs_spec_args`.
+    beam_args
+        Options for Beam.
+    launcher_root
+        Folder of the launcher's folders.
+    """
+    inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
+    invocation = json.loads(options.json_serialized_invocation_args)
+    beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root)]
+    # Imported late: TFX takes its time, and a broken invocation need not wait for it.
+    from data.flow import IN_PROCESS_ARGS
+    from pipeline.kubeflow import tfx_internals
+
+    for _, artifact in _single(invocation["outputs"].get("artifacts", {})):
+        # The launcher makes the folder above; TFX's local runners make this one too, and components rely on it.
+        Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
+    as_json = json.dumps(invocation)
+    if _INPUT_CONFIG in invocation["inputs"].get("parameterValues", {}):
+        # A file-based ExampleGen. Open-source Kubeflow Pipelines runs no driver before the task.
+        tfx_internals.run_file_based_driver(as_json, options.json_serialized_inputs_spec_args)
+    tfx_internals.run_executor(
+        options.executor_class_path,
+        as_json,
+        options.json_serialized_inputs_spec_args,
+        [*IN_PROCESS_ARGS, *beam_args],
+    )
+    output_file = Path(invocation["outputs"]["outputFile"])
+    output = json.loads(output_file.read_text(encoding="utf-8"))
+    output_file.write_text(json.dumps(globalize(output, launcher_root)), encoding="utf-8")
+
+
+def localize(invocation: dict[str, Any], inputs_spec: dict[str, Any], launcher_root: str) -> list[str]:
+    """Turn an `ExecutorInput`, in place, into one that TFX can work with.
+
+    Artifacts get local paths and the types of the component's definition, absent ones are left out, and what the run
+    chose is put into the parameters.
+
+    Parameters
+    ----------
+    invocation
+        `ExecutorInput` as JSON has it.
+    inputs_spec
+        `ComponentInputsSpec` as JSON has it.
+    launcher_root
+        Folder of the launcher's folders.
+
+    Returns
+    -------
+    list[str]
+        The run's options for Beam.
+    """
+    inputs = invocation.setdefault("inputs", {})
+    artifacts = inputs.setdefault("artifacts", {})
+    for name in [name for name, artifact in _single(artifacts) if artifact.get("metadata", {}).get(ABSENT)]:
+        del artifacts[name]
+    types = {name: spec["artifactType"] for name, spec in inputs_spec.get("artifacts", {}).items()}
+    for name, artifact in _single(artifacts):
+        artifact["type"] = types[name]
+    for _, artifact in [*_single(artifacts), *_single(invocation["outputs"].get("artifacts", {}))]:
+        artifact["type"] = _with_class(artifact["type"])
+        artifact["uri"] = to_local(artifact["uri"], launcher_root)
+    invocation["outputs"]["outputFile"] = to_local(invocation["outputs"]["outputFile"], launcher_root)
+    parameters = inputs.setdefault("parameterValues", {})
+    if _INPUT_BASE in parameters and _DATA_INPUT in artifacts:
+        parameters[_INPUT_BASE] = artifacts[_DATA_INPUT]["artifacts"][0]["uri"]
+    apply_epochs(parameters)
+    return take_beam_args(parameters)
+
+
+def _single(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """List the artifacts by name; an input or output has one or, if it is optional, none."""
+    return [(name, content["artifacts"][0]) for name, content in artifacts.items() if content.get("artifacts")]
+
+
+def _with_class(artifact_type: dict[str, Any]) -> dict[str, Any]:
+    """Return an artifact's type with the class in place of a name of ours: TFX imports what it does not know."""
+    schema = yaml.safe_load(artifact_type.get("instanceSchema", "")) or {"title": artifact_type.get("schemaTitle", "")}
+    namespace, _, name = schema["title"].partition(".")
+    if namespace != NAMESPACE:
+        return artifact_type
+    return {"instanceSchema": yaml.safe_dump({**schema, "title": f"{ARTIFACTS_MODULE}.{name}"}, sort_keys=False)}
+
+
+def globalize(output: Any, launcher_root: str) -> Any:
+    """Return an `ExecutorOutput` with remote URIs in place of local paths, and without nulls.
+
+    The launcher refuses a null among an artifact's properties.
+    """
+    if isinstance(output, dict):
+        return {name: globalize(value, launcher_root) for name, value in output.items() if value is not None}
+    if isinstance(output, list):
+        return [globalize(value, launcher_root) for value in output]
+    return to_remote(output, launcher_root) if isinstance(output, str) else output
+
+
+def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
+    return parser.parse_known_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

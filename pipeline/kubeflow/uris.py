@@ -1,0 +1,52 @@
+"""Between the URIs of an object store and the folders that Kubeflow's launcher keeps in step with it."""
+
+from __future__ import annotations
+
+import re
+
+from data.errors import InputError
+
+_FOLDERS = {"gs://": "gcs/", "s3://": "s3/", "minio://": "minio/"}
+_ROOT = re.compile(r"(gs|s3|minio)://[^/?\s]+(/[^?\s]*)?")
+
+
+def check_uri(uri: str, what: str) -> str:
+    """Return a URI without trailing slash.
+
+    Raises
+    ------
+    InputError
+        The launcher knows no such URI.
+    """
+    if not _ROOT.fullmatch(uri):
+        raise InputError(f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2")
+    return uri.rstrip("/")
+
+
+def to_local(uri: str, launcher_root: str = "/") -> str:
+    """Return the launcher's local path of a URI; anything else comes back as it is.
+
+    Examples
+    --------
+    >>> to_local("minio://mlpipeline/v2/model")
+    '/minio/mlpipeline/v2/model'
+    """
+    for scheme, folder in _FOLDERS.items():
+        if uri.startswith(scheme):
+            return f"{launcher_root.rstrip('/')}/{folder}{uri[len(scheme) :]}"
+    return uri
+
+
+def to_remote(path: str, launcher_root: str = "/") -> str:
+    """Return the URI of a path in one of the launcher's folders; anything else comes back as it is.
+
+    Examples
+    --------
+    >>> to_remote("/minio/mlpipeline/v2/model")
+    'minio://mlpipeline/v2/model'
+    """
+    for scheme, folder in _FOLDERS.items():
+        prefix = f"{launcher_root.rstrip('/')}/{folder}"
+        if path.startswith(prefix):
+            return scheme + path[len(prefix) :]
+    return path

@@ -1,0 +1,162 @@
+"""Ask the published model: `python recommend.py --history "12,7,31"`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.environment import prepare_environment
+from data.errors import InputError
+
+if TYPE_CHECKING:
+    from trainer_module.recommender import Recommendation, Recommender
+
+DEFAULT_SERVING = Path(__file__).resolve().parent / "runs" / "serving"
+"""Where `local_runner.py` publishes by default."""
+
+_MAX_K = 100
+_EXIT_INPUT_ERROR = 2
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; what it says wrong ends the process with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="recommend.py",
+        description="Recommend movies to watch next, by the published model.",
+        epilog="Exit codes: 0 answered; 2 something given can't be used.",
+    )
+    question = parser.add_mutually_exclusive_group(required=True)
+    question.add_argument("--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198"')
+    question.add_argument(
+        "--history-titles", metavar="TITLES", help='titles watched, oldest first: "Heat; Back to the Future"'
+    )
+    question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
+    question.add_argument("--batch", type=Path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the answers to --batch go, as JSON Lines")
+    parser.add_argument("-k", type=int, default=10, help="movies in an answer, at most 100 (default: %(default)s)")
+    parser.add_argument("--include-seen", action="store_true", help="offer movies of the history too")
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="DIR",
+        help="a published version, or a folder of versions (default: the newest in runs/serving)",
+    )
+    options = parser.parse_args(arguments)
+    if not 1 <= options.k <= _MAX_K:
+        parser.error(f"-k is {options.k}: it may be 1 to {_MAX_K}")
+    if (options.batch is None) != (options.output is None):
+        parser.error("--batch and --output belong together")
+    if options.similar_to is not None and options.include_seen:
+        parser.error("--include-seen has no meaning with --similar-to")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = parse_arguments(arguments)
+    prepare_environment()
+    try:
+        _answer(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _EXIT_INPUT_ERROR
+    except BrokenPipeError:
+        # Whoever reads the answer, `head` perhaps, has seen enough. What is left must not be flushed at exit.
+        sys.stdout = None
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> None:
+    from components.newest_model import newest_model, resolve_model
+
+    # What is wrong with the question is said before TensorFlow takes its seconds.
+    history = _parse_ids(options.history) if options.history is not None else None
+    if options.batch is not None and not options.batch.is_file():
+        raise InputError(f"there is no file {options.batch}")
+    folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
+
+    from trainer_module.recommender import Recommender
+
+    recommender = Recommender.load(folder)
+    if options.batch is not None:
+        _answer_file(recommender, options)
+        return
+    if options.similar_to is not None:
+        asked = _find_movie(recommender, options.similar_to)
+        said = f"Like {recommender.catalogue.title(asked)}"
+        answer = recommender.similar(asked, options.k)
+    else:
+        if history is None:
+            history = _find_movies(recommender, options.history_titles)
+        _warn_of_unknown(recommender, history)
+        said = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
+        answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
+    if options.json:
+        print(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
+    else:
+        print(f"{said or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+
+
+def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
+    from trainer_module.batch import recommend_file
+
+    started = time.monotonic()
+    answered = recommend_file(recommender, options.batch, options.output, options.k, include_seen=options.include_seen)
+    seconds = max(time.monotonic() - started, 1e-9)
+    print(f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}")
+
+
+def _parse_ids(text: str) -> list[int]:
+    words = text.replace(",", " ").split()
+    for word in words:
+        if not (word.isascii() and word.isdecimal() and len(word) < 19):
+            raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles")
+    return [int(word) for word in words]
+
+
+def _find_movies(recommender: Recommender, text: str) -> list[int]:
+    return [recommender.titles.find_one(title.strip()).id for title in text.split(";") if title.strip()]
+
+
+def _find_movie(recommender: Recommender, text: str) -> int:
+    """Take digits for an id where the catalogue has it, and for a title, such as "300", otherwise."""
+    text = text.strip()
+    if text.isascii() and text.isdecimal() and len(text) < 19 and _is_known(recommender, int(text)):
+        return int(text)
+    return recommender.titles.find_one(text).id
+
+
+def _is_known(recommender: Recommender, movie_id: int) -> bool:
+    return movie_id in recommender.catalogue.ids
+
+
+def _warn_of_unknown(recommender: Recommender, history: Sequence[int]) -> None:
+    unknown = [str(movie_id) for movie_id in history if not _is_known(recommender, movie_id)]
+    if unknown:
+        print(f"not in the catalogue, and passed over: {', '.join(unknown)}", file=sys.stderr)
+
+
+def _table(answer: Sequence[Recommendation]) -> str:
+    header = ("rank", "title", "year", "genres", "score")
+    rows = [header] + [
+        (str(movie.rank), movie.title, str(movie.year or ""), ", ".join(movie.genres), f"{movie.score:.3f}")
+        for movie in answer
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    return "\n".join(
+        f"{rank:>{widths[0]}}  {title:<{widths[1]}}  {year:<4}  {genres:<{widths[3]}}  {score:>{widths[4]}}".rstrip()
+        for rank, title, year, genres, score in rows
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""A small backend that runs what was compiled: driver and launcher of Kubeflow Pipelines, without Kubernetes.
+
+It does what `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.go` of kubeflow/pipelines do, no less and
+no more: a task gets remote URIs, untyped input artifacts, numbers as doubles; what it leaves at the launcher's local
+paths goes to the object store, and only to keys below the run's own root. Each task's command runs as a process of its
+own, with the image's environment and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct, Value
+from kfp.pipeline_spec import pipeline_spec_pb2 as specs
+from object_store import ObjectStore, launcher_path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+PARALLEL_TASKS = 2
+
+
+def image_environment(launcher_root: Path) -> dict[str, str]:
+    """Return the environment that the Dockerfile gives a container, with its paths turned into this machine's."""
+    text = (REPOSITORY / "Dockerfile").read_text()
+    environment = dict(re.findall(r"^ENV (\w+)=(.*)$", text, flags=re.MULTILINE))
+    places = {"/opt/venv": sys.prefix, "/app": str(REPOSITORY)}
+    for name, value in environment.items():
+        for inside, here in places.items():
+            value = value.replace(inside, here)
+        environment[name] = value
+    return {**environment, "NEXT_MOVIE_LAUNCHER_ROOT": str(launcher_root)}
+
+
+@dataclass
+class Artifact:
+    """What the metadata store keeps of an output."""
+
+    name: str
+    uri: str
+    metadata: Struct
+
+
+@dataclass
+class RunResult:
+    """How a run ended: tasks in the order in which they ended, their outputs and their logs."""
+
+    succeeded: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    outputs: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        return "FAILED" if self.failed else "SUCCEEDED"
+
+    @property
+    def error(self) -> str | None:
+        return f"task {', '.join(self.failed)} failed" if self.failed else None
+
+
+class ConformingExecutor:
+    """Runs one pipeline.
+
+    Parameters
+    ----------
+    request
+        A run as the API server received it: `pipeline_spec` and `runtime_config`.
+    store
+        The object store.
+    volumes
+        Folders by the name of their claim.
+    work
+        A folder for the tasks' own file systems.
+    """
+
+    def __init__(self, request: Mapping[str, Any], store: ObjectStore, volumes: Mapping[str, Path], work: Path) -> None:
+        content = request["pipeline_spec"]
+        self.spec = json_format.ParseDict(content.get("pipeline_spec", content), specs.PipelineSpec())
+        self.platform = json_format.ParseDict(content.get("platform_spec", {}), specs.PlatformSpec())
+        self.deployment = json_format.ParseDict(
+            json_format.MessageToDict(self.spec.deployment_spec), specs.PipelineDeploymentConfig()
+        )
+        runtime = request.get("runtime_config", {})
+        self.parameters = {
+            name: json_format.ParseDict(runtime.get("parameters", {})[name], Value())
+            if name in runtime.get("parameters", {})
+            else definition.default_value
+            for name, definition in self.spec.root.input_definitions.parameters.items()
+        }
+        self.root = f"{runtime['pipeline_root'].rstrip('/')}/{self.spec.pipeline_info.name}/{uuid.uuid4()}"
+        self.store, self.volumes, self.work = store, volumes, work
+        self.artifact_ids = itertools.count(1)
+
+    def run(self) -> RunResult:
+        """Run task after task, ready ones side by side, until all are done or one has failed."""
+        result = RunResult()
+        tasks = self.spec.root.dag.tasks
+        waiting, running = dict(tasks), {}
+        with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
+            while waiting or running:
+                ready = [name for name, task in waiting.items() if self._needs(task) <= set(result.succeeded)]
+                for name in sorted(ready) if not result.failed else []:
+                    running[pool.submit(self._run_task, name, waiting.pop(name), result)] = name
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._collect(running.pop(future), future, result)
+        return result
+
+    def _collect(self, name: str, future: Future, result: RunResult) -> None:
+        try:
+            result.outputs[name] = future.result()
+            result.succeeded.append(name)
+        except TaskFailedError as failure:
+            result.logs[name] = f"{result.logs.get(name, '')}\n{failure}"
+            result.failed.append(name)
+
+    @staticmethod
+    def _needs(task: specs.PipelineTaskSpec) -> set[str]:
+        return set(task.dependent_tasks)
+
+    def _run_task(self, name: str, task: specs.PipelineTaskSpec, result: RunResult) -> dict[str, Artifact]:
+        component = self.spec.components[task.component_ref.name]
+        executor = self.deployment.executors[component.executor_label]
+        inputs = self._resolve_inputs(task, result)
+        if executor.WhichOneof("spec") == "importer":
+            return self._import(component, executor.importer, inputs)
+        assert executor.WhichOneof("spec") == "container", f"{name}: not implemented"
+        for attempt in range(task.retry_policy.max_retry_count + 1):
+            result.attempts[name] = attempt + 1
+            try:
+                return self._launch(name, component, executor.container, inputs, result)
+            except TaskFailedError:
+                if attempt == task.retry_policy.max_retry_count:
+                    raise
+        raise AssertionError
+
+    def _resolve_inputs(self, task: specs.PipelineTaskSpec, result: RunResult) -> specs.ExecutorInput.Inputs:
+        """Do what the driver does: constants, parameters of the run, and earlier tasks' artifacts without their types."""
+        inputs = specs.ExecutorInput.Inputs()
+        for name, source in task.inputs.parameters.items():
+            if source.WhichOneof("kind") == "component_input_parameter":
+                inputs.parameter_values[name].CopyFrom(self.parameters[source.component_input_parameter])
+            else:
+                inputs.parameter_values[name].CopyFrom(source.runtime_value.constant)
+        for name, source in task.inputs.artifacts.items():
+            output = source.task_output_artifact
+            artifact = result.outputs[output.producer_task][output.output_artifact_key]
+            inputs.artifacts[name].artifacts.add(name=artifact.name, uri=artifact.uri, metadata=artifact.metadata)
+        return inputs
+
+    def _import(
+        self,
+        component: specs.ComponentSpec,
+        importer: specs.PipelineDeploymentConfig.ImporterSpec,
+        inputs: specs.ExecutorInput.Inputs,
+    ) -> dict[str, Artifact]:
+        uri = importer.artifact_uri
+        chosen = (
+            inputs.parameter_values[uri.runtime_parameter]
+            if uri.WhichOneof("value") == "runtime_parameter"
+            else uri.constant
+        )
+        (key,) = component.output_definitions.artifacts
+        return {key: Artifact(str(next(self.artifact_ids)), chosen.string_value, Struct())}
+
+    def _launch(
+        self,
+        name: str,
+        component: specs.ComponentSpec,
+        container: specs.PipelineDeploymentConfig.PipelineContainerSpec,
+        inputs: specs.ExecutorInput.Inputs,
+        result: RunResult,
+    ) -> dict[str, Artifact]:
+        """Do what driver and launcher do around a container's process."""
+        home = self.work / f"{name}-{uuid.uuid4().hex[:8]}"
+        executor_input = specs.ExecutorInput(inputs=inputs)
+        executor_input.outputs.output_file = str(home / "tmp" / "kfp_outputs" / "output_metadata.json")
+        task_id = uuid.uuid4()
+        for key, definition in component.output_definitions.artifacts.items():
+            executor_input.outputs.artifacts[key].artifacts.add(
+                type=definition.artifact_type,
+                uri=f"{self.root}/{name}/{task_id}/{key}",
+                metadata=definition.metadata,
+            )
+        for content in inputs.artifacts.values():
+            uri = content.artifacts[0].uri
+            self.store.download(uri, launcher_path(uri, home))
+        for content in executor_input.outputs.artifacts.values():
+            launcher_path(content.artifacts[0].uri, home).parent.mkdir(parents=True, exist_ok=True)
+        placeholder = json_format.MessageToJson(executor_input, indent=None)
+        mounts = self._mounts(component.executor_label)
+        command = []
+        for part in [*container.command, *container.args]:
+            part = part.replace("{{$}}", placeholder)
+            for inside, folder in mounts.items():
+                part = part.replace(f"{inside}/", f"{folder}/")
+            command.append(part)
+        environment = image_environment(home)
+        process = subprocess.run(
+            ["/usr/bin/env", *command],
+            env=environment,
+            cwd=environment["PYTHONPATH"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        result.logs[name] = process.stdout
+        if process.returncode:
+            raise TaskFailedError(f"exit code {process.returncode}")
+        return self._collect_outputs(executor_input, home)
+
+    def _mounts(self, executor_label: str) -> dict[str, Path]:
+        """Return the folders of the mounted volumes by mount path."""
+        if executor_label not in self.platform.platforms["kubernetes"].deployment_spec.executors:
+            return {}
+        settings = self.platform.platforms["kubernetes"].deployment_spec.executors[executor_label]
+        mounts = json_format.MessageToDict(settings).get("pvcMount", [])
+        return {mount["mountPath"]: self.volumes[mount["constant"]] for mount in mounts}
+
+    def _collect_outputs(self, executor_input: specs.ExecutorInput, home: Path) -> dict[str, Artifact]:
+        """Read the executor's output, upload what lies at local paths, and record the artifacts."""
+        output = specs.ExecutorOutput()
+        output_file = Path(executor_input.outputs.output_file)
+        if output_file.exists():
+            json_format.Parse(output_file.read_text(), output)
+        recorded = {}
+        for key, content in executor_input.outputs.artifacts.items():
+            artifact = content.artifacts[0]
+            if output.artifacts[key].artifacts:
+                said = output.artifacts[key].artifacts[0]
+                artifact.uri = said.uri or artifact.uri
+                artifact.metadata.MergeFrom(said.metadata)
+            if not artifact.uri.startswith(f"{self.root}/"):
+                raise TaskFailedError(f"URI {artifact.uri!r} does not have expected bucket prefix {self.root!r}")
+            local = launcher_path(artifact.uri, home)
+            if local.exists():
+                self.store.put(local, artifact.uri)
+            recorded[key] = Artifact(str(next(self.artifact_ids)), artifact.uri, _through_metadata(artifact.metadata))
+        return recorded
+
+
+class TaskFailedError(Exception):
+    """A task did not do what the launcher needs."""
+
+
+def _through_metadata(metadata: Struct) -> Struct:
+    """Return properties as they come back from ML Metadata: lists and structures wrapped, truth values as numbers."""
+    kept = Struct()
+    for name, value in metadata.fields.items():
+        kind = value.WhichOneof("kind")
+        if kind == "null_value":
+            raise TaskFailedError(f"unknown/unsupported value type of property {name!r}")
+        if kind == "bool_value":
+            kept[name] = float(value.bool_value)
+        elif kind == "list_value":
+            kept.get_or_create_struct(name).fields["list"].CopyFrom(value)
+        elif kind == "struct_value":
+            kept.get_or_create_struct(name).fields["struct"].CopyFrom(value)
+        else:
+            kept.fields[name].CopyFrom(value)
+    return kept

@@ -1,0 +1,57 @@
+"""An export of a catalogue's true size, with untrained weights: enough to time answers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from google.protobuf import text_format
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+from data.catalogue import CATALOGUE_FILE, Catalogue, Movie
+from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
+from trainer_module.export import save_model
+from trainer_module.model import NextMovieModel
+from trainer_module.preprocessing import VOCABULARY, preprocessing_fn
+from trainer_module.settings import ModelSettings
+from trainer_module.signatures import ServingModel
+
+CONTEXT_LENGTH = 10
+
+
+def export_untrained_model(folder: Path, num_movies: int) -> Path:
+    """Write a model of the default size that knows the movies 1 to `num_movies`, and return its folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        transform_output = _analyse(Path(scratch), num_movies)
+        model = NextMovieModel(num_movies, CONTEXT_LENGTH, ModelSettings())
+        serving = ServingModel(model, transform_output, np.arange(num_movies), CONTEXT_LENGTH)
+        catalogue = Path(scratch) / CATALOGUE_FILE
+        movies = [Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(1, num_movies + 1)]
+        Catalogue.of(movies).save(catalogue)
+        movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
+        save_model(serving, str(catalogue), movie_ids, str(folder))
+    return folder
+
+
+def _analyse(scratch: Path, num_movies: int) -> tft.TFTransformOutput:
+    """Make the transform graph that the Transform step would."""
+    spec = {
+        CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([CONTEXT_LENGTH], tf.int64),
+        LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
+    }
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
+    windows = [
+        {CONTEXT_MOVIE_ID: [label] * CONTEXT_LENGTH, LABEL_MOVIE_ID: [label]} for label in range(1, num_movies + 1)
+    ]
+    with tft_beam.Context(temp_dir=str(scratch / "temp")):
+        transform_fn = (windows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
+        _ = transform_fn | tft_beam.WriteTransformFn(str(scratch / "transform"))
+    # WriteTransformFn leaves the metadata of what came in to whoever needs it.
+    raw = scratch / "transform" / tft.TFTransformOutput.RAW_METADATA_DIR
+    raw.mkdir(exist_ok=True)
+    (raw / "schema.pbtxt").write_text(text_format.MessageToString(metadata.schema))
+    return tft.TFTransformOutput(str(scratch / "transform"))

@@ -1,0 +1,130 @@
+"""How a model is fitted: schedule, watching, and what a seed fixes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from trainer_module.inputs import Windows, hold_out
+from trainer_module.model import NextMovieModel
+from trainer_module.settings import ModelSettings, TrainingSettings
+from trainer_module.training import HISTORY_FILE, WATCHED_METRIC, OneCycle, fit, make_optimizer, validation_recall
+
+MOVIES, LENGTH = 60, 3
+MODEL = ModelSettings(embedding_dim=8, dropout=0.1)
+TRAINING = TrainingSettings(epochs=6, batch_size=64, learning_rate=0.02, validation_fraction=0.2, patience=6, seed=11)
+
+
+def make_windows(count: int = 1500) -> Windows:
+    """Make windows whose label follows the last movie in the vocabulary, save for one in ten."""
+    random = np.random.default_rng(0)
+    context = random.integers(1, MOVIES + 1, (count, LENGTH)).astype(np.int32)
+    context[: count // 4, -1] = 0
+    last = np.where(context[:, -1] > 0, context[:, -1], context[:, -2])
+    label = np.where(random.random(count) < 0.1, random.integers(1, MOVIES + 1, count), last % MOVIES + 1)
+    return Windows(context, label.astype(np.int32))
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        pytest.param(0, 0.0, id="starts at zero"),
+        pytest.param(5, 0.1, id="half of the way up after a twentieth"),
+        pytest.param(10, 0.2, id="stands at the peak after a tenth"),
+        pytest.param(55, 0.1, id="half of the way down in the middle of the rest"),
+        pytest.param(100, 0.0, id="ends at zero"),
+    ],
+)
+def test_one_cycle_by_hand(step, expected):
+    assert float(OneCycle(0.2, 100)(tf.constant(step))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_cycle_survives_its_own_configuration():
+    schedule = OneCycle(0.2, 100)
+    again = OneCycle.from_config(schedule.get_config())
+    assert float(again(tf.constant(33))) == float(schedule(tf.constant(33)))
+
+
+def test_the_settings_name_the_optimiser():
+    adamw = make_optimizer(TrainingSettings(epochs=3, weight_decay=0.5), steps_per_epoch=20)
+    assert isinstance(adamw, keras.optimizers.AdamW)
+    assert adamw.weight_decay == 0.5
+    tutorial = make_optimizer(TrainingSettings(optimizer="adagrad", schedule="constant", learning_rate=0.1), 20)
+    assert isinstance(tutorial, keras.optimizers.Adagrad)
+    assert float(tutorial.learning_rate) == pytest.approx(0.1)
+
+
+def test_the_cycle_spans_all_epochs():
+    optimizer = make_optimizer(TrainingSettings(epochs=3, learning_rate=0.4), steps_per_epoch=20)
+    variable = tf.Variable([1.0])
+    rates = []
+    for _ in range(60):
+        rates.append(float(optimizer.learning_rate))
+        optimizer.apply_gradients([(tf.constant([0.0]), variable)])
+    # An optimiser shows the rate of the step before.
+    assert rates.index(max(rates)) == 1 + 6
+    assert max(rates) == pytest.approx(0.4)
+    assert float(optimizer.learning_rate) < 0.001
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_validation_recall_is_the_share_of_labels_among_the_first_k(k):
+    keras.utils.set_random_seed(1)
+    model = NextMovieModel(MOVIES, LENGTH, MODEL)
+    windows = make_windows(1500)  # more than are ranked at once
+    scores = model.query_tower(windows.context, training=False).numpy() @ model.candidate_tower.catalogue().numpy().T
+    hits = 0
+    for row, context, label in zip(scores, windows.context, windows.label, strict=True):
+        offered = [movie for movie in range(1, MOVIES + 1) if movie not in context]
+        best = sorted(offered, key=lambda movie: -row[movie - 1])[:k]
+        hits += label in best
+    assert validation_recall(model, windows, k) == pytest.approx(hits / len(windows), abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory) -> tuple[NextMovieModel, dict[str, list[float]]]:
+    folder = tmp_path_factory.mktemp("logs")
+    model = fit(make_windows(), MOVIES, MODEL, TRAINING, str(folder))
+    assert list(folder.glob("**/events.out.tfevents.*")), "TensorBoard has nothing to show"
+    return model, json.loads((folder / HISTORY_FILE).read_text())
+
+
+def test_a_model_learns_what_follows_what(fitted):
+    model, curves = fitted
+    assert curves[WATCHED_METRIC][0] < 0.6 < 0.85 < curves[WATCHED_METRIC][-1]  # one in ten can't be known
+    assert curves["loss"][-1] < curves["loss"][0] / 2
+    answer = model.query_tower(np.array([[4, 9, 2]]), training=False).numpy() @ model.candidate_tower.catalogue().numpy().T
+    assert answer.argmax() + 1 == 3
+
+
+def test_the_best_epochs_weights_are_kept(fitted):
+    model, curves = fitted
+    _, held_out = hold_out(make_windows(), TRAINING.validation_fraction, TRAINING.seed)
+    assert validation_recall(model, held_out) == pytest.approx(max(curves[WATCHED_METRIC]), abs=1e-6)
+
+
+def test_the_seed_fixes_the_model(fitted):
+    model, _ = fitted
+    again = fit(make_windows(), MOVIES, MODEL, TRAINING)
+    other = fit(make_windows(), MOVIES, MODEL, TRAINING.model_copy(update={"seed": 12, "epochs": 1}))
+    for weight, same in zip(model.weights, again.weights, strict=True):
+        np.testing.assert_allclose(weight, same, atol=1e-4)
+    table, other_table = model.candidate_tower.catalogue(), other.candidate_tower.catalogue()
+    assert np.abs(table - other_table).max() > 0.01
+
+
+def test_training_stops_when_validation_no_longer_improves(tmp_path):
+    patient = TRAINING.model_copy(update={"epochs": 50, "patience": 2, "learning_rate": 1e-12})
+    fit(make_windows(), MOVIES, MODEL, patient, str(tmp_path))
+    assert len(json.loads((tmp_path / HISTORY_FILE).read_text())["loss"]) == 3
+
+
+def test_without_a_held_out_slice_all_epochs_run(tmp_path):
+    fit(make_windows(), MOVIES, MODEL, TRAINING.model_copy(update={"epochs": 2, "validation_fraction": 0.0}), str(tmp_path))
+    curves = json.loads((tmp_path / HISTORY_FILE).read_text())
+    assert len(curves["loss"]) == 2
+    assert WATCHED_METRIC not in curves

@@ -1,0 +1,91 @@
+"""Ranks by counting, against a loop that counts."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer_module.ranking import columns_of, rank_of_label
+
+NAN, INF = math.nan, math.inf
+
+
+def count_rank(scores: list[float], label: int, left_out: list[bool]) -> int:
+    """Count one query's rank, candidate by candidate."""
+    if label < 0 or left_out[label]:
+        return len(scores) + 1
+    rank = 0
+    for score, gone in zip(scores, left_out, strict=True):
+        beaten = math.isfinite(score) and math.isfinite(scores[label]) and score < scores[label]
+        if not gone and not beaten:
+            rank += 1
+    return rank
+
+
+# Few distinct values, so that ties are the rule.
+SCORE = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, NAN, INF, -INF])
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> tuple[list[list[float]], list[int], list[list[bool]]]:
+    num_candidates = draw(st.integers(1, 6))
+    rows = draw(st.integers(1, 4))
+    scores = [draw(st.lists(SCORE, min_size=num_candidates, max_size=num_candidates)) for _ in range(rows)]
+    labels = [draw(st.integers(-1, num_candidates - 1)) for _ in range(rows)]
+    left_out = [draw(st.lists(st.booleans(), min_size=num_candidates, max_size=num_candidates)) for _ in range(rows)]
+    return scores, labels, left_out
+
+
+@given(queries())
+def test_ranks_are_what_a_loop_counts(query):
+    scores, labels, left_out = query
+    ranks = rank_of_label(tf.constant(scores, tf.float32), tf.constant(labels, tf.int64), tf.constant(left_out))
+    assert ranks.dtype == tf.int64
+    assert ranks.numpy().tolist() == [count_rank(*row) for row in zip(scores, labels, left_out, strict=True)]
+
+
+@given(queries())
+def test_without_candidates_left_out_all_of_the_catalogue_is_counted(query):
+    scores, labels, _ = query
+    none_gone = [False] * len(scores[0])
+    ranks = rank_of_label(tf.constant(scores, tf.float32), tf.constant(labels, tf.int64))
+    assert ranks.numpy().tolist() == [
+        count_rank(row, label, none_gone) for row, label in zip(scores, labels, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "label", "left_out", "expected"),
+    [
+        pytest.param([3.0, 2.0, 1.0], 0, [False] * 3, 1, id="the best score is first"),
+        pytest.param([3.0, 2.0, 1.0], 2, [False] * 3, 3, id="the worst score is last"),
+        pytest.param([1.0, 1.0, 1.0], 0, [False] * 3, 3, id="ties count against the model"),
+        pytest.param([NAN, NAN, NAN], 1, [False] * 3, 3, id="a model of NaNs ranks every label last"),
+        pytest.param([INF, 2.0, NAN], 1, [False] * 3, 3, id="scores that are not finite stand before the label"),
+        pytest.param([INF, 2.0, 1.0], 0, [False] * 3, 3, id="an infinite score of the label's own is no win"),
+        pytest.param([3.0, 2.0, 1.0], 2, [True, False, False], 2, id="a movie that is left out stands before none"),
+        pytest.param([3.0, 2.0, 1.0], 0, [True, False, False], 4, id="a label that is left out can't be offered"),
+        pytest.param([3.0, 2.0, 1.0], -1, [False] * 3, 4, id="a label that the catalogue lacks ranks behind all"),
+    ],
+)
+def test_a_rank_by_hand(scores, label, left_out, expected):
+    rank = rank_of_label(tf.constant([scores]), tf.constant([label]), tf.constant([left_out]))
+    assert rank.numpy().tolist() == [expected]
+
+
+@given(st.integers(1, 6).flatmap(lambda size: st.tuples(
+    st.just(size),
+    st.integers(0, 5).flatmap(
+        lambda length: st.lists(st.lists(st.integers(0, size), min_size=length, max_size=length), min_size=1, max_size=4)
+    ),
+)))  # fmt: skip
+def test_the_columns_of_a_context_are_its_movies_and_never_a_pad(case):
+    size, contexts = case
+    index = np.array(contexts, np.int64).reshape(len(contexts), -1)
+    marked = columns_of(tf.constant(index), size).numpy()
+    assert marked.tolist() == [[column + 1 in context for column in range(size)] for context in contexts]

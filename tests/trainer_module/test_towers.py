@@ -1,0 +1,115 @@
+"""The two towers and their losses, against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer_module.model import NextMovieModel
+from trainer_module.settings import ModelSettings
+
+MOVIES, LENGTH, DIM = 7, 4, 3
+CONTEXT = tf.constant([[1, 2, 0, 0], [3, 4, 5, 6], [7, 0, 0, 0]], tf.int32)
+LABEL = tf.constant([3, 7, 3], tf.int32)
+TUTORIAL = {"tied_tables": False, "mask_padding": False, "item_bias": False, "loss": "in_batch", "dropout": 0.0}
+
+
+def make_model(**settings) -> NextMovieModel:
+    tf.keras.utils.set_random_seed(3)
+    model = NextMovieModel(MOVIES, LENGTH, ModelSettings(embedding_dim=DIM, **settings))
+    # Biases start at zero; away from it they can be seen.
+    for weight in model.trainable_variables:
+        if "item_bias" in weight.name:
+            weight.assign(np.linspace(-1, 1, MOVIES + 1)[:, np.newaxis])
+    return model
+
+
+def scores_in_numpy(model: NextMovieModel, candidates: np.ndarray) -> np.ndarray:
+    return model.query_tower(CONTEXT, training=False).numpy() @ candidates.T
+
+
+def cross_entropy(logits: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Compute -log softmax at each row's column, float `[rows]`."""
+    odds = np.exp(logits.astype(np.float64))
+    return -np.log(odds[np.arange(len(column)), column] / odds.sum(axis=1))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("bias", "width"), [(False, DIM), (True, DIM + 1)])
+def test_both_towers_give_one_row_a_query_and_a_movie(tied, bias, width):
+    model = make_model(tied_tables=tied, item_bias=bias)
+    assert model.query_tower(CONTEXT).shape == (3, width)
+    assert model.candidate_tower(LABEL).shape == (3, width)
+    assert model.candidate_tower.catalogue().shape == (MOVIES, width)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_row_c_of_the_catalogue_is_the_movie_of_index_c_plus_1(bias):
+    model = make_model(item_bias=bias)
+    by_index = model.candidate_tower(tf.range(1, MOVIES + 1))
+    np.testing.assert_array_equal(model.candidate_tower.catalogue(), by_index)
+
+
+def test_the_item_bias_is_added_to_the_dot_product():
+    model = make_model(item_bias=True)
+    scores = scores_in_numpy(model, model.candidate_tower.catalogue().numpy())
+    query = model.query_tower(CONTEXT).numpy()[:, :DIM]
+    candidates = model.candidate_tower.catalogue().numpy()
+    np.testing.assert_allclose(scores, query @ candidates[:, :DIM].T + candidates[:, DIM], rtol=1e-5)
+
+
+def test_tied_towers_share_one_table_and_others_have_two():
+    def tables(model: NextMovieModel) -> int:
+        return sum(weight.shape == (MOVIES + 1, DIM) for weight in model.trainable_variables)
+
+    assert tables(make_model(tied_tables=True)) == 1
+    assert tables(make_model(tied_tables=False)) == 2
+
+
+@pytest.mark.parametrize("more_pads", [1, 5])
+def test_with_the_mask_trailing_pads_change_nothing(more_pads):
+    model = make_model(mask_padding=True)
+    padded = tf.pad(CONTEXT, [[0, 0], [0, more_pads]])
+    np.testing.assert_allclose(model.query_tower(padded), model.query_tower(CONTEXT), atol=1e-6)
+
+
+def test_the_tutorial_reads_pads_as_a_movie():
+    model = make_model(**TUTORIAL)
+    padded = tf.pad(CONTEXT, [[0, 0], [0, 1]])
+    assert np.abs(model.query_tower(padded) - model.query_tower(CONTEXT)).max() > 1e-3
+
+
+def test_the_order_of_the_context_matters():
+    model = make_model()
+    there, back = model.query_tower(tf.constant([[1, 2, 3, 4]])), model.query_tower(tf.constant([[4, 3, 2, 1]]))
+    assert np.abs(there - back).max() > 1e-3
+
+
+def test_dropout_applies_in_training_alone():
+    model = make_model(dropout=0.5)
+    np.testing.assert_array_equal(model.query_tower(CONTEXT), model.query_tower(CONTEXT, training=False))
+    assert np.abs(model.query_tower(CONTEXT, training=True) - model.query_tower(CONTEXT)).max() > 1e-3
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_the_catalogue(bias):
+    model = make_model(item_bias=bias, dropout=0.0)
+    logits = scores_in_numpy(model, model.candidate_tower.catalogue().numpy())
+    expected = cross_entropy(logits, LABEL.numpy() - 1).mean()
+    loss = model.compute_loss((CONTEXT, LABEL), training=True)
+    assert loss.shape == ()
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_in_batch_loss_is_the_summed_cross_entropy_over_the_batchs_labels():
+    model = make_model(**TUTORIAL)
+    # Two queries share a label: as in the tutorial, each counts as a wrong answer to the other.
+    logits = scores_in_numpy(model, model.candidate_tower(LABEL).numpy())
+    expected = cross_entropy(logits, np.arange(3)).sum()
+    assert float(model.compute_loss((CONTEXT, LABEL), training=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_a_batch_of_one_is_a_number():
+    model = make_model(dropout=0.0)
+    assert np.isfinite(model.compute_loss((CONTEXT[:1], LABEL[:1])))
