@@ -88,4 +88,3 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 def growth_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
     """Return the slope of log cost over log size by least squares; 1 is linear growth."""
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
-

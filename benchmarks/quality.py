@@ -50,8 +50,8 @@ def compare(settings: Settings, tutorial: Settings, source: Path | None, work_di
     generate(settings.data, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
     data = read_data_set(folder)
     print(
-        f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train and "
-        f"{len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
+        f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train "
+        f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
     )
     _print_header()
     for name, fit in _systems(settings, tutorial):

@@ -136,7 +136,11 @@ def DataGate(  # noqa: N802
         if finding not in stopping:
             logger.warning("%s", _describe(finding))
     if stopping:
-        raise InputError("the data is refused: " + "; ".join(_describe(finding) for finding in stopping))
+        meant = " and ".join(f"data_gate.{kind}: warn" for kind in dict.fromkeys(finding.kind for finding in stopping))
+        raise InputError(
+            f"the data is refused: {'; '.join(_describe(finding) for finding in stopping)}. Generate the data again; "
+            f"if it is meant to be so, set `{meant}` in the configuration"
+        )
 
 
 def _describe(finding: Finding) -> str:

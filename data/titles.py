@@ -99,7 +99,8 @@ def normalise(title: str) -> str:
     'les miserables'
     """
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    plain = _BRACKETS.sub(" ", _YEAR.sub("", plain)).strip() or plain
+    without_year = _YEAR.sub("", plain)
+    plain = _BRACKETS.sub(" ", without_year).strip() or without_year or plain
     if match := _TRAILING_ARTICLE.match(plain):
         plain = f"{match[2]} {match[1]}"
     return " ".join(re.findall(r"[a-z0-9]+", plain))

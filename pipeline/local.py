@@ -76,6 +76,8 @@ def run_locally(
         A step failed otherwise.
     """
     settings = choose_settings(config, release, source, split)
+    # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
+    work_dir = work_dir.resolve()
     with _only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name
@@ -158,12 +160,15 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work_dir / ".lock", timeout=0)
-        with lock:
-            yield
+        lock.acquire()
     except Timeout as error:
         raise InputError(f"another run is at work in {work_dir}: wait for it, or name another --work-dir") from error
-    except PermissionError as error:
+    except OSError as error:
         raise InputError(f"{work_dir} can't be written: name another --work-dir ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache: bool, verbose: bool) -> bool:
@@ -171,6 +176,7 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
     from tfx import v1 as tfx
     from tfx.orchestration.pipeline import RunOptions
 
+    from pipeline.local_report import write_local_report
     from pipeline.pipeline import create_pipeline
     from pipeline.run_record import read_run_record
     from pipeline.run_summary import print_summary
@@ -184,13 +190,31 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
     run_options = RunOptions(from_nodes=[from_node]) if from_node is not None else None
     try:
         tfx.orchestration.LocalDagRunner().run(graph, run_options=run_options)
-    except InputError:
+    except InputError as error:
+        _report_failure(settings, places, steps.running, str(error))
         raise
     except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        _report_failure(settings, places, steps.running, reason)
         if verbose:
             raise
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
     record = read_run_record(places.metadata, settings.model_gate)
     print_summary(record, settings)
+    print(f"\nReport\n  {write_local_report(settings, places)}")
     return record.published is not None
+
+
+def _report_failure(settings: Settings, places: Places, step: str | None, reason: str) -> None:
+    """Write the page about a run that a step ended, and say where; without a step there is no run to tell about."""
+    from pipeline.local_report import Failure, write_local_report
+
+    if step is None:
+        return
+    try:
+        page = write_local_report(settings, places, Failure(step=step, error=reason))
+    except Exception as trouble:
+        # What made the step fail is the news, and is still to be told.
+        print(f"  no report could be made: {type(trouble).__name__}: {trouble}")
+    else:
+        print(f"\nReport\n  {page}\n", flush=True)

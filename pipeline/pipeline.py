@@ -7,7 +7,9 @@ from tfx.dsl.components.base import executor_spec
 
 from components import pusher
 from components.data_gate import DataGate
+from components.run_report import RunReporter
 from components.servable_check import ServableCheck
+from components.statistics_gen import ShardStatisticsGen
 from pipeline.backend import Backend, LocalBackend
 from pipeline.judging import METRICS_MODULE, evaluation_config
 from pipeline.settings import Places, Settings
@@ -30,7 +32,9 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
     source = backend.source(settings, places)
     examples, schema = source.examples, source.schema
 
-    statistics = tfx.components.StatisticsGen(examples=examples, schema=schema)
+    statistics = ShardStatisticsGen(
+        examples=examples, schema=schema, source_digest=source_digest("components.statistics_gen")
+    ).with_id("StatisticsGen")
 
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
 
@@ -98,12 +102,28 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
             "publication": {
                 "pipeline": settings.pipeline_name,
                 "manifest_digest": places.manifest_digest,
-                "settings": settings.model_dump(mode="json"),
+                "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
             "source_digest": source_digest("components.pusher"),
         },
         custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.Executor),
     )
+
+    report = RunReporter(
+        examples=examples,
+        statistics=statistics.outputs["unpadded"],
+        anomalies=validator.outputs["anomalies"],
+        verdict=gate.outputs["verdict"],
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        blessing=evaluator.outputs["blessing"],
+        servability=servable.outputs["blessing"],
+        pushed_model=push.outputs["pushed_model"],
+        pipeline_name=settings.pipeline_name,
+        settings=settings.model_dump_json(exclude={"kubeflow"}),
+        source_digest=source_digest("components.run_report"),
+    ).with_id("RunReport")
 
     return tfx.dsl.Pipeline(
         pipeline_name=settings.pipeline_name,
@@ -120,6 +140,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
             evaluator,
             servable,
             push,
+            report,
         ],
         enable_cache=True,
         metadata_connection_config=(

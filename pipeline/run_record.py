@@ -12,9 +12,8 @@ from ml_metadata.proto import metadata_store_pb2
 
 from components.data_gate import VERDICT_FILE
 from components.gate_settings import ModelGateSettings
-from components.retrieval_metrics import LIFT, RECALL
+from components.judgement import Judgement, read_judgement
 from components.servable_check import FINDINGS_FILE, Servability
-from pipeline.judging import BASELINE, CANDIDATE
 
 _Execution = metadata_store_pb2.Execution
 _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
@@ -22,11 +21,12 @@ _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.
 
 @dataclass(frozen=True)
 class Step:
-    """One node's execution; `state` is done, cached, failed or unfinished."""
+    """One node's execution; `state` is done, cached, failed or unfinished, `started` counts from the epoch."""
 
     name: str
     state: str
     seconds: float
+    started: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         node = _node_of(store, execution.id)
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
         state = _STATES.get(execution.last_known_state, "unfinished")
-        steps.append(Step(node, state, milliseconds / 1000))
+        steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
         for name, artifact in _outputs_of(store, execution.id):
             outputs[node, name] = artifact
     evaluation = outputs.get(("Evaluator", "evaluation"))

@@ -12,7 +12,7 @@ _ROOMS = ("data", "trainer_module", "components", "pipeline")
 
 
 def source_digest(*modules: str) -> str:
-    """Return a SHA-256 over the given modules and all of the project's modules that they import.
+    """Return a SHA-256 over the given modules, all of the project's modules that they import, and their templates.
 
     Imports are read from the source, wherever in a file they stand; nothing is imported.
 
@@ -36,6 +36,7 @@ def source_digest(*modules: str) -> str:
         if path is None:
             raise ModuleNotFoundError(f"{name} is no module of this project")
         found[name] = path
+        found.update(_templates_beside(path))
         waiting.extend(_imported(path))
     digest = hashlib.sha256()
     for name in sorted(found):
@@ -50,6 +51,11 @@ def _source_of(name: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def _templates_beside(path: Path) -> dict[str, Path]:
+    """Return the files of a `templates` folder beside a module, which decide as much as its code does."""
+    return {file.relative_to(_ROOT).as_posix(): file for file in (path.parent / "templates").glob("*.html")}
 
 
 def _imported(path: Path) -> Iterator[str]:

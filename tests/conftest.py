@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +20,30 @@ from data.environment import prepare_environment  # noqa: E402
 prepare_environment()
 
 import real_data  # noqa: E402
+from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+
+if TYPE_CHECKING:
+    from shared_run import SampleRun
+
+# On the build server the same examples each time, and no clock: a failure there can be had again.
+_COMMON = {
+    "deadline": None,
+    "max_examples": 40,
+    "suppress_health_check": [hypothesis.HealthCheck.function_scoped_fixture],
+}
+hypothesis.settings.register_profile("ci", derandomize=True, **_COMMON)
+hypothesis.settings.register_profile("default", **_COMMON)
+os.environ.setdefault("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI", "").lower() == "true" else "default")
+hypothesis.settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    """Run the whole pipeline on the sample release, once for all tests: look, and leave it as it is."""
+    # TFX takes its time to load, and most tests do without it.
+    from shared_run import run_sample
+
+    return run_sample(tmp_path_factory.mktemp("sample") / "runs")
 
 
 @pytest.fixture(scope="session")

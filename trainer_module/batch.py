@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from itertools import islice
@@ -16,7 +15,7 @@ from data.errors import InputError
 from trainer_module.recommender import Recommender
 
 _BATCH = 256
-"""Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower, caches being what they are."""
+"""Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower."""
 
 _SCORE_DIGITS = 6
 _LARGEST_ID = 2**63 - 1
@@ -60,7 +59,7 @@ def recommend_file(
                 ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
                 _write(answers, batch, ids, scores)
                 answered += len(batch)
-        os.replace(scratch, target)
+        scratch.replace(target)
     except OSError as error:
         raise InputError(f"{error.filename or source} can't be used: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -175,7 +175,8 @@ class ServingModel(tf.Module):
 
     def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the best candidates that are not left out."""
-        offered = self._num_movies() - tf.reduce_max(tf.reduce_sum(tf.cast(left_out, tf.int32), axis=1, keepdims=False))
-        k = tf.minimum(TOP_K, offered)
+        most = tf.reduce_max(tf.reduce_sum(tf.cast(left_out, tf.int32), axis=1))
+        # The maximum over an empty batch is the smallest integer there is.
+        k = tf.minimum(TOP_K, self._num_movies() - tf.maximum(most, 0))
         score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=k)
         return {"movie_id": tf.gather(self._movie_id, column), "score": score}

@@ -85,20 +85,28 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
 
 
 class _Watch(keras.callbacks.Callback):
-    """Adds the validation recall to the epoch's figures and says how training goes."""
+    """Adds mean loss and validation recall to the epoch's figures and says how training goes."""
 
     def __init__(self, held_out: Windows, epochs: int) -> None:
         super().__init__()
         self._held_out = held_out
         self._epochs = epochs
         self._started = 0.0
+        self._losses: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._started = time.monotonic()
+        self._losses = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is not None:
+            self._losses.append(float(logs["loss"]))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is None:
             return
+        # A `tfrs.Model` gives its last batch's loss for the epoch's.
+        logs["loss"] = float(np.mean(self._losses))
         said = f"epoch {epoch + 1}/{self._epochs}  loss {logs['loss']:.3f}"
         if len(self._held_out):
             logs[WATCHED_METRIC] = validation_recall(self.model, self._held_out)

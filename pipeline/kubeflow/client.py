@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import kfp
 
 _CONNECT_SECONDS = 10.0
+_HEALTH = "/apis/v2beta1/healthz"
 _SUCCEEDED = "SUCCEEDED"
 
 
@@ -144,6 +147,8 @@ def _client(host: str, namespace: str | None) -> Iterator[kfp.Client]:
     import kfp_server_api
     import urllib3
 
+    # The client logs a traceback for each of its attempts.
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -154,16 +159,20 @@ def _client(host: str, namespace: str | None) -> Iterator[kfp.Client]:
         raise InputError(f"{host} refused the request ({error.status}): {said}") from error
     except (urllib3.exceptions.HTTPError, TimeoutError, OSError) as error:
         raise InputError(f"{host} does not answer: {' '.join(str(error).split())}") from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _check_reachable(host: str) -> None:
-    """Ask the host for anything at all: the client would try a dead one for half a minute before it gives up."""
+    """Ask for a sign of life: the client would try for half a minute before it gives up."""
     if not host.startswith(("http://", "https://")):
         raise InputError(f"the host {host!r} is not a URL: it starts with http:// or https://")
     try:
-        urllib.request.urlopen(host, timeout=_CONNECT_SECONDS).close()  # noqa: S310
-    except urllib.error.HTTPError:
-        return
+        urllib.request.urlopen(host.rstrip("/") + _HEALTH, timeout=_CONNECT_SECONDS).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND:
+            raise InputError(f"{host} is no API server of Kubeflow Pipelines: it has no {_HEALTH}") from error
+        # Whether who asks may have more is for the client, which brings credentials, to find out.
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"{host} can't be reached: {reason}") from error

@@ -101,16 +101,27 @@ class ConformingExecutor:
         self.store, self.volumes, self.work = store, volumes, work
         self.artifact_ids = itertools.count(1)
 
-    def run(self) -> RunResult:
-        """Run task after task, ready ones side by side, until all are done or one has failed."""
+    def run(self, only: str | None = None, earlier: RunResult | None = None) -> RunResult:
+        """Run task after task, ready ones side by side, until all are done or one has failed.
+
+        Parameters
+        ----------
+        only
+            Run this task alone, on what an earlier run put out.
+        earlier
+            That run.
+        """
         result = RunResult()
+        if earlier is not None:
+            result.outputs.update(earlier.outputs)
         tasks = self.spec.root.dag.tasks
-        waiting, running = dict(tasks), {}
+        waiting, running = dict(tasks) if only is None else {only: specs.PipelineTaskSpec()}, {}
         with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
             while waiting or running:
-                ready = [name for name, task in waiting.items() if self._needs(task) <= set(result.succeeded)]
+                ready = [name for name, task in waiting.items() if set(task.dependent_tasks) <= set(result.succeeded)]
                 for name in sorted(ready) if not result.failed else []:
-                    running[pool.submit(self._run_task, name, waiting.pop(name), result)] = name
+                    del waiting[name]
+                    running[pool.submit(self._run_task, name, tasks[name], result)] = name
                 if not running:
                     break
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -125,10 +136,6 @@ class ConformingExecutor:
         except TaskFailedError as failure:
             result.logs[name] = f"{result.logs.get(name, '')}\n{failure}"
             result.failed.append(name)
-
-    @staticmethod
-    def _needs(task: specs.PipelineTaskSpec) -> set[str]:
-        return set(task.dependent_tasks)
 
     def _run_task(self, name: str, task: specs.PipelineTaskSpec, result: RunResult) -> dict[str, Artifact]:
         component = self.spec.components[task.component_ref.name]
@@ -147,7 +154,7 @@ class ConformingExecutor:
         raise AssertionError
 
     def _resolve_inputs(self, task: specs.PipelineTaskSpec, result: RunResult) -> specs.ExecutorInput.Inputs:
-        """Do what the driver does: constants, parameters of the run, and earlier tasks' artifacts without their types."""
+        """Do what the driver does: constants, parameters of the run, and earlier artifacts without types."""
         inputs = specs.ExecutorInput.Inputs()
         for name, source in task.inputs.parameters.items():
             if source.WhichOneof("kind") == "component_input_parameter":

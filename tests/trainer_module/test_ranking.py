@@ -78,12 +78,14 @@ def test_a_rank_by_hand(scores, label, left_out, expected):
     assert rank.numpy().tolist() == [expected]
 
 
-@given(st.integers(1, 6).flatmap(lambda size: st.tuples(
-    st.just(size),
-    st.integers(0, 5).flatmap(
-        lambda length: st.lists(st.lists(st.integers(0, size), min_size=length, max_size=length), min_size=1, max_size=4)
-    ),
-)))  # fmt: skip
+@st.composite
+def contexts_of_a_catalogue(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
+    size, length = draw(st.integers(1, 6)), draw(st.integers(0, 5))
+    context = st.lists(st.integers(0, size), min_size=length, max_size=length)
+    return size, draw(st.lists(context, min_size=1, max_size=4))
+
+
+@given(contexts_of_a_catalogue())
 def test_the_columns_of_a_context_are_its_movies_and_never_a_pad(case):
     size, contexts = case
     index = np.array(contexts, np.int64).reshape(len(contexts), -1)

@@ -63,15 +63,18 @@ def test_movies_become_places_from_one_and_pads_and_unknown_movies_zero(transfor
     assert label.numpy().tolist() == [2, 0]
 
 
-def test_files_are_read_whole_and_in_order(transform_output, tmp_path):
+def test_files_are_read_whole_and_in_the_same_order_each_time(transform_output, tmp_path):
     for number, rows in enumerate((TRAIN[:3], TRAIN[3:])):
         with tf.io.TFRecordWriter(str(tmp_path / f"part-{number}.gz"), tf.io.TFRecordOptions("GZIP")) as writer:
             for row in rows:
                 writer.write(serialise(*row))
     windows = read_windows([str(tmp_path / "part-*")], transform_output)
-    assert windows.context.tolist() == [[2, 1, 0], [1, 0, 0], [2, 3, 1], [4, 0, 0]]
-    assert windows.label.tolist() == [1, 3, 2, 1]
+    again = read_windows([str(tmp_path / "part-1*"), str(tmp_path / "part-0*")], transform_output)
+    rows = [(*context, label) for context, label in zip(windows.context.tolist(), windows.label.tolist(), strict=True)]
+    assert sorted(rows) == [(1, 0, 0, 3), (2, 1, 0, 1), (2, 3, 1, 2), (4, 0, 0, 1)]
     assert windows.context.dtype == windows.label.dtype == np.int32
+    np.testing.assert_array_equal(again.context, windows.context)
+    np.testing.assert_array_equal(again.label, windows.label)
 
 
 def test_a_pattern_that_matches_nothing_is_named(transform_output, tmp_path):

@@ -1,8 +1,11 @@
-"""TFDV's statistics of what the examples hold, padding left out.
+"""TFDV's statistics of the examples, twice in one reading: as the shards hold them, and with padding left out.
 
-StatisticsGen sees features of a fixed length, in which pads are values like any other: nothing is ever missing, and
-"0" is the most watched movie. The schema is checked against those; people look at these. Since every array passes by
-here, what no statistic shows is checked here too: a movie behind a pad, or stars that the release doesn't give.
+The schema and the drift comparators are about the features as they are, of a fixed length. In those, pads are values
+like any other: nothing is ever missing, and "0" is the most watched movie. People look at the second kind. Stock
+StatisticsGen gives the first alone, and takes longer for it than this does for both.
+
+Since every array passes by here, what no statistic shows is checked here too: a movie behind a pad, or stars that the
+release doesn't give.
 """
 
 import json
@@ -120,7 +123,14 @@ def find_faults(batch: pa.RecordBatch, stars: Sequence[float]) -> Iterator[str]:
 
 
 def write_statistics(
-    pipeline: beam.Pipeline, split: str, files: str, stars: Sequence[float], folder: str, *, unpadded: bool = True
+    pipeline: beam.Pipeline,
+    split: str,
+    files: Sequence[str],
+    stars: Sequence[float],
+    *,
+    padded: str,
+    unpadded: str,
+    schema: schema_pb2.Schema,
 ) -> None:
     """Add the statistics of one split to a Beam pipeline.
 
@@ -131,30 +141,48 @@ def write_statistics(
     split
         The split's name.
     files
-        Pattern of its gzipped TFRecord files.
+        Its gzipped TFRecord files.
     stars
         The stars that the release gives.
-    folder
-        Gets `Split-<split>/FeatureStats.pb`, and faults for `raise_on_faults`.
-    unpadded
-        Leave pads out and count single values; otherwise compute what StatisticsGen would.
+    padded, unpadded
+        Folders that get `Split-<split>/FeatureStats.pb`, the second one also faults for `raise_on_faults`.
+    schema
+        Tells TFDV, for the padded features, which numbers are names.
     """
-    target = f"{folder}/Split-{split}"
-    tfx.dsl.io.fileio.makedirs(target)
-    source = tfxio.TFExampleRecord(file_pattern=files, telemetry_descriptors=["next_movie"])
-    batches = pipeline | f"Read {split}" >> source.BeamSource(batch_size=_BATCH)
-    counted = batches | f"LeavePadsOut {split}" >> beam.Map(without_padding) if unpadded else batches
+    for folder in (padded, unpadded):
+        tfx.dsl.io.fileio.makedirs(f"{folder}/Split-{split}")
+    batches = (
+        pipeline
+        | f"Files {split}" >> beam.Create(list(files))
+        | f"Spread {split}" >> beam.Reshuffle()
+        | f"Read {split}" >> beam.FlatMap(read_batches)
+    )
     _ = (
-        counted
-        | f"Count {split}" >> tfdv.GenerateStatistics(counting_options() if unpadded else tfdv.StatsOptions())
-        | f"Write {split}" >> tfdv.WriteStatisticsToBinaryFile(f"{target}/{STATISTICS_FILE}")
+        batches
+        | f"CountPadded {split}" >> tfdv.GenerateStatistics(tfdv.StatsOptions(schema=schema))
+        | f"WritePadded {split}" >> tfdv.WriteStatisticsToBinaryFile(f"{padded}/Split-{split}/{STATISTICS_FILE}")
+    )
+    _ = (
+        batches
+        | f"LeavePadsOut {split}" >> beam.Map(without_padding)
+        | f"Count {split}" >> tfdv.GenerateStatistics(counting_options())
+        | f"Write {split}" >> tfdv.WriteStatisticsToBinaryFile(f"{unpadded}/Split-{split}/{STATISTICS_FILE}")
     )
     _ = (
         batches
         | f"FindFaults {split}" >> beam.FlatMap(find_faults, list(stars))
         | f"AFew {split}" >> beam.combiners.Sample.FixedSizeGlobally(_FAULTS_TOLD)
-        | f"WriteFaults {split}" >> beam.Map(_write_json, f"{target}/{_FAULTS_FILE}")
+        | f"WriteFaults {split}" >> beam.Map(_write_json, f"{unpadded}/Split-{split}/{_FAULTS_FILE}")
     )
+
+
+def read_batches(file: str) -> Iterator[pa.RecordBatch]:
+    """Read a gzipped TFRecord file in large record batches.
+
+    Through `tf.data`, a file at a time: Beam's own source hands over record by record.
+    """
+    options = tfxio.RecordBatchesOptions(batch_size=_BATCH, drop_final_batch=False, num_epochs=1, shuffle=False)
+    yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
 
 
 def raise_on_faults(split: str, folder: str) -> None:
@@ -173,23 +201,30 @@ def stars_of(manifest: Manifest) -> list[float]:
 
 
 @tfx.dsl.components.component(use_beam=True)
-def UnpaddedStatistics(  # noqa: N802
+def ShardStatisticsGen(  # noqa: N802
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    statistics: tfx.dsl.components.OutputArtifact[UnpaddedExampleStatistics],
+    schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
+    statistics: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
+    unpadded: tfx.dsl.components.OutputArtifact[UnpaddedExampleStatistics],
     source_digest: tfx.dsl.components.Parameter[str],
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Compute statistics without padding; raise `InputError` on arrays that can't be.
+    """Compute both kinds of statistics; raise `InputError` on arrays that can't be.
 
-    `source_digest` only tells TFX's cache when this code changes.
+    `statistics` is what stock StatisticsGen gives. `source_digest` only tells TFX's cache when this code changes.
     """
     splits = artifact_utils.decode_split_names(examples.split_names)
     stars = stars_of(Manifest.load(Path(examples.uri)))
+    curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     with beam_pipeline as pipeline:
         for split in splits:
-            write_statistics(pipeline, split, f"{examples.uri}/Split-{split}/*", stars, statistics.uri)
+            files = sorted(tfx.dsl.io.fileio.glob(f"{examples.uri}/Split-{split}/*"))
+            write_statistics(
+                pipeline, split, files, stars, padded=statistics.uri, unpadded=unpadded.uri, schema=curated
+            )
+    statistics.split_names = examples.split_names
     for split in splits:
-        raise_on_faults(split, statistics.uri)
+        raise_on_faults(split, unpadded.uri)
 
 
 def _matrix(column: pa.Array) -> np.ndarray | None:

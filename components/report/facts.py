@@ -1,0 +1,220 @@
+"""What the page about a run is made of. Everything here is plain data, travels as JSON, and needs no TensorFlow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+FACTS_FILE = "facts.json"
+
+
+class MetricRow(BaseModel):
+    """One metric of the candidate, beside what it is held against; None where there is nothing of the kind.
+
+    Attributes
+    ----------
+    required
+        The least value that the gate accepts.
+    met
+        Whether the candidate reaches it; None where nothing is asked.
+    """
+
+    name: str
+    model: float
+    unfiltered: float | None = None
+    popularity: float | None = None
+    baseline: float | None = None
+    required: float | None = None
+    met: bool | None = None
+
+    @property
+    def label(self) -> str:
+        """The name as people write it."""
+        return self.name.replace("_at_", "@").replace("_", " ")
+
+
+class RecommendedMovie(BaseModel):
+    """One movie of an answer."""
+
+    rank: int
+    title: str
+    score: float
+
+
+class Sample(BaseModel):
+    """An eval example and what the model recommends for it.
+
+    Attributes
+    ----------
+    history
+        Titles of the context, oldest first.
+    label
+        Title of the movie that was watched next.
+    recommended
+        Best first.
+    label_rank
+        The label's rank among the recommended movies; None if it is not among them.
+    """
+
+    history: list[str]
+    label: str
+    recommended: list[RecommendedMovie]
+    label_rank: int | None
+
+
+class TopMovie(BaseModel):
+    """A movie among the labels, with its share of them."""
+
+    title: str
+    count: int
+    share: float
+
+
+class SplitFacts(BaseModel):
+    """What one split holds, padding left out.
+
+    Attributes
+    ----------
+    padding_share
+        Pads among the context positions.
+    mean_context_length
+        Movies in a context.
+    unseen_label_share
+        Labels that train never shows.
+    distinct_labels
+        Movies that are a label.
+    context_lengths, popularity, stars
+        How often each value occurs.
+    top_labels
+        The most frequent labels.
+    """
+
+    split: str
+    examples: int
+    padding_share: float
+    mean_context_length: float
+    unseen_label_share: float
+    distinct_labels: int
+    context_lengths: dict[str, int]
+    popularity: dict[str, int]
+    stars: dict[str, int]
+    top_labels: list[TopMovie]
+
+
+class DataFacts(BaseModel):
+    """The data of a run: where it comes from, and what its splits hold."""
+
+    release: str
+    split: str
+    ratings: int
+    users: int
+    movies: int
+    options: dict[str, Any]
+    manifest_digest: str
+    splits: list[SplitFacts] = []
+
+
+class DataFinding(BaseModel):
+    """Something that the data gate, or the validation before it, found."""
+
+    kind: str
+    split: str
+    feature: str
+    reason: str
+
+
+class DataGateFacts(BaseModel):
+    """What is wrong with the data, and how far it lies from the last run's."""
+
+    findings: list[DataFinding] = []
+    distances: dict[str, float] = {}
+    compared_with_previous: bool = False
+    finished: bool = True
+
+
+class SliceFacts(BaseModel):
+    """Metrics of the eval examples that share a feature's value."""
+
+    feature: str
+    value: str
+    recall: float
+    recall_popularity: float
+    ndcg: float
+    mrr: float
+    examples: int | None = None
+
+
+class DecisionFacts(BaseModel):
+    """What became of the model, and why.
+
+    Attributes
+    ----------
+    blessed
+        The Evaluator's decision; None where it did not get to judge.
+    reasons
+        One sentence a threshold.
+    servable
+        What the servable check found wrong; None where it did not run.
+    published
+        The version, or None.
+    """
+
+    blessed: bool | None = None
+    reasons: list[str] = []
+    servable: list[str] | None = None
+    published: str | None = None
+
+
+class StepFacts(BaseModel):
+    """One step of the run; `started` counts in seconds from the run's beginning."""
+
+    name: str
+    state: str
+    seconds: float
+    started: float = 0.0
+
+
+class PastRun(BaseModel):
+    """One of the pipeline's judged models."""
+
+    when: datetime
+    recall: float
+    recall_popularity: float
+    blessed: bool
+    current: bool = False
+
+
+class Failure(BaseModel):
+    """Why a run ended before its end."""
+
+    step: str
+    error: str
+
+
+class RunFacts(BaseModel):
+    """All that is known of one run; what is not known is None or empty.
+
+    Attributes
+    ----------
+    curves
+        Learning curves, a list with one value for each epoch.
+    steps, history, seconds
+        Known only to who can ask ML Metadata.
+    """
+
+    pipeline: str
+    made_at: datetime
+    settings: dict[str, Any] = {}
+    data: DataFacts | None = None
+    data_gate: DataGateFacts | None = None
+    curves: dict[str, list[float]] = {}
+    metrics: list[MetricRow] = []
+    slices: list[SliceFacts] = []
+    decision: DecisionFacts = DecisionFacts()
+    samples: list[Sample] = []
+    steps: list[StepFacts] = []
+    seconds: float | None = None
+    history: list[PastRun] = []
+    failure: Failure | None = None

@@ -1,0 +1,202 @@
+"""Reading a run's artifacts into facts. Any of them may be missing: a run may have ended early."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.data_gate import VERDICT_FILE, find_anomalies
+from components.figures import SplitFigures, read_figures, split_names
+from components.gate_settings import ModelGateSettings
+from components.judgement import Judgement, read_judgement
+from components.report.facts import (
+    DataFacts,
+    DataFinding,
+    DataGateFacts,
+    DecisionFacts,
+    RunFacts,
+    SliceFacts,
+    SplitFacts,
+    TopMovie,
+)
+from components.report.metrics import metric_rows
+from components.report.samples import sample_recommendations
+from components.retrieval_metrics import RECALL
+from components.servable_check import FINDINGS_FILE, Servability
+from data import features
+from data.catalogue import CATALOGUE_FILE, Catalogue
+from data.manifest import Manifest
+from trainer_module.training import HISTORY_FILE
+
+_TOP_LABELS = 10
+_SAMPLES = 6
+_SAMPLE_K = 10
+_SERVING_FOLDER = "Format-Serving"
+"""Where TFX puts the SavedModel within a Model artifact."""
+
+
+@dataclass(frozen=True)
+class RunArtifacts:
+    """Folders of a run's artifacts; None for what the run did not get to."""
+
+    examples: Path | None = None
+    statistics: Path | None = None
+    anomalies: Path | None = None
+    verdict: Path | None = None
+    model: Path | None = None
+    model_run: Path | None = None
+    evaluation: Path | None = None
+    blessing: Path | None = None
+    servability: Path | None = None
+    published: str | None = None
+    """The published version."""
+
+
+def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]) -> RunFacts:
+    """Read what a run's artifacts know.
+
+    Parameters
+    ----------
+    artifacts
+        Where they lie.
+    pipeline
+        The pipeline's name.
+    settings
+        Its settings as plain data; `model_gate` is needed where there is an evaluation.
+    """
+    data = _read_data(artifacts)
+    judgement = None
+    gate = ModelGateSettings.model_validate(settings.get("model_gate", {}))
+    if artifacts.evaluation is not None and artifacts.blessing is not None:
+        judgement = read_judgement(artifacts.evaluation, artifacts.blessing, gate)
+    return RunFacts(
+        pipeline=pipeline,
+        made_at=datetime.now(timezone.utc),
+        settings=dict(settings),
+        data=data,
+        data_gate=_read_data_gate(artifacts),
+        curves=_read_curves(artifacts.model_run),
+        metrics=metric_rows(judgement.candidate, judgement.baseline, gate) if judgement else [],
+        slices=_slices_of(judgement, data) if judgement else [],
+        decision=_decide(judgement, artifacts),
+        samples=(
+            sample_recommendations(artifacts.model / _SERVING_FOLDER, artifacts.examples, _SAMPLES, _SAMPLE_K)
+            if artifacts.model is not None and artifacts.examples is not None
+            else []
+        ),
+    )
+
+
+def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
+    if artifacts.examples is None:
+        return None
+    manifest = Manifest.load(artifacts.examples)
+    splits = []
+    if artifacts.statistics is not None:
+        catalogue = Catalogue.load(artifacts.examples / CATALOGUE_FILE)
+        splits = [
+            _split_facts(read_figures(artifacts.statistics, split, manifest), catalogue)
+            for split in split_names(artifacts.statistics)
+        ]
+    return DataFacts(
+        release=manifest.release,
+        split=manifest.split,
+        ratings=manifest.counts.ratings,
+        users=manifest.counts.users,
+        movies=manifest.counts.movies,
+        options=manifest.options.model_dump(mode="json"),
+        manifest_digest=manifest.digest,
+        splits=splits,
+    )
+
+
+def _split_facts(figures: SplitFigures, catalogue: Catalogue) -> SplitFacts:
+    labels = figures.features[features.LABEL_MOVIE_ID]
+    lengths = figures.features[features.CONTEXT_LENGTH]
+    return SplitFacts(
+        split=figures.split,
+        examples=figures.examples,
+        padding_share=figures.features[features.CONTEXT_MOVIE_ID].padding_share,
+        mean_context_length=lengths.numbers.mean if lengths.numbers else 0.0,
+        unseen_label_share=figures.unseen_label_share,
+        distinct_labels=labels.distinct,
+        context_lengths=lengths.counts,
+        popularity=figures.features[features.LABEL_POPULARITY].counts,
+        stars=figures.features[features.CONTEXT_MOVIE_RATING].counts,
+        top_labels=[
+            TopMovie(title=catalogue.title(int(movie_id)), count=count, share=share)
+            for movie_id, count, share in labels.top(_TOP_LABELS)
+        ],
+    )
+
+
+def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
+    """Read the gate's verdict, or, where it stopped the run and left none, the anomalies that it was given."""
+    if artifacts.verdict is not None:
+        verdict = json.loads((artifacts.verdict / VERDICT_FILE).read_text())
+        return DataGateFacts(
+            findings=verdict["findings"],
+            distances=verdict["distances"],
+            compared_with_previous=verdict["compared_with_previous"],
+        )
+    if artifacts.anomalies is None:
+        return None
+    findings = [
+        DataFinding.model_validate(finding.model_dump())
+        for path in sorted(artifacts.anomalies.glob("Split-*/SchemaDiff.pb"))
+        for finding in find_anomalies(
+            path.parent.name.removeprefix("Split-"), anomalies_pb2.Anomalies.FromString(path.read_bytes()), "anomalies"
+        )
+    ]
+    return DataGateFacts(findings=findings, finished=False)
+
+
+def _read_curves(model_run: Path | None) -> dict[str, list[float]]:
+    path = model_run / HISTORY_FILE if model_run is not None else None
+    return json.loads(path.read_text()) if path is not None and path.is_file() else {}
+
+
+def _slices_of(judgement: Judgement, data: DataFacts | None) -> list[SliceFacts]:
+    """Order slices as a person counts: lengths by number, popularity from head to unseen."""
+    held_out = next((split for split in data.splits if split.split == "eval"), None) if data else None
+    examples = (
+        {features.CONTEXT_LENGTH: held_out.context_lengths, features.LABEL_POPULARITY: held_out.popularity}
+        if held_out
+        else {}
+    )
+    buckets = {name: place for place, name in enumerate(features.POPULARITY_BUCKETS)}
+
+    def place(key: tuple[str, str]) -> tuple[str, int]:
+        return key[0], int(key[1]) if key[1].isdecimal() else buckets.get(key[1], len(buckets))
+
+    return [
+        SliceFacts(
+            feature=feature,
+            value=value,
+            recall=metrics[RECALL],
+            recall_popularity=metrics[f"{RECALL}_popularity"],
+            ndcg=metrics["ndcg_at_10"],
+            mrr=metrics["mrr"],
+            examples=examples.get(feature, {}).get(value),
+        )
+        for (feature, value), metrics in sorted(judgement.slices.items(), key=lambda item: place(item[0]))
+    ]
+
+
+def _decide(judgement: Judgement | None, artifacts: RunArtifacts) -> DecisionFacts:
+    servable = None
+    if artifacts.servability is not None:
+        text = (artifacts.servability / FINDINGS_FILE).read_text()
+        servable = Servability.model_validate_json(text).findings
+    return DecisionFacts(
+        blessed=judgement.blessed if judgement else None,
+        reasons=judgement.reasons if judgement else [],
+        servable=servable,
+        published=artifacts.published,
+    )

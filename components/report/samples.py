@@ -1,0 +1,58 @@
+"""A few eval histories with what a model recommends for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import tensorflow as tf
+
+from components.report.facts import RecommendedMovie, Sample
+from data import features
+from trainer_module.recommender import Recommender
+
+SAMPLES = 3
+SAMPLE_K = 5
+
+
+def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k: int = SAMPLE_K) -> list[Sample]:
+    """Ask a model about the first few eval examples with a full context.
+
+    Parameters
+    ----------
+    model
+        A SavedModel's folder, published or not.
+    examples
+        Folder of the Examples artifact.
+    count
+        How many examples.
+    k
+        Movies recommended for each.
+    """
+    recommender = Recommender.load(model)
+    windows = list(_first_windows(examples / "Split-eval", count))
+    answers = recommender.recommend_batch([context for context, _ in windows], k=k) if windows else []
+    return [
+        Sample(
+            history=[recommender.catalogue.title(movie_id) for movie_id in context],
+            label=recommender.catalogue.title(label),
+            recommended=[RecommendedMovie(rank=movie.rank, title=movie.title, score=movie.score) for movie in answer],
+            label_rank=next((movie.rank for movie in answer if movie.movie_id == label), None),
+        )
+        for (context, label), answer in zip(windows, answers, strict=True)
+    ]
+
+
+def _first_windows(split: Path, count: int) -> Iterable[tuple[list[int], int]]:
+    """Yield context and label of the first few examples with a full context, as movie ids."""
+    files = sorted(str(path) for path in split.iterdir())
+    found = 0
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        example = tf.train.Example.FromString(record).features.feature
+        context = list(example[features.CONTEXT_MOVIE_ID].int64_list.value)
+        if features.PAD_MOVIE_ID in context:
+            continue
+        yield context, example[features.LABEL_MOVIE_ID].int64_list.value[0]
+        found += 1
+        if found == count:
+            return

@@ -1,0 +1,54 @@
+"""The pipeline's last step: what its artifacts know, as a page."""
+
+import json
+from pathlib import Path
+
+from tfx import v1 as tfx
+
+from components.artifacts import DataVerdict, RunReport, UnpaddedExampleStatistics
+from components.report.facts import FACTS_FILE
+from components.report.gather import RunArtifacts, gather_facts
+from components.report.render import render_report
+
+REPORT_FILE = "report.html"
+
+
+@tfx.dsl.components.component
+def RunReporter(  # noqa: N802
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    statistics: tfx.dsl.components.InputArtifact[UnpaddedExampleStatistics],
+    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
+    verdict: tfx.dsl.components.InputArtifact[DataVerdict],
+    model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
+    model_run: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelRun],
+    evaluation: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelEvaluation],
+    blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
+    servability: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.InfraBlessing],
+    pushed_model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.PushedModel],
+    report: tfx.dsl.components.OutputArtifact[RunReport],
+    pipeline_name: tfx.dsl.components.Parameter[str],
+    settings: tfx.dsl.components.Parameter[str],
+    source_digest: tfx.dsl.components.Parameter[str],
+) -> None:
+    """Write `report.html` and the facts behind it.
+
+    `settings` is the whole of the pipeline's settings as JSON. `source_digest` only tells TFX's cache when this
+    code or a template changes.
+    """
+    pushed = pushed_model.get_int_custom_property("pushed") == 1
+    artifacts = RunArtifacts(
+        examples=Path(examples.uri),
+        statistics=Path(statistics.uri),
+        anomalies=Path(anomalies.uri),
+        verdict=Path(verdict.uri),
+        model=Path(model.uri),
+        model_run=Path(model_run.uri),
+        evaluation=Path(evaluation.uri),
+        blessing=Path(blessing.uri),
+        servability=Path(servability.uri),
+        published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
+    )
+    facts = gather_facts(artifacts, pipeline_name, json.loads(settings))
+    for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):
+        with tfx.dsl.io.fileio.open(f"{report.uri}/{name}", "w") as file:
+            file.write(text)

@@ -1,0 +1,230 @@
+"""How far two sets of examples lie apart, by TFDV's own distances, and what moved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow_data_validation as tfdv
+from pydantic import BaseModel
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+
+from components.figures import FeatureFigures, SplitFigures, read_statistics
+from data import features
+from data.catalogue import Catalogue
+from data.errors import InputError
+from pipeline.inspection.sources import LATEST, Source
+
+_MOVERS = 5
+
+_REAL_CHANGE = {"L_INFTY": 0.02, "JENSEN_SHANNON_DIVERGENCE": 0.01}
+"""What may really change, beyond chance, where the schema says nothing.
+
+The numbers of the schema's own comparators: below what the newest tenth of ml-latest-small is from the rest, and above
+what two halves of one data set differ by.
+"""
+
+_NOISE_DEVIATIONS = 3.0
+"""Standard deviations that a value's share may be off by chance."""
+
+
+class Mover(BaseModel):
+    """A value whose share changed."""
+
+    value: str
+    left: float
+    right: float
+
+
+class Distance(BaseModel):
+    """How far a feature lies apart.
+
+    Attributes
+    ----------
+    linf, js
+        The largest difference of any value's share, and the Jensen-Shannon divergence in bits, 0 to 1.
+    linf_limit, js_limit
+        From where on it is more than chance and habit.
+    movers
+        The values that changed most.
+    """
+
+    feature: str
+    linf: float
+    linf_limit: float
+    js: float
+    js_limit: float
+    movers: list[Mover]
+
+    @property
+    def moved(self) -> bool:
+        """Whether either distance is beyond its limit."""
+        return self.linf > self.linf_limit or self.js > self.js_limit
+
+
+class Comparison(BaseModel):
+    """Two sets of examples side by side."""
+
+    left: str
+    right: str
+    left_figures: SplitFigures
+    right_figures: SplitFigures
+    distances: list[Distance]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison."""
+
+    source: Source
+    split: str
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{self.source.name}, {self.split}"
+
+
+def parse_side(text: str) -> tuple[str, str]:
+    """Read `[SOURCE:]SPLIT` or `SOURCE`; return source and split.
+
+    >>> parse_side("eval"), parse_side("previous"), parse_side("runs/data/newer:eval")
+    (('latest', 'eval'), ('previous', 'train'), ('runs/data/newer', 'eval'))
+    """
+    if text in ("train", "eval"):
+        return LATEST, text
+    source, colon, split = text.rpartition(":")
+    return (source, split) if colon and split in ("train", "eval") else (text, "train")
+
+
+def compare(left: Side, right: Side) -> Comparison:
+    """Measure the distances of all features.
+
+    Parameters
+    ----------
+    left, right
+        The earlier or larger set on the left: what the other one is held against.
+
+    Raises
+    ------
+    InputError
+        A split is missing or empty.
+    """
+    left_figures, right_figures = left.source.figures(left.split), right.source.figures(right.split)
+    for side, figures in ((left, left_figures), (right, right_figures)):
+        if not figures.examples:
+            raise InputError(f"{side.name} holds no examples, so that there is nothing to compare")
+    limits = _limits(left_figures, right_figures, right.source.schema())
+    measured = tfdv.validate_statistics(
+        read_statistics(right.source.unpadded, right.split),
+        _schema_with(limits),
+        previous_statistics=read_statistics(left.source.unpadded, left.split),
+    )
+    by_feature = {
+        info.path.step[0]: {
+            anomalies_pb2.DriftSkewInfo.Measurement.Type.Name(measurement.type): measurement.value
+            for measurement in info.drift_measurements
+        }
+        for info in measured.drift_skew_info
+    }
+    catalogues = (right.source.catalogue, left.source.catalogue)
+    return Comparison(
+        left=left.name,
+        right=right.name,
+        left_figures=left_figures,
+        right_figures=right_figures,
+        distances=[
+            Distance(
+                feature=name,
+                linf=by_feature[name]["L_INFTY"],
+                linf_limit=limits[name]["L_INFTY"],
+                js=by_feature[name]["JENSEN_SHANNON_DIVERGENCE"],
+                js_limit=limits[name]["JENSEN_SHANNON_DIVERGENCE"],
+                movers=_movers(left_figures.features[name], right_figures.features[name], catalogues),
+            )
+            for name in limits
+            if name in by_feature
+        ],
+    )
+
+
+def chance_distances(left: FeatureFigures, right: FeatureFigures, examples: tuple[int, int]) -> dict[str, float]:
+    """Return how far two samples of one distribution lie apart.
+
+    Parameters
+    ----------
+    left, right
+        The samples.
+    examples
+        Their sizes. Examples are counted, not values: neighbouring windows repeat each other's context.
+
+    Returns
+    -------
+    dict
+        For the largest difference of a share, that of the most frequent value, off by some standard deviations. For
+        the Jensen-Shannon divergence its expectation, (K - 1) / (8 ln 2) (1/n + 1/m) bits for K values: it grows
+        with the number of movies and is no sign of anything.
+    """
+    total = left.values + right.values
+    values = left.counts.keys() | right.counts.keys()
+    most = max((left.counts.get(value, 0) + right.counts.get(value, 0)) / total for value in values) if total else 0.0
+    chance = 1 / examples[0] + 1 / examples[1]
+    return {
+        "L_INFTY": _NOISE_DEVIATIONS * math.sqrt(most * (1 - most) * chance),
+        "JENSEN_SHANNON_DIVERGENCE": max(len(values) - 1, 0) / (8 * math.log(2)) * chance,
+    }
+
+
+def _limits(left: SplitFigures, right: SplitFigures, schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
+    """Add what may really change, by the schema where it says so, to what chance does."""
+    limits = {}
+    for name in left.features.keys() & right.features.keys():
+        chance = chance_distances(left.features[name], right.features[name], (left.examples, right.examples))
+        allowed = _allowed_by(schema, name)
+        limits[name] = {measure: allowed[measure] + chance[measure] for measure in chance}
+    return {name: limits[name] for name in left.features if name in limits}
+
+
+def _allowed_by(schema: schema_pb2.Schema, name: str) -> dict[str, float]:
+    comparator = next((feature.drift_comparator for feature in schema.feature if feature.name == name), None)
+    allowed = dict(_REAL_CHANGE)
+    if comparator is not None and comparator.HasField("infinity_norm"):
+        allowed["L_INFTY"] = comparator.infinity_norm.threshold
+    if comparator is not None and comparator.HasField("jensen_shannon_divergence"):
+        allowed["JENSEN_SHANNON_DIVERGENCE"] = comparator.jensen_shannon_divergence.threshold
+    return allowed
+
+
+def _schema_with(limits: dict[str, dict[str, float]]) -> schema_pb2.Schema:
+    """Return a schema that asks for both distances of every feature, and for nothing else."""
+    schema = schema_pb2.Schema()
+    kinds = {features.CONTEXT_MOVIE_GENRE: schema_pb2.BYTES, features.LABEL_POPULARITY: schema_pb2.BYTES}
+    for name, of_feature in limits.items():
+        kind = schema_pb2.FLOAT if name == features.CONTEXT_MOVIE_RATING else kinds.get(name, schema_pb2.INT)
+        feature = schema.feature.add(name=name, type=kind)
+        if kind == schema_pb2.INT:
+            feature.int_domain.is_categorical = True
+        elif kind == schema_pb2.FLOAT:
+            feature.float_domain.is_categorical = True
+        feature.drift_comparator.infinity_norm.threshold = of_feature["L_INFTY"]
+        feature.drift_comparator.jensen_shannon_divergence.threshold = of_feature["JENSEN_SHANNON_DIVERGENCE"]
+    return schema
+
+
+def _movers(left: FeatureFigures, right: FeatureFigures, catalogues: tuple[Catalogue, ...]) -> list[Mover]:
+    """Return the values whose shares differ most; movies by title."""
+    values = left.counts.keys() | right.counts.keys()
+    ordered = sorted(values, key=lambda value: (-abs(left.share(value) - right.share(value)), value))
+    return [
+        Mover(
+            value=_title(int(value), catalogues) if left.kind == "movie" else value,
+            left=left.share(value),
+            right=right.share(value),
+        )
+        for value in ordered[:_MOVERS]
+    ]
+
+
+def _title(movie_id: int, catalogues: tuple[Catalogue, ...]) -> str:
+    knowing = (catalogue for catalogue in catalogues if movie_id in catalogue.ids)
+    return next(knowing, catalogues[0]).title(movie_id)

@@ -1,0 +1,126 @@
+"""The page about data: one rendering for what `show`, `compare` and `validate` find."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from components.report import charts
+from components.report.render import render_page
+from data import features
+from data.catalogue import Catalogue
+from pipeline.inspection.telling import Named, feature_tables, overview_rows
+
+if TYPE_CHECKING:
+    # These bring TFDV and with it TensorFlow, which a page alone doesn't need.
+    from pipeline.inspection.comparing import Comparison
+    from pipeline.inspection.validating import Anomaly, SchemaDifference
+
+_TOP_MOVIES = 15
+_YEARS_IN_A_BAR = 5
+
+
+def render_inspection(
+    title: str,
+    splits: Named,
+    catalogue: Catalogue,
+    *,
+    lead: str = "",
+    comparison: Comparison | None = None,
+    anomalies: Sequence[Anomaly] | None = None,
+    differences: Sequence[SchemaDifference] | None = None,
+) -> str:
+    """Return a self-contained page.
+
+    Parameters
+    ----------
+    title, lead
+        What the page is about.
+    splits
+        The figures, with the names that they are shown under.
+    catalogue
+        Names the movies.
+    comparison, anomalies, differences
+        What was asked besides; None where it was not.
+    """
+    asked = [
+        ("anomalies", "Anomalies", anomalies is not None),
+        ("inferred", "Inferred schema", differences is not None),
+        ("distances", "Distances", comparison is not None),
+        ("movers", "Movers", comparison is not None),
+    ]
+    always = [
+        ("overview", "Overview"),
+        ("features", "Features"),
+        ("distributions", "Distributions"),
+        ("movies", "Movies"),
+    ]
+    return render_page(
+        "inspection.html",
+        title=title,
+        lead=lead,
+        sections=[(name, said) for name, said, shown in asked if shown] + always,
+        splits=splits,
+        overview=overview_rows(splits),
+        tables=feature_tables(splits, catalogue),
+        charts=_charts(splits),
+        movies=_top_movies(splits, catalogue),
+        comparison=comparison,
+        anomalies=anomalies,
+        differences=differences,
+        made_at=datetime.now(timezone.utc),
+    )
+
+
+def _charts(splits: Named) -> list[dict[str, object]]:
+    drawn = []
+    for name, title in (
+        (features.CONTEXT_LENGTH, "Movies in a context"),
+        (features.LABEL_POPULARITY, "Popularity of the labels"),
+        (features.CONTEXT_MOVIE_RATING, "Stars of the context movies"),
+        (features.CONTEXT_MOVIE_YEAR, "Years of the context movies"),
+        (features.CONTEXT_MOVIE_GENRE, "Genres of the context movies"),
+    ):
+        counts = {said: split.features[name].counts for said, split in splits if name in split.features}
+        if name == features.CONTEXT_MOVIE_YEAR:
+            counts = {said: _in_spans(of_split) for said, of_split in counts.items()}
+        order = _order_of(name, counts)
+        if order:
+            drawn.append({"title": title, "chart": charts.share_bars(counts, title.lower(), order)})
+    return drawn
+
+
+def _order_of(name: str, counts: dict[str, dict[str, int]]) -> list[str]:
+    """Order values as a person reads them: numbers by size, genres by frequency, popularity from the head."""
+    if name == features.LABEL_POPULARITY:
+        return list(features.POPULARITY_BUCKETS)
+    values = {value for of_split in counts.values() for value in of_split}
+    if name == features.CONTEXT_MOVIE_GENRE:
+        first = next(iter(counts.values()), {})
+        return sorted(values, key=lambda value: (-first.get(value, 0), value))
+    return sorted(values, key=float)
+
+
+def _in_spans(counts: dict[str, int]) -> dict[str, int]:
+    """Gather years into spans, each named by its first year; spans without a movie are kept."""
+    if not counts:
+        return {}
+    starts = [int(year) // _YEARS_IN_A_BAR * _YEARS_IN_A_BAR for year in counts]
+    spans = {str(start): 0 for start in range(min(starts), max(starts) + 1, _YEARS_IN_A_BAR)}
+    for start, times in zip(starts, counts.values(), strict=True):
+        spans[str(start)] += times
+    return spans
+
+
+def _top_movies(splits: Named, catalogue: Catalogue) -> list[dict[str, object]]:
+    tables = []
+    for said, split in splits:
+        feature = split.features.get(features.LABEL_MOVIE_ID)
+        top = list(feature.top(_TOP_MOVIES)) if feature is not None else []
+        rows = [
+            (catalogue.title(int(value)), times, share, round(100 * share / top[0][2], 1))
+            for value, times, share in top
+        ]
+        tables.append({"title": f"As labels of {said}", "rows": rows})
+    return tables

@@ -1,0 +1,228 @@
+"""Where statistics come from: a run's artifacts, found through ML Metadata, or shards, counted here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.figures import SplitFigures, read_figures, split_names
+from data.catalogue import CATALOGUE_FILE, Catalogue
+from data.errors import InputError
+from data.manifest import MANIFEST_FILE, Manifest
+from data.schema import build_schema
+from data.shards import SPLITS, shard_pattern
+
+LATEST = "latest"
+PREVIOUS = "previous"
+
+_METADATA_FILE = "metadata.sqlite"
+_UNPADDED_TYPE = "next_movie.UnpaddedExampleStatistics"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Statistics of one set of examples.
+
+    Attributes
+    ----------
+    name
+        What it is called on pages.
+    unpadded, padded
+        Folders of both kinds of statistics.
+    examples
+        Folder of the examples, with their manifest and catalogue.
+    example_patterns
+        For each split, the pattern of its files.
+    """
+
+    name: str
+    unpadded: Path
+    padded: Path
+    examples: Path
+    example_patterns: dict[str, str]
+
+    @property
+    def manifest(self) -> Manifest:
+        """The examples' manifest."""
+        return Manifest.load(self.examples)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The movies that the examples may hold."""
+        return Catalogue.load(self.examples / CATALOGUE_FILE)
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that there are statistics of, train first."""
+        return split_names(self.unpadded)
+
+    def figures(self, split: str) -> SplitFigures:
+        """Return a split's figures, padding left out.
+
+        Raises
+        ------
+        InputError
+            There is no such split.
+        """
+        if split not in self.splits:
+            raise InputError(f"{self.name} has no split {split!r}: take one of {', '.join(self.splits)}")
+        return read_figures(self.unpadded, split, self.manifest)
+
+    def schema(self) -> schema_pb2.Schema:
+        """Return the curated schema, completed for these examples."""
+        return build_schema(self.manifest.options, self.catalogue.genre_names())
+
+
+@contextmanager
+def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iterator[Source]:
+    """Find statistics; those that are counted here are gone when the context ends.
+
+    Parameters
+    ----------
+    which
+        `latest`, `previous`, the number of a run's statistics, or a folder of shards.
+    work_dir
+        Where `local_runner.py` writes.
+    pipeline
+        The pipeline's name; by default the one that ran last.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    folder = Path(which)
+    if which not in (LATEST, PREVIOUS) and not which.isdecimal():
+        if not folder.is_dir():
+            raise InputError(f"{which!r} is neither latest, previous, a number nor a folder of shards")
+        with TemporaryDirectory(prefix="statistics-") as scratch:
+            yield _count(folder, Path(scratch))
+        return
+    yield _pick(which, find_sources(work_dir, pipeline))
+
+
+def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Source]:
+    """Return the statistics of all of a pipeline's runs, oldest first; runs that shared them count once.
+
+    Parameters
+    ----------
+    work_dir
+        Where `local_runner.py` writes.
+    pipeline
+        The pipeline's name; by default the one that ran last.
+
+    Raises
+    ------
+    InputError
+        Nothing ran there.
+    """
+    metadata = _find_metadata(work_dir, pipeline)
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(metadata)
+    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
+    try:
+        sources = list(_read_sources(mlmd.MetadataStore(config), metadata.parent.name))
+    except mlmd.errors.StatusError as error:
+        raise InputError(f"{metadata} can't be read: {' '.join(str(error).split())}") from error
+    if not sources:
+        raise InputError(f"no run of {metadata.parent.name} got as far as its statistics: run local_runner.py again")
+    return sources
+
+
+def _pick(which: str, sources: list[Source]) -> Source:
+    if which == LATEST:
+        return sources[-1]
+    if which == PREVIOUS:
+        if len(sources) < 2:
+            raise InputError("there is no previous data: all runs so far had the same")
+        return sources[-2]
+    if not 1 <= int(which) <= len(sources):
+        raise InputError(f"there is no number {which}: there are 1 to {len(sources)}")
+    return sources[int(which) - 1]
+
+
+def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
+    found = sorted((work_dir / "pipelines").glob(f"*/{_METADATA_FILE}"), key=lambda path: path.stat().st_mtime)
+    if pipeline is not None:
+        names = [path.parent.name for path in found]
+        if pipeline not in names:
+            known = f"take one of {', '.join(sorted(names))}" if names else "nothing ran there yet"
+            raise InputError(f"no pipeline {pipeline!r} ran in {work_dir}: {known}")
+        return found[names.index(pipeline)]
+    if not found:
+        raise InputError(f"nothing ran in {work_dir} yet: run local_runner.py, name another --work-dir, or a folder")
+    return found[-1]
+
+
+def _read_sources(store: mlmd.MetadataStore, pipeline: str) -> Iterator[Source]:
+    artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_type(_UNPADDED_TYPE)}
+    events = store.get_events_by_artifact_ids(list(artifacts)) if artifacts else []
+    made = {}
+    for event in sorted(events, key=lambda event: -event.execution_id):
+        # A cached execution has the same output as the one that made it, which is the earliest.
+        if event.type == metadata_store_pb2.Event.OUTPUT:
+            made[event.artifact_id] = event.execution_id
+    number = 0
+    for artifact_id in sorted(made):
+        uris = _uris_of(store, made[artifact_id])
+        examples = Path(uris["examples"])
+        if not Path(artifacts[artifact_id].uri).is_dir() or not (examples / MANIFEST_FILE).is_file():
+            # Somebody tidied up.
+            continue
+        number += 1
+        yield Source(
+            name=f"{pipeline} #{number}",
+            unpadded=Path(uris["unpadded"]),
+            padded=Path(uris["statistics"]),
+            examples=examples,
+            example_patterns={split: f"{examples}/Split-{split}/*" for split in SPLITS},
+        )
+
+
+def _uris_of(store: mlmd.MetadataStore, execution_id: int) -> dict[str, str]:
+    """Return the places of an execution's inputs and outputs by their names."""
+    events = store.get_events_by_execution_ids([execution_id])
+    uris = {artifact.id: artifact.uri for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    return {event.path.steps[0].key: uris[event.artifact_id] for event in events}
+
+
+def _count(folder: Path, scratch: Path) -> Source:
+    """Count the shards of a folder as the pipeline's StatisticsGen would."""
+    manifest = Manifest.load(folder)
+    manifest.verify(folder)
+    source = Source(
+        name=folder.name,
+        unpadded=scratch / "unpadded",
+        padded=scratch / "padded",
+        examples=folder,
+        example_patterns={split: f"{folder}/{shard_pattern(split)}" for split in SPLITS},
+    )
+    # Imported late: statistics that exist are read without TFX and Beam.
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.statistics_gen import raise_on_faults, stars_of, write_statistics
+    from data.flow import IN_PROCESS_ARGS
+
+    splits = [split for split in SPLITS if manifest.shards_of(split)]
+    with beam.Pipeline(options=PipelineOptions(list(IN_PROCESS_ARGS))) as pipeline:
+        for split in splits:
+            write_statistics(
+                pipeline,
+                split,
+                [str(folder / shard.name) for shard in manifest.shards_of(split)],
+                stars_of(manifest),
+                padded=str(source.padded),
+                unpadded=str(source.unpadded),
+                schema=source.schema(),
+            )
+    for split in splits:
+        raise_on_faults(split, str(source.unpadded))
+    return source

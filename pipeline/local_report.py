@@ -1,0 +1,81 @@
+"""The page about a local run: what its artifacts know, and what only ML Metadata knows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from components.report.facts import FACTS_FILE, Failure, RunFacts, StepFacts
+from components.report.gather import RunArtifacts, gather_facts
+from components.report.render import render_report
+from components.run_report import REPORT_FILE
+from pipeline.run_history import read_history
+from pipeline.run_record import RunRecord, read_run_record
+from pipeline.settings import Places, Settings
+
+
+def write_local_report(settings: Settings, places: Places, failure: Failure | None = None) -> Path:
+    """Write the page about the latest run beside its metadata, over the page about the one before.
+
+    Parameters
+    ----------
+    settings, places
+        Of the run.
+    failure
+        What ended it early.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    LookupError
+        No run is recorded.
+    """
+    record = read_run_record(places.metadata, settings.model_gate)
+    facts = _facts_of(record, settings)
+    evaluation = record.outputs.get(("Evaluator", "evaluation"))
+    began = min((step.started for step in record.steps), default=0.0)
+    ended = max((step.started + step.seconds for step in record.steps), default=0.0)
+    told = facts.model_copy(
+        update={
+            "made_at": datetime.fromtimestamp(began, timezone.utc),
+            "steps": [
+                StepFacts(name=step.name, state=step.state, seconds=step.seconds, started=step.started - began)
+                for step in record.steps
+            ],
+            "seconds": ended - began,
+            "history": read_history(places.metadata, settings.model_gate, evaluation.uri if evaluation else None),
+            "failure": failure,
+        }
+    )
+    page = Path(places.metadata).parent / REPORT_FILE
+    page.write_text(render_report(told), encoding="utf-8")
+    return page
+
+
+def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
+    """Take the facts that the run's own report step gathered, or gather what a run left that did not get to it."""
+    reported = record.outputs.get(("RunReport", "report"))
+    if reported is not None:
+        return RunFacts.model_validate_json((reported.uri / FACTS_FILE).read_text(encoding="utf-8"))
+
+    def place(node: str, output: str) -> Path | None:
+        artifact = record.outputs.get((node, output))
+        return artifact.uri if artifact is not None else None
+
+    artifacts = RunArtifacts(
+        examples=place("ExampleGen", "examples"),
+        statistics=place("StatisticsGen", "unpadded"),
+        anomalies=place("ExampleValidator", "anomalies"),
+        verdict=place("DataGate", "verdict"),
+        model=place("Trainer", "model"),
+        model_run=place("Trainer", "model_run"),
+        evaluation=place("Evaluator", "evaluation"),
+        blessing=place("Evaluator", "blessing"),
+        servability=place("ServableCheck", "blessing"),
+        published=record.published.name if record.published is not None else None,
+    )
+    return gather_facts(artifacts, settings.pipeline_name, settings.model_dump(mode="json", exclude={"kubeflow"}))

@@ -1,0 +1,119 @@
+"""The folder of published versions."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from components import publishing
+from components.publishing import find_published, model_digest, publish, published_versions, read_publication
+
+
+def make_model(folder: Path, content: str = "weights") -> Path:
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text("graph")
+    (folder / "variables" / "data").write_text(content)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    return make_model(tmp_path / "model")
+
+
+@pytest.fixture
+def serving(tmp_path) -> Path:
+    return tmp_path / "serving" / "next-movie"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_published_model_holds_all_files_and_says_what_it_is(model, serving):
+    assert publish(model, serving, {"pipeline": "p"}, keep=5) == 1
+    assert (serving / "1" / "variables" / "data").read_text() == "weights"
+    assert read_publication(serving / "1") == {"pipeline": "p", "model_digest": model_digest(model), "version": 1}
+    assert names(serving) == ["1"]
+
+
+def test_versions_count_up(model, serving):
+    assert [publish(model, serving, {}, keep=20) for _ in range(11)] == list(range(1, 12))
+    assert published_versions(serving) == list(range(1, 12))
+
+
+def test_the_oldest_versions_beyond_those_to_keep_are_removed(model, serving):
+    for _ in range(5):
+        publish(model, serving, {}, keep=2)
+    assert names(serving) == ["4", "5"]
+
+
+def test_the_next_version_stands_above_all_that_were_ever_there_to_see(model, serving):
+    # A folder without a graph is no model, but a server may have seen its number.
+    (serving / "7").mkdir(parents=True)
+    (serving / "latest").mkdir()
+    assert publish(model, serving, {}, keep=1) == 8
+    assert published_versions(serving) == [8]
+
+
+def test_a_missing_serving_folder_holds_no_version(serving):
+    assert published_versions(serving) == []
+    assert find_published(serving, "digest") is None
+
+
+def test_the_newest_version_of_a_model_is_found_by_its_content(tmp_path, model, serving):
+    other = make_model(tmp_path / "other", "other weights")
+    for each in (model, other, model):
+        publish(each, serving, {}, keep=5)
+    assert find_published(serving, model_digest(model)) == 3
+    assert find_published(serving, model_digest(other)) == 2
+    assert find_published(serving, "unknown") is None
+
+
+def test_a_models_digest_hangs_on_names_and_contents_alone(tmp_path, model):
+    same, other_content, other_name = (make_model(tmp_path / name) for name in ("same", "content", "name"))
+    (other_content / "variables" / "data").write_text("changed")
+    (other_name / "variables" / "data").rename(other_name / "variables" / "index")
+    assert model_digest(same) == model_digest(model)
+    assert len({model_digest(each) for each in (model, other_content, other_name)}) == 3
+
+
+def test_a_published_model_keeps_its_digest(model, serving):
+    publish(model, serving, {}, keep=5)
+    assert model_digest(serving / "1") == model_digest(model)
+
+
+def test_a_version_is_never_seen_before_it_is_whole(model, serving, monkeypatch):
+    seen = []
+    copytree = shutil.copytree
+
+    def copy_and_look(*arguments, **options):
+        copied = copytree(*arguments, **options)
+        seen.append((published_versions(serving), [name for name in names(serving) if not name.startswith(".")]))
+        return copied
+
+    monkeypatch.setattr(publishing.shutil, "copytree", copy_and_look)
+    publish(model, serving, {}, keep=5)
+    assert seen
+    assert all(look == ([], []) for look in seen)
+    assert published_versions(serving) == [1]
+
+
+def test_a_failed_publication_leaves_nothing_behind(model, serving, monkeypatch):
+    publish(model, serving, {}, keep=5)
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(publishing, "model_digest", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        publish(model, serving, {}, keep=1)
+    assert names(serving) == ["1"]
+
+
+def test_what_a_killed_run_left_is_swept_away(model, serving):
+    make_model(serving / ".staging-killed")
+    publish(model, serving, {}, keep=5)
+    assert names(serving) == ["1"]

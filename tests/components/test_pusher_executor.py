@@ -1,0 +1,78 @@
+"""The Pusher's executor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from tfx import v1 as tfx
+from tfx.utils import json_utils
+
+from components.publishing import published_versions, read_publication
+from components.pusher import Executor
+
+pytestmark = pytest.mark.slow
+artifacts = tfx.types.standard_artifacts
+
+
+@pytest.fixture
+def serving(tmp_path) -> Path:
+    return tmp_path / "serving"
+
+
+def make_model(folder: Path, content: str = "weights") -> artifacts.Model:
+    (folder / "Format-Serving").mkdir(parents=True)
+    (folder / "Format-Serving" / "saved_model.pb").write_text(content)
+    model = artifacts.Model()
+    model.uri = str(folder)
+    return model
+
+
+def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool = True, keep: int = 5):
+    blessing, pushed = artifacts.ModelBlessing(), artifacts.PushedModel()
+    blessing.uri, pushed.uri = str(folder / "blessing"), str(folder / "pushed")
+    Path(blessing.uri).mkdir(parents=True, exist_ok=True)
+    (Path(blessing.uri) / ("BLESSED" if blessed else "NOT_BLESSED")).touch()
+    blessing.set_int_custom_property("blessed", int(blessed))
+    destination = tfx.proto.PushDestination(
+        filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(serving))
+    )
+    Executor().Do(
+        {"model": [model], "model_blessing": [blessing]},
+        {"pushed_model": [pushed]},
+        {
+            "push_destination": json_format.MessageToJson(destination),
+            "custom_config": json_utils.dumps({"keep_versions": keep, "publication": {"pipeline": "next-movie"}}),
+        },
+    )
+    return pushed
+
+
+def test_a_blessed_model_is_published_and_the_artifact_says_where(serving, tmp_path):
+    pushed = push(make_model(tmp_path / "model"), serving, tmp_path)
+    assert pushed.get_int_custom_property("pushed") == 1
+    assert pushed.get_string_custom_property("pushed_destination") == str(serving / "1")
+    assert pushed.get_string_custom_property("pushed_version") == "1"
+    assert read_publication(serving / "1")["pipeline"] == "next-movie"
+
+
+def test_a_model_that_is_not_blessed_is_not_published(serving, tmp_path):
+    pushed = push(make_model(tmp_path / "model"), serving, tmp_path, blessed=False)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not serving.exists()
+
+
+def test_a_model_is_published_once_however_often_it_is_blessed(serving, tmp_path):
+    model = make_model(tmp_path / "model")
+    push(model, serving, tmp_path)
+    again = push(model, serving, tmp_path)
+    assert published_versions(serving) == [1]
+    assert again.get_int_custom_property("pushed") == 1
+    assert again.get_string_custom_property("pushed_destination") == str(serving / "1")
+
+
+def test_only_so_many_versions_are_kept(serving, tmp_path):
+    for number in range(4):
+        push(make_model(tmp_path / f"model-{number}", f"weights {number}"), serving, tmp_path, keep=2)
+    assert published_versions(serving) == [3, 4]

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from data.errors import InputError
+from pipeline.kubeflow.backend_rules import check_documents, read_documents
+from pipeline.kubeflow.settings import ComponentSettings, KubeflowSettings
+from pipeline.settings import Settings, load_settings
+
+pytestmark = pytest.mark.slow
+
+IMAGE = "registry.example/next-movie:1"
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def compile_pipeline(settings: Settings, **arguments: Any) -> str:
+    # TFX takes its time to load, also where these tests are only collected.
+    from pipeline.kubeflow.compiling import compile_pipeline
+
+    return compile_pipeline(settings, **{"image": IMAGE, **arguments})
+
+
+def with_kubeflow(**kubeflow: Any) -> Settings:
+    settings = load_settings("sample")
+    return settings.model_copy(update={"kubeflow": KubeflowSettings.model_validate(kubeflow)})
+
+
+@pytest.fixture(scope="module")
+def plain() -> list[dict[str, Any]]:
+    return read_documents(compile_pipeline(load_settings("sample")))
+
+
+@pytest.fixture(scope="module")
+def chosen() -> list[dict[str, Any]]:
+    return read_documents(
+        compile_pipeline(
+            with_kubeflow(
+                data_root="s3://archives/ml-1m.zip",
+                beam_args=["--runner=DirectRunner", "--temp_location=s3://b/tmp"],
+                volume={"claim": "models", "mount_path": "/models"},
+                defaults={"cpu": 1, "memory_gb": 2, "retries": 1, "node_selector": {"pool": "cheap"}},
+                components={
+                    "Trainer": {
+                        "image": "registry.example/with-gpu:1",
+                        "cpu": 4,
+                        "memory_gb": 16.5,
+                        "accelerator": {"type": "nvidia.com/gpu", "count": 2},
+                        "retries": 3,
+                        "node_selector": {"pool": "gpu"},
+                    },
+                    "StatisticsGen": {"caching": False, "retries": 0},
+                },
+            )
+        )
+    )
+
+
+def task(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return documents[0]["root"]["dag"]["tasks"][name]
+
+
+def container(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return documents[0]["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+
+
+def on_kubernetes(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    return documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].get(f"{name}_executor", {})
+
+
+def container_tasks(documents: list[dict[str, Any]]) -> list[str]:
+    executors = documents[0]["deploymentSpec"]["executors"]
+    return [name for name in documents[0]["root"]["dag"]["tasks"] if "container" in executors[f"{name}_executor"]]
+
+
+def test_the_file_is_a_bare_spec_that_parses_strictly_and_keeps_the_backends_rules(plain):
+    spec = json_format.ParseDict(plain[0], pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(plain[0]["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig())
+    json_format.ParseDict(plain[1], pipeline_spec_pb2.PlatformSpec())
+    assert spec.schema_version == "2.1.0"
+    assert spec.pipeline_info.name == "next-movie-default-sample-random"
+    assert spec.default_pipeline_root == "minio://mlpipeline/v2/artifacts"
+    check_documents(plain)
+
+
+def test_every_node_of_the_pipeline_is_a_task(plain):
+    from pipeline.kubeflow.backend import ClusterBackend
+    from pipeline.pipeline import create_pipeline
+    from pipeline.settings import Places
+
+    graph = create_pipeline(
+        load_settings("sample"),
+        Places(data_root="", schema_file="", pipeline_root="", serving="/s"),
+        ClusterBackend(data_root=None, statistics="/s", has_resolver=False),
+    )
+    assert {node.id for node in graph.components} == set(plain[0]["root"]["dag"]["tasks"])
+
+
+def test_a_cluster_has_the_same_nodes_as_this_machine_but_for_where_the_data_come_from(plain):
+    from pipeline.pipeline import create_pipeline
+    from pipeline.settings import Places
+
+    local = create_pipeline(load_settings("sample"), Places("/d", "/d/schema.pbtxt", "/r", "/s"))
+    local_ids, cluster_ids = {node.id for node in local.components}, set(plain[0]["root"]["dag"]["tasks"])
+    assert local_ids - cluster_ids == {"SchemaImporter"}
+    assert cluster_ids - local_ids == {"DataGenerator"}
+
+
+def test_equal_settings_give_equal_bytes():
+    first, second = (compile_pipeline(load_settings("sample")) for _ in range(2))
+    assert first == second
+
+
+def test_nothing_of_this_machine_gets_into_the_file(plain):
+    assert str(ROOT) not in str(plain)
+    assert str(Path.home()) not in str(plain)
+
+
+def test_every_task_runs_the_entrypoint_in_the_image(plain):
+    for name in container_tasks(plain):
+        assert container(plain, name)["image"] == IMAGE
+        assert container(plain, name)["command"] == ["python", "-m", "pipeline.kubeflow.entrypoint"]
+        assert "lifecycle" not in container(plain, name)
+
+
+def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
+    uncached = {name for name in container_tasks(plain) if not task(plain, name)["cachingOptions"]["enableCache"]}
+    assert uncached == {"DataGenerator", "ExampleGen", "PreviousStatistics", "LatestBlessedModel", "Pusher"}
+
+
+def test_the_volume_is_mounted_where_it_is_used_and_nowhere_else(plain):
+    mounted = {name for name in container_tasks(plain) if "pvcMount" in on_kubernetes(plain, name)}
+    assert mounted == {"PreviousStatistics", "LatestBlessedModel", "Pusher"}
+    assert on_kubernetes(plain, "Pusher")["pvcMount"] == [{"constant": "next-movie", "mountPath": "/mnt/next-movie"}]
+
+
+def test_a_components_settings_are_all_in_the_file(chosen):
+    trainer = container(chosen, "Trainer")
+    assert trainer["image"] == "registry.example/with-gpu:1"
+    assert trainer["resources"] == {
+        "cpuLimit": 4,
+        "cpuRequest": 4,
+        "memoryLimit": 16.5,
+        "memoryRequest": 16.5,
+        "accelerator": {"type": "nvidia.com/gpu", "count": "2"},
+    }
+    assert task(chosen, "Trainer")["retryPolicy"]["maxRetryCount"] == 3
+    assert on_kubernetes(chosen, "Trainer")["nodeSelector"] == {"labels": {"pool": "gpu"}}
+    assert task(chosen, "Trainer")["cachingOptions"] == {"enableCache": True}
+    assert task(chosen, "StatisticsGen")["cachingOptions"] == {"enableCache": False}
+
+
+def test_defaults_hold_for_every_other_component(chosen):
+    for name in set(container_tasks(chosen)) - {"Trainer", "StatisticsGen"}:
+        assert container(chosen, name)["resources"] == {
+            "cpuLimit": 1,
+            "cpuRequest": 1,
+            "memoryLimit": 2,
+            "memoryRequest": 2,
+        }
+        assert task(chosen, name)["retryPolicy"]["maxRetryCount"] == 1
+        assert on_kubernetes(chosen, name)["nodeSelector"] == {"labels": {"pool": "cheap"}}
+    assert "retryPolicy" not in task(chosen, "StatisticsGen")
+
+
+def test_another_volume_is_mounted_and_used(chosen):
+    assert on_kubernetes(chosen, "Pusher")["pvcMount"] == [{"constant": "models", "mountPath": "/models"}]
+    assert "/models/serving/next-movie-default-sample-random" in str(task(chosen, "Pusher"))
+
+
+def test_what_a_run_may_choose_is_declared_with_its_default(plain, chosen):
+    assert plain[0]["root"]["inputDefinitions"]["parameters"] == {
+        "epochs": {"parameterType": "NUMBER_INTEGER", "defaultValue": 12},
+        "beam_args": {"parameterType": "STRING", "defaultValue": ""},
+    }
+    declared = chosen[0]["root"]["inputDefinitions"]["parameters"]
+    assert declared["data_root"] == {"parameterType": "STRING", "defaultValue": "s3://archives/ml-1m.zip"}
+    assert declared["beam_args"]["defaultValue"] == "--runner=DirectRunner --temp_location=s3://b/tmp"
+
+
+def test_the_run_reaches_the_tasks_that_its_choices_concern(chosen):
+    told = {"componentInputParameter": "epochs"}
+    tasks = container_tasks(chosen)
+    assert {"Trainer", "Pusher"} <= {
+        n for n in tasks if task(chosen, n)["inputs"]["parameters"].get("run_epochs") == told
+    }
+    assert all("run_beam_args" in task(chosen, name)["inputs"]["parameters"] for name in tasks)
+    assert task(chosen, "DataSource")["inputs"]["parameters"]["artifact_uri"] == {
+        "componentInputParameter": "data_root"
+    }
+
+
+def test_vertex_gets_a_job_with_its_own_resolver():
+    job = json.loads(compile_pipeline(load_settings("sample"), backend="vertex", pipeline_root="gs://bucket/root"))
+    json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/root"
+    assert any("resolver" in executor for executor in job["pipelineSpec"]["deploymentSpec"]["executors"].values())
+    assert "/gcs/bucket/root/lasting/serving/next-movie-default-sample-random" in str(job)
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "message"),
+    [
+        ({"components": {"Trainor": {"cpu": 1}}}, {}, "names Trainor, but the pipeline's components are DataGenerator"),
+        ({"components": {"ExampleGen": {"caching": True}}}, {}, "ExampleGen.caching can't be on"),
+        ({"components": {"Pusher": {"caching": True}}}, {}, "Pusher.caching can't be on"),
+        ({}, {"pipeline_root": "/data/root"}, "the pipeline root '/data/root' is not a URI"),
+        ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),
+        ({}, {"backend": "vertex"}, "Vertex keeps artifacts under gs://"),
+        (
+            {"components": {"Trainer": {"node_selector": {"a": "b"}}}},
+            {"backend": "vertex", "pipeline_root": "gs://b/r"},
+            "Vertex has no node selectors",
+        ),
+    ],
+)
+def test_what_the_backend_can_not_do_is_an_error_at_compile_time(settings, arguments, message):
+    with pytest.raises(InputError, match=message):
+        compile_pipeline(with_kubeflow(**settings), **arguments)
+
+
+def test_a_component_may_set_what_the_defaults_leave_open_and_the_other_way_round():
+    settings = KubeflowSettings(
+        defaults=ComponentSettings(cpu=1, retries=2), components={"Trainer": ComponentSettings(retries=0, memory_gb=4)}
+    )
+    trainer = settings.of("Trainer")
+    assert (trainer.cpu, trainer.retries, trainer.memory_gb) == (1, 0, 4)
+    assert settings.of("Pusher") == settings.defaults
+
+
+def test_our_artifact_types_have_names_that_containers_find_the_class_of():
+    from tfx import v1 as tfx
+
+    from components import artifacts
+    from components.naming import NAMESPACE
+
+    ours = [
+        value for value in vars(artifacts).values() if isinstance(value, type) and issubclass(value, tfx.dsl.Artifact)
+    ]
+    assert ours
+    for artifact_class in ours:
+        assert f"{NAMESPACE}.{artifact_class.__name__}" == artifact_class.TYPE_NAME

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.kubeflow.entrypoint import globalize, localize
+from pipeline.kubeflow.run_parameters import apply_epochs, mentions_epochs, take_beam_args
+from pipeline.kubeflow.uris import to_local, to_remote
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+MODEL = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+
+
+def invocation(**parameters: Any) -> dict[str, Any]:
+    """Return what a launcher hands over: no types on the inputs, remote URIs, and parameters as JSON has them."""
+    return {
+        "inputs": {
+            "artifacts": {"model": {"artifacts": [{"name": "7", "uri": "minio://bucket/run/model", "metadata": {}}]}},
+            "parameterValues": parameters,
+        },
+        "outputs": {
+            "artifacts": {"made": {"artifacts": [{"type": dict(MODEL), "uri": "minio://bucket/run/made"}]}},
+            "outputFile": "/kfp/outputs/output_metadata.json",
+        },
+    }
+
+
+INPUTS_SPEC = {"artifacts": {"model": {"artifactType": dict(MODEL)}}}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("gs://bucket/a/b", "/gcs/bucket/a/b"),
+        ("s3://bucket/a", "/s3/bucket/a"),
+        ("minio://bucket/a b/ü.zip", "/minio/bucket/a b/ü.zip"),
+    ],
+)
+@pytest.mark.parametrize("launcher_root", ["/", "/launcher", "/launcher/"])
+def test_uris_and_the_launchers_paths_turn_into_each_other(uri: str, path: str, launcher_root: str):
+    local = to_local(uri, launcher_root)
+    assert local == ("" if launcher_root == "/" else "/launcher") + path
+    assert to_remote(local, launcher_root) == uri
+
+
+@pytest.mark.parametrize("text", ["/mnt/volume/serving/1", "/gcsx/a", "gsutil", "", "http://host/gcs/a"])
+def test_what_is_neither_uri_nor_launcher_path_stays(text: str):
+    assert to_local(text) == text
+    assert to_remote(text) == text
+
+
+def test_artifacts_become_local_and_get_the_types_of_the_component():
+    task = invocation()
+    localize(task, INPUTS_SPEC, "/launcher")
+    (given,) = task["inputs"]["artifacts"]["model"]["artifacts"]
+    (made,) = task["outputs"]["artifacts"]["made"]["artifacts"]
+    assert given["uri"] == "/launcher/minio/bucket/run/model"
+    assert given["type"] == MODEL
+    assert made["uri"] == "/launcher/minio/bucket/run/made"
+    assert task["outputs"]["outputFile"] == "/kfp/outputs/output_metadata.json"
+
+
+def test_a_type_of_our_own_becomes_the_class_that_tfx_has_to_import():
+    task = invocation()
+    localize(
+        task, {"artifacts": {"model": {"artifactType": {"instanceSchema": "title: next_movie.DataVerdict\n"}}}}, "/"
+    )
+    (given,) = task["inputs"]["artifacts"]["model"]["artifacts"]
+    assert yaml.safe_load(given["type"]["instanceSchema"]) == {"title": "components.artifacts.DataVerdict"}
+
+
+def test_an_absent_artifact_is_no_input():
+    task = invocation()
+    task["inputs"]["artifacts"]["model"]["artifacts"][0]["metadata"] = {"absent": 1.0}
+    localize(task, INPUTS_SPEC, "/")
+    assert task["inputs"]["artifacts"] == {}
+
+
+def test_generated_data_stands_in_for_the_input_base_of_an_example_gen():
+    task = invocation(input_base="", input_config="{}")
+    task["inputs"]["artifacts"] = {"data": {"artifacts": [{"name": "1", "uri": "gs://bucket/run/data"}]}}
+    spec = {"artifacts": {"data": {"artifactType": {"instanceSchema": "title: next_movie.GeneratedData\n"}}}}
+    localize(task, spec, "/")
+    assert task["inputs"]["parameterValues"]["input_base"] == "/gcs/bucket/run/data"
+
+
+def test_a_task_without_inputs_is_fine():
+    task = {"outputs": {"outputFile": "gs://bucket/out.json"}}
+    assert localize(task, {}, "/") == []
+    assert task["outputs"]["outputFile"] == "/gcs/bucket/out.json"
+
+
+def test_outputs_become_remote_everywhere_and_lose_their_nulls():
+    output = {
+        "artifacts": {
+            "made": {
+                "artifacts": [
+                    {
+                        "uri": "/gcs/bucket/run/made",
+                        "metadata": {"from": "/gcs/bucket/run/model", "place": "/mnt/x/1", "gone": None, "n": 1.0},
+                    }
+                ]
+            }
+        }
+    }
+    assert globalize(output, "/") == {
+        "artifacts": {
+            "made": {
+                "artifacts": [
+                    {
+                        "uri": "gs://bucket/run/made",
+                        "metadata": {"from": "gs://bucket/run/model", "place": "/mnt/x/1", "n": 1.0},
+                    }
+                ]
+            }
+        }
+    }
+
+
+def test_beam_arguments_of_the_run_are_taken_out_and_split_as_a_shell_would():
+    task = invocation(run_beam_args="--runner=DirectRunner '--name=two words'", other="x")
+    assert localize(task, INPUTS_SPEC, "/") == ["--runner=DirectRunner", "--name=two words"]
+    assert task["inputs"]["parameterValues"] == {"other": "x"}
+
+
+def test_no_beam_arguments_are_none():
+    assert take_beam_args({"run_beam_args": ""}) == []
+    assert take_beam_args({}) == []
+
+
+def test_epochs_of_the_run_go_wherever_a_setting_says_epochs():
+    parameters: dict[str, Any] = {
+        "run_epochs": 2.0,
+        "custom_config": json.dumps({"publication": {"training": {"epochs": 9, "seed": 1}}, "training": {"epochs": 9}}),
+        "text": "epochs",
+        "broken": "{training",
+        "number": 3.0,
+    }
+    apply_epochs(parameters)
+    assert json.loads(parameters.pop("custom_config")) == {
+        "publication": {"training": {"epochs": 2, "seed": 1}},
+        "training": {"epochs": 2},
+    }
+    assert parameters == {"text": "epochs", "broken": "{training", "number": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "mentions"),
+    [
+        ('{"training": {"epochs": 9}}', True),
+        ('{"training": {}}', False),
+        ('{"epochs": 9}', False),
+        ("[1]", False),
+        (3, False),
+    ],
+)
+def test_only_tasks_with_training_settings_are_told_the_epochs(value: object, mentions: bool):
+    assert mentions_epochs({"settings": value}) is mentions
+
+
+def run_python(code: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+ABORTING_TASK = """
+import atexit, os
+from pipeline.kubeflow import entrypoint
+atexit.register(os.abort)
+def task(*_):
+    {body}
+entrypoint.run_task = task
+entrypoint.main(["--executor_class_path", "x", "--json_serialized_invocation_args", "{{}}"])
+"""
+
+
+def test_an_abort_at_exit_does_not_turn_success_into_failure():
+    finished = run_python(ABORTING_TASK.format(body="print('done')"))
+    assert (finished.returncode, finished.stdout) == (0, "done\n")
+
+
+def test_an_abort_at_exit_does_not_hide_a_failure():
+    finished = run_python(ABORTING_TASK.format(body="raise RuntimeError('broken')"))
+    assert finished.returncode == 1
+    assert "RuntimeError: broken" in finished.stderr
+
+
+def test_an_input_error_is_one_line():
+    finished = run_python(ABORTING_TASK.format(body="from data.errors import InputError; raise InputError('no data')"))
+    assert (finished.returncode, finished.stderr) == (2, "error: no data\n")

@@ -1,0 +1,117 @@
+"""Running again: with nothing changed, with the data changed, from a step on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tensorflow_model_analysis as tfma
+import yaml
+
+from components.publishing import published_versions
+from data.errors import InputError
+from pipeline.judging import BASELINE, CANDIDATE
+from pipeline.run_record import RunRecord, read_run_record
+
+pytestmark = pytest.mark.slow
+
+RESOLVERS = {"PreviousStatistics", "LatestBlessedModel"}
+REPORTING = {"RunReport"}
+
+
+def worked(record: RunRecord) -> set[str]:
+    """Return the steps that ran, but for the resolvers, which always look."""
+    return {step.name for step in record.steps if step.state == "done"} - RESOLVERS
+
+
+@dataclass(frozen=True)
+class Rerun:
+    record: RunRecord
+    output: str
+    versions: list[int]
+    slices: dict[str, dict]
+
+
+@pytest.fixture(scope="module")
+def second_and_third(sample_run) -> list[Rerun]:
+    """Two more runs with nothing changed."""
+    runs = []
+    with sample_run.put_back():
+        for _ in range(2):
+            record, output = sample_run.run_again()
+            # What lies in the work directory has to be read before it is put back.
+            evaluation = str(record.outputs["Evaluator", "evaluation"].uri)
+            slices = {
+                name: dict(tfma.load_eval_result(evaluation, model_name=name).slicing_metrics)
+                for name in (CANDIDATE, BASELINE)
+            }
+            runs.append(Rerun(record, output, published_versions(Path(sample_run.places.serving)), slices))
+    return runs
+
+
+def test_the_second_run_only_judges_the_model_against_the_first_runs(second_and_third):
+    record, output = second_and_third[0].record, second_and_third[0].output
+    assert "Evaluator" in worked(record)
+    assert worked(record) <= {"Evaluator", "Pusher", *REPORTING}
+    assert record.judgement.baseline["recall_at_10"] == pytest.approx(record.judgement.candidate["recall_at_10"])
+    assert "differs by +0.0000 from the last blessed model's" in output
+
+
+def test_the_third_run_does_nothing(second_and_third):
+    record = second_and_third[1].record
+    assert worked(record) <= REPORTING
+    assert record.judgement.blessed
+
+
+def test_cached_steps_are_told(second_and_third):
+    progress = second_and_third[1].output.partition("\nSteps")[0]
+    assert [line.split() for line in progress.splitlines() if line.split()[:1] == ["Trainer"]] == [
+        ["Trainer", "cached"]
+    ]
+
+
+def test_a_model_that_is_published_is_not_published_again(sample_run, second_and_third):
+    for run in second_and_third:
+        assert run.versions == [1]
+        assert run.record.published == sample_run.model
+        assert f"published: {sample_run.model}" in run.output
+
+
+def test_candidate_and_baseline_are_cut_into_the_same_slices(second_and_third):
+    candidate, baseline = second_and_third[0].slices[CANDIDATE], second_and_third[0].slices[BASELINE]
+    assert set(candidate) == set(baseline)
+    assert len(candidate) > 10
+    for key in candidate:
+        assert candidate[key][""][""]["recall_at_10"] == baseline[key][""][""]["recall_at_10"]
+
+
+def test_data_that_drifted_is_refused_before_training(sample_run, tmp_path):
+    config = tmp_path / "stricter.yaml"
+    config.write_text(yaml.safe_dump({**_plain(sample_run), "data": {"release": "sample", "min_rating": 4.5}}))
+    with sample_run.put_back():
+        with pytest.raises(InputError, match="drift in train, context_movie_rating"):
+            sample_run.run_again(release=None, config=str(config))
+        record = read_run_record(sample_run.places.metadata, sample_run.settings.model_gate)
+        states = {step.name: step.state for step in record.steps}
+        assert states["DataGate"] == "failed"
+        assert "Trainer" not in states
+        assert published_versions(Path(sample_run.places.serving)) == [1]
+
+
+def test_a_run_may_begin_at_a_later_step(sample_run):
+    with sample_run.put_back():
+        record, output = sample_run.run_again(from_node="Evaluator", use_cache=False)
+        assert {"Evaluator", "Pusher"} <= worked(record)
+        assert not worked(record) & {"ExampleGen", "Transform", "Trainer"}
+        assert f"published: {sample_run.model}" in output
+
+
+def test_an_unknown_step_is_answered_with_the_known_ones(sample_run):
+    with sample_run.put_back(), pytest.raises(InputError, match=r"no step 'Trianer': take one of .*Trainer"):
+        sample_run.run_again(from_node="Trianer")
+
+
+def _plain(sample_run) -> dict:
+    content = sample_run.settings.model_dump(mode="json")
+    return {name: content[name] for name in ("name", "model", "training")}

@@ -1,0 +1,81 @@
+"""The digest that tells TFX's cache that code changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline import source_digest as module
+from pipeline.source_digest import source_digest
+
+ROOT = Path(module.__file__).resolve().parent.parent
+ROOMS = ("data", "trainer_module", "components", "pipeline")
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    """Give a copy of the project's code, to be edited at will."""
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "_ROOT", tmp_path)
+    return tmp_path
+
+
+def edit(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# edited\n")
+
+
+def test_a_copy_of_the_code_has_the_same_digest(tree, monkeypatch):
+    copied = source_digest("trainer_module.trainer")
+    monkeypatch.undo()
+    assert source_digest("trainer_module.trainer") == copied
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param("trainer_module/trainer.py", id="the module itself"),
+        pytest.param("trainer_module/model.py", id="what an import imports"),
+        pytest.param("data/features.py", id="a name that is a module"),
+        pytest.param("trainer_module/__init__.py", id="the package around it"),
+        pytest.param("data/catalogue.py", id="another room"),
+    ],
+)
+def test_an_edit_of_anything_imported_changes_it(tree, edited):
+    before = source_digest("trainer_module.trainer")
+    edit(tree / edited)
+    assert source_digest("trainer_module.trainer") != before
+
+
+@pytest.mark.parametrize("edited", ["components/pusher.py", "pipeline/run_summary.py", "data/generate.py"])
+def test_an_edit_of_anything_else_does_not(tree, edited):
+    before = source_digest("trainer_module.trainer")
+    edit(tree / edited)
+    assert source_digest("trainer_module.trainer") == before
+
+
+def test_editing_the_model_leaves_the_vocabularys_code_as_it_was(tree):
+    before = source_digest("trainer_module.preprocessing")
+    edit(tree / "trainer_module" / "model.py")
+    assert source_digest("trainer_module.preprocessing") == before
+
+
+def test_an_import_within_a_function_counts(tree):
+    (tree / "data" / "late.py").write_text("VALUE = 1\n")
+    (tree / "components" / "late_user.py").write_text("def use():\n    from data.late import VALUE\n    return VALUE\n")
+    before = source_digest("components.late_user")
+    edit(tree / "data" / "late.py")
+    assert source_digest("components.late_user") != before
+
+
+def test_modules_that_import_each_other_are_no_trouble(tree):
+    (tree / "data" / "one.py").write_text("import data.other\n")
+    (tree / "data" / "other.py").write_text("import data.one\n")
+    assert source_digest("data.one") == source_digest("data.other")
+
+
+def test_a_module_that_is_not_the_projects_is_refused():
+    with pytest.raises(ModuleNotFoundError, match=r"trainer_module\.nothing"):
+        source_digest("trainer_module.nothing")

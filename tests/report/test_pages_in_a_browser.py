@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from browser import Page, chromium, open_browser
+from report_facts import SCRIPT_TITLE, full_facts
+
+import inspect_data
+from components.report.facts import FACTS_FILE, Failure, RunFacts
+from components.report.render import render_report
+from components.run_report import REPORT_FILE
+
+PHONE, DESKTOP = 390, 1280
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    executable = chromium()
+    if executable is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with open_browser(executable) as page:
+        yield page
+
+
+def look_at(browser: Page, path: Path) -> None:
+    """Look at a page in both widths, light and dark, and check what holds for every page."""
+    shots = {}
+    for width in (PHONE, DESKTOP):
+        for dark in (False, True):
+            browser.open(path, width=width, dark=dark)
+            assert browser.complaints == []
+            assert browser.requests == [path.as_uri()]
+            assert browser.evaluate("document.documentElement.scrollWidth") == width
+            shots[width, dark] = shot = browser.screenshot()
+            if folder := os.environ.get("SCREENSHOTS"):
+                name = f"{path.stem}-{width}-{'dark' if dark else 'light'}.png"
+                (Path(folder) / name).write_bytes(shot)
+            assert_shows_something(shot, width)
+    brightness = {dark: float(tf.reduce_mean(pixels(shots[DESKTOP, dark]))) for dark in (False, True)}
+    assert brightness[False] > 200
+    assert brightness[True] < 80
+
+
+def pixels(shot: bytes) -> tf.Tensor:
+    return tf.cast(tf.io.decode_png(shot, channels=3), tf.float32)
+
+
+def assert_shows_something(shot: bytes, width: int) -> None:
+    image = pixels(shot)
+    assert image.shape[1] == width
+    assert image.shape[0] > 500
+    # In every stretch of a screen's height something is drawn.
+    for start in range(0, image.shape[0] - 900, 900):
+        assert float(tf.math.reduce_std(image[start : start + 900])) > 5
+
+
+def test_a_page_with_hostile_titles_runs_nothing_of_them(browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(render_report(full_facts(failure=Failure(step="Trainer", error=SCRIPT_TITLE))), encoding="utf-8")
+
+    look_at(browser, path)
+
+    assert browser.evaluate("window.owned === undefined")
+    assert browser.evaluate("document.scripts.length + document.images.length") == 0
+    assert SCRIPT_TITLE in browser.evaluate("document.body.innerText")
+
+
+def test_a_page_with_titles_without_a_blank_does_not_widen(browser: Page, tmp_path: Path) -> None:
+    facts = full_facts()
+    facts.data.splits[0].top_labels[0].title = "A" * 200
+    facts.samples[0].history[-1] = "B" * 200
+    facts.data_gate.distances["C" * 200] = 0.1
+    path = tmp_path / "long.html"
+    path.write_text(render_report(facts), encoding="utf-8")
+
+    look_at(browser, path)
+
+
+@pytest.mark.slow
+def test_the_page_of_a_real_run_shows_the_figures_of_its_artifacts(browser: Page, sample_run: Any) -> None:
+    path = Path(sample_run.places.metadata).parent / REPORT_FILE
+    facts = RunFacts.model_validate_json((sample_run.artifact("RunReport", "report") / FACTS_FILE).read_text())
+
+    look_at(browser, path)
+
+    shown = browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('#metrics tbody tr')]"
+        ".map(row => [row.cells[0].innerText, row.cells[1].innerText]))"
+    )
+    assert shown == {row.label: f"{row.model:.4f}" for row in facts.metrics}
+    steps = browser.evaluate("[...document.querySelectorAll('#steps tbody th')].map(cell => cell.innerText)")
+    assert steps == [step.name for step in sample_run.record.steps]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["show"], ["compare"], ["validate", "--infer"]], ids=lambda command: command[0])
+def test_the_pages_about_the_data_show_tfdvs_figures(
+    browser: Page, sample_run: Any, tmp_path: Path, command: list[str]
+) -> None:
+    path = tmp_path / f"{command[0]}.html"
+
+    assert inspect_data.main([*command, "--work-dir", str(sample_run.work_dir), "--html", str(path)]) == 0
+
+    look_at(browser, path)
+    examples = browser.evaluate(
+        "[...document.querySelectorAll('#overview tbody tr')].find(row => row.cells[0].innerText === 'examples')"
+        ".innerText.split(/\\s+/)"
+    )
+    assert examples == ["examples", "21,388", "2,377"]

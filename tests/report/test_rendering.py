@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from report_facts import SCRIPT_TITLE, WHEN, full_facts
+
+from components.report import charts
+from components.report.facts import DataFinding, DataGateFacts, DecisionFacts, Failure, PastRun, RunFacts, TopMovie
+from components.report.render import render_report
+
+
+class Outline(HTMLParser):
+    """Collects tags with their attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        # Cells of a table stand apart without a blank between them.
+        self.text += " "
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_report(full_facts())
+
+
+def test_a_title_with_a_script_in_it_is_shown_and_is_no_element(page: str) -> None:
+    outline = Outline(page)
+
+    assert SCRIPT_TITLE in outline.text
+    assert outline.all("script") == []
+    assert outline.all("img") == []
+
+
+def test_the_page_asks_for_nothing_from_anywhere(page: str) -> None:
+    outline = Outline(page)
+
+    loading = [
+        attributes[name]
+        for _, attributes in outline.tags
+        for name in ("src", "srcset", "href", "xlink:href", "data", "action", "poster")
+        if attributes.get(name)
+    ]
+    assert all(target.startswith(("#", "data:")) for target in loading)
+    assert "@import" not in page
+    assert "@font-face" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_headings_tables_and_charts_can_be_read_by_a_machine_that_speaks(page: str) -> None:
+    outline = Outline(page)
+
+    assert len(outline.all("h1")) == 1
+    assert len(outline.all("h2")) >= 8
+    assert all(header.get("scope") in {"col", "row"} for header in outline.all("th"))
+    drawings = outline.all("svg")
+    assert len(drawings) >= 7
+    assert all(drawing["role"] == "img" and len(drawing["aria-label"]) > 20 for drawing in drawings)
+    assert outline.all("html")[0]["lang"] == "en"
+
+
+def test_no_two_elements_share_an_id_though_many_charts_are_drawn(page: str) -> None:
+    ids = [attributes["id"] for _, attributes in Outline(page).tags if attributes.get("id")]
+
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r"url\(#([^)]+)\)", page))
+    assert used <= set(ids)
+
+
+def test_every_link_of_the_navigation_has_its_section(page: str) -> None:
+    outline = Outline(page)
+
+    ids = {attributes.get("id") for _, attributes in outline.tags}
+    links = {link["href"][1:] for link in outline.all("a")}
+    assert len(links) == 10
+    assert links <= ids
+
+
+def test_metrics_stand_beside_what_they_are_held_against(page: str) -> None:
+    text = " ".join(Outline(page).text.split())
+
+    assert "recall@10 0.3141 0.0271 0.3000 ≥ 0.295 ✓" in text
+    assert "recall@10 lift 1.2000 ≥ 1.5 ✗ missed" in text
+
+
+def test_the_movie_that_was_really_watched_next_is_marked(page: str) -> None:
+    assert "Ronin ✓ watched next" in Outline(page).text
+
+
+def test_a_label_beyond_the_list_is_named_below_it() -> None:
+    facts = full_facts()
+    facts.samples[0] = facts.samples[0].model_copy(update={"label_rank": None})
+
+    text = Outline(render_report(facts)).text
+
+    assert "✓ watched next" not in text
+    assert "Watched next: Ronin" in text
+
+
+def test_a_failed_step_stands_on_top_with_its_error_escaped() -> None:
+    page = render_report(full_facts(failure=Failure(step="Trainer", error="ValueError: <b>NaN</b>")))
+    outline = Outline(page)
+
+    assert "Step Trainer failed" in outline.text
+    assert "ValueError: <b>NaN</b>" in outline.text
+    assert outline.all("b") == []
+    assert page.index("Step Trainer failed") < page.index("Summary")
+
+
+def test_a_run_that_got_to_nothing_is_told_without_empty_sections() -> None:
+    facts = RunFacts(pipeline="p", made_at=WHEN, failure=Failure(step="ExampleGen", error="no shards"))
+
+    outline = Outline(render_report(facts))
+
+    assert {link["href"] for link in outline.all("a")} == {"#summary", "#model-card"}
+    assert outline.all("svg") == []
+    assert "no shards" in outline.text
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (DecisionFacts(blessed=True, servable=[], published="7"), "published"),
+        (DecisionFacts(blessed=True, servable=["answers differ"]), "not servable"),
+        (DecisionFacts(blessed=False), "not blessed"),
+        (DecisionFacts(), "unfinished"),
+    ],
+)
+def test_the_decision_is_said_in_a_word(decision: DecisionFacts, said: str) -> None:
+    page = render_report(full_facts(decision=decision))
+
+    assert re.search(rf'class="badge \w+">{said}<', page)
+
+
+def test_findings_of_the_data_gate_are_listed_with_their_reason() -> None:
+    finding = DataFinding(kind="drift", split="train", feature="label_movie_id", reason="moved by 0.4 > 0.02")
+
+    text = Outline(render_report(full_facts(data_gate=DataGateFacts(findings=[finding])))).text
+
+    assert "moved by 0.4 > 0.02" in text
+    assert "No anomalies" not in text
+
+
+def test_the_history_tells_blessed_from_refused_models_and_names_this_run(page: str) -> None:
+    text = " ".join(Outline(page).text.split())
+
+    assert "2 (this) 2026-03-01 12:00 UTC 0.3141 not blessed" in text
+    assert "1 2026-02-28 12:00 UTC 0.3000 blessed" in text
+
+
+def test_the_licence_is_the_releases_own(page: str) -> None:
+    assert "GroupLens" in page
+    sample = full_facts()
+    generated = render_report(full_facts(data=sample.data.model_copy(update={"release": "sample"})))
+    assert "GroupLens" not in generated
+
+
+def test_a_page_stays_small_with_a_long_history_and_many_movies() -> None:
+    facts = full_facts()
+    movie = TopMovie(title="A long title of a movie (1999)", count=9, share=0.001)
+    facts.data.splits[0].top_labels.extend([movie] * 100)
+    run = PastRun(when=WHEN, recall=0.3, recall_popularity=0.1, blessed=True)
+
+    page = render_report(facts.model_copy(update={"history": [run] * 200, "samples": facts.samples * 50}))
+
+    assert len(page.encode()) < 1_000_000
+
+
+def test_facts_survive_the_way_through_json() -> None:
+    facts = full_facts()
+
+    assert RunFacts.model_validate_json(facts.model_dump_json()) == facts
+
+
+def test_charts_name_their_figures_for_those_who_do_not_see_them() -> None:
+    drawing = charts.share_bars({"train": {"a": 3, "b": 1}, "eval": {"a": 1, "b": 1}}, "letters", ["a", "b"])
+
+    assert "the largest is a with 75.0% in train" in drawing
+
+
+def test_charts_escape_what_they_draw() -> None:
+    drawing = charts.share_bars({"train": {SCRIPT_TITLE: 3}}, SCRIPT_TITLE, [SCRIPT_TITLE])
+
+    assert Outline(drawing).all("script") == []
+    assert Outline(drawing).all("img") == []
+
+
+def test_charts_take_every_colour_from_the_page(page: str) -> None:
+    drawings = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+
+    assert re.findall(r'(?:fill|stroke)="(#[0-9a-fA-F]+|black|white)"', drawings) == []

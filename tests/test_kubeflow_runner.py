@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import kubeflow_runner
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "kubeflow"))
+
+from api_server import RUN_ID, ApiServer  # noqa: E402
+from minimal_spec import minimal_documents  # noqa: E402
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump_all(minimal_documents()))
+    return path
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with ApiServer() as server:
+        yield server
+
+
+def run(*arguments: object) -> int:
+    return kubeflow_runner.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "compile"),
+        (["compile", "--help"], 0, "--pipeline-root"),
+        ([], 2, "COMMAND"),
+        (["compile", "--config", "sample"], 2, "--image"),
+        (["compile", "--config=a", "--image=i", "--output=a.json"], 2, "is a .yaml file, not a.json"),
+        (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=vertex"], 2, "is a .json file"),
+        (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=argo"], 2, "argo"),
+        (["submit", "a.yaml"], 2, "--host is needed"),
+        (["submit", "a.yaml", "--host=http://h", "--epochs=0"], 2, "at least one"),
+        (["upload", "a.yaml"], 2, "--host is needed"),
+    ],
+)
+def test_help_and_bad_arguments_answer_at_once(arguments: list[str], code: int, said: str):
+    began = time.monotonic()
+    finished = subprocess.run(
+        [sys.executable, "kubeflow_runner.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - began
+    assert finished.returncode == code
+    assert said in finished.stdout + finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert seconds < 5  # TFX alone would take longer; a busy build server may take a second for Python.
+
+
+def test_an_unknown_configuration_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert run("compile", "--config", "ml-2m", "--image", "i", "--output", tmp_path / "a.yaml") == 2
+    assert capsys.readouterr().err.startswith("error: there is no configuration 'ml-2m': take one of ")
+
+
+def test_submit_sends_the_spec_and_what_the_run_chose(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):
+    assert run("submit", file, "--host", server.url, "--experiment", "tries", "--run-name", "one", "--epochs", 2) == 0
+    (body,) = server.runs
+    assert body["display_name"] == "one"
+    assert body["experiment_id"] == "an-experiment"
+    assert server.experiments == ["tries"]
+    assert body["runtime_config"] == {"pipeline_root": "minio://bucket/root", "parameters": {"epochs": 2}}
+    assert set(body["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == {"Given", "Make", "Use"}
+    assert body["pipeline_spec"]["platform_spec"] == minimal_documents()[1]
+    assert f"run {RUN_ID} started" in capsys.readouterr().out
+
+
+def test_the_commands_root_stands_above_the_compiled_one(file: Path, server: ApiServer):
+    assert run("submit", file, "--host", server.url, "--pipeline-root", "gs://other/root") == 0
+    assert server.runs[0]["runtime_config"]["pipeline_root"] == "gs://other/root"
+
+
+def test_wait_tells_that_the_run_succeeded(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):
+    assert run("submit", file, "--host", server.url, "--wait") == 0
+    assert f"run {RUN_ID} succeeded" in capsys.readouterr().out
+
+
+def test_wait_fails_with_the_run_and_names_the_reason(file: Path, capsys: pytest.CaptureFixture):
+    with ApiServer(lambda _: ("FAILED", "task Use failed")) as server:
+        assert run("submit", file, "--host", server.url, "--wait") == 2
+    assert capsys.readouterr().err == f"error: the run {RUN_ID} ended as FAILED: task Use failed\n"
+
+
+def test_upload_stores_the_file_under_the_pipelines_name(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):
+    assert run("upload", file, "--host", server.url) == 0
+    assert server.uploads == [{"name": "small-pipeline", "documents": minimal_documents()}]
+    assert "pipeline stored-pipeline stored" in capsys.readouterr().out
+
+
+def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(file: Path, capsys: pytest.CaptureFixture):
+    assert run("submit", file, "--dry-run", "--run-name", "one", "--epochs", 5) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["display_name"] == "one"
+    assert printed["runtime_config"] == {"pipeline_root": "minio://bucket/root", "parameters": {"epochs": 5}}
+    assert printed["pipeline_spec"] == minimal_documents()
+    assert run("upload", file, "--dry-run", "--name", "stored") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["name"] == "stored"
+
+
+def refused(file: Path, capsys: pytest.CaptureFixture, *arguments: object) -> str:
+    assert run("submit", file, *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_a_host_that_does_not_listen_is_one_line_at_once(file: Path, capsys: pytest.CaptureFixture):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        began = time.monotonic()
+        said = refused(file, capsys, "--host", url)
+    assert f"{url} can't be reached: " in said
+    assert time.monotonic() - began < 10
+
+
+def test_a_host_without_scheme_is_one_line(file: Path, capsys: pytest.CaptureFixture):
+    assert "starts with http:// or https://" in refused(file, capsys, "--host", "localhost:8080")
+
+
+def test_a_host_that_is_something_else_is_one_line(file: Path, capsys: pytest.CaptureFixture):
+    with ApiServer() as server:
+        assert "is no API server of Kubeflow Pipelines" in refused(file, capsys, "--host", f"{server.url}/elsewhere")
+
+
+def test_a_broken_file_is_not_sent(tmp_path: Path, server: ApiServer, capsys: pytest.CaptureFixture):
+    documents: list[dict[str, Any]] = minimal_documents()
+    documents[0]["schemaVersion"] = "2.0.0"
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(yaml.safe_dump_all(documents))
+    assert "schema version is '2.0.0'" in refused(broken, capsys, "--host", server.url)
+    assert server.runs == []
+
+
+def test_what_the_pipeline_can_not_choose_is_refused(file: Path, capsys: pytest.CaptureFixture):
+    assert "no parameter 'data_root'" in refused(file, capsys, "--dry-run", "--data-root", "gs://b/data")
+    assert "not a URI under gs://" in refused(file, capsys, "--dry-run", "--pipeline-root", "/data")
+
+
+@pytest.mark.parametrize("name", ["job.json", "missing.yaml"])
+def test_a_file_that_can_not_be_read_is_one_line(tmp_path: Path, name: str, capsys: pytest.CaptureFixture):
+    assert name in refused(tmp_path / name, capsys, "--dry-run")

@@ -1,0 +1,151 @@
+"""What has to hold before anything is run: the environment, the pins, and how skips are treated."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES")
+
+
+def run_python(code: str, **variables: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_keras_2_is_chosen_even_against_the_callers_wish():
+    code = (
+        "from data.environment import prepare_environment; prepare_environment(); "
+        "import tensorflow as tf; print(tf.keras.Model.__module__)"
+    )
+    assert run_python(code, TF_USE_LEGACY_KERAS="0").startswith("tf_keras.")
+
+
+def test_the_other_settings_of_the_caller_are_kept():
+    code = (
+        "from data.environment import prepare_environment; prepare_environment(); "
+        "import os; print(os.environ['TF_CPP_MIN_LOG_LEVEL'], os.environ['PYTHONWARNINGS'])"
+    )
+    assert run_python(code, TF_CPP_MIN_LOG_LEVEL="1") == "1 ignore"
+
+
+def test_verbose_keeps_the_libraries_as_loud_as_they_are():
+    code = (
+        "from data.environment import prepare_environment; prepare_environment(verbose=True); "
+        "import os; print(os.environ['TF_USE_LEGACY_KERAS'], 'TF_CPP_MIN_LOG_LEVEL' in os.environ)"
+    )
+    assert run_python(code) == "1 False"
+
+
+def test_preparing_too_late_is_an_error():
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys\n"
+        "from data.environment import prepare_environment\n"
+        "try:\n    prepare_environment()\nexcept RuntimeError as error:\n    print(error)"
+    )
+    assert "before TensorFlow is imported" in run_python(code)
+
+
+def test_preparing_twice_is_no_error():
+    run_python("from data.environment import prepare_environment as p; p(); p()")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_and_no_index_is_named(name):
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
+    pins = [line for line in lines if line and not line.startswith("-")]
+    assert pins
+    for pin in pins:
+        assert re.fullmatch(r"[A-Za-z0-9._-]+(\[[a-z0-9,._-]+\])?==[^ ;]+( *;.*)?", pin), pin
+    for line in lines:
+        assert "://" not in line
+        assert not line.startswith(("-i", "--index", "--extra-index", "--find-links", "--trusted"))
+
+
+def test_the_installed_versions_are_the_pinned_ones():
+    from importlib.metadata import version
+
+    pins = dict(
+        re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    )
+    for name in ("tfx", "tensorflow", "apache-beam", "tensorflow-recommenders", "tensorflow-model-analysis"):
+        assert version(name) == pins[name]
+
+
+def test_the_environments_python_is_the_named_one():
+    assert (ROOT / ".python-version").read_text().strip() == "{}.{}".format(*sys.version_info)
+
+
+SKIPPING = """
+import pytest
+
+def test_passes():
+    pass
+
+def test_skips():
+    pytest.skip("no browser here")
+
+@pytest.mark.skip(reason="not today")
+def test_is_marked():
+    pass
+
+@pytest.mark.xfail
+def test_is_expected_to_fail():
+    raise AssertionError
+"""
+
+
+def run_pytest(folder: Path, ci: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "skips", "-p", "no:cacheprovider", str(folder)],
+        cwd=folder,
+        env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout
+
+
+def test_on_the_build_server_a_skip_is_a_failure_with_its_reason(tmp_path):
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    output = run_pytest(tmp_path, "true")
+    assert "1 failed, 1 passed, 1 xfailed, 1 error" in output
+    assert "no browser here" in output
+    assert "not today" in output
+
+
+def test_on_the_build_server_a_skipped_file_is_a_failure(tmp_path):
+    (tmp_path / "test_whole_file.py").write_text("import pytest\npytest.importorskip('no_such_library')\n")
+    assert "1 error" in run_pytest(tmp_path, "true")
+
+
+def test_elsewhere_a_skip_is_a_skip(tmp_path):
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    assert "1 passed, 2 skipped, 1 xfailed" in run_pytest(tmp_path, "")
+
+
+def test_what_may_be_skipped_on_the_build_server_says_why(monkeypatch):
+    import skips
+
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setitem(skips.ALLOWED, "tests/test_browser.py::test_page", "no browser is to be had there")
+    assert skips.may_skip("tests/test_browser.py::test_page[dark]")
+    assert not skips.may_skip("tests/test_setup.py::test_page")
+    assert all(skips.ALLOWED.values())
