@@ -40,6 +40,9 @@ class Backend(Protocol):
     def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
         """Return the node whose output `previous` holds the last other run's statistics, if there are any."""
 
+    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+        """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
+
     def baseline(self, places: Places) -> BaseNode:
         """Return the node whose output `model` holds the last blessed model, if there is one."""
 
@@ -60,6 +63,10 @@ class LocalBackend:
             current=statistics,
             previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
         ).with_id("PreviousStatistics")
+
+    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+        """Return nothing: ML Metadata remembers."""
+        return ()
 
     def baseline(self, places: Places) -> BaseNode:
         """Return a Resolver."""

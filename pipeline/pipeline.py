@@ -49,6 +49,8 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         source_digest=source_digest("components.data_gate"),
     )
 
+    remember = backend.remember(statistics.outputs["statistics"], gate.outputs["verdict"])
+
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
@@ -134,6 +136,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
             validator,
             previous,
             gate,
+            *remember,
             transform,
             trainer,
             baseline,

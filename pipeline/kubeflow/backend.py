@@ -10,7 +10,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from components.artifacts import DataSource
 from components.data_generator import DataGenerator, GeneratedExampleGen
-from components.earlier_runs import KeptStatistics, PublishedModel
+from components.earlier_runs import KeptStatistics, PublishedModel, StatisticsKeeper
 from pipeline.backend import Source, latest_blessed_model
 from pipeline.kubeflow.run_parameters import DATA_ROOT
 from pipeline.settings import Places, Settings
@@ -51,8 +51,12 @@ class ClusterBackend:
         return Source((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
 
     def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
-        """Return the task that keeps statistics."""
+        """Return the task that looks for kept statistics."""
         return KeptStatistics(current=statistics, folder=self.statistics).with_id("PreviousStatistics")
+
+    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+        """Return the task that keeps them."""
+        return (StatisticsKeeper(statistics=statistics, verdict=verdict, folder=self.statistics),)
 
     def baseline(self, places: Places) -> BaseNode:
         """Return the Resolver, or the task that looks into the serving folder in its place."""

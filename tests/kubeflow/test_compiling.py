@@ -101,14 +101,14 @@ def test_every_node_of_the_pipeline_is_a_task(plain):
     assert {node.id for node in graph.components} == set(plain[0]["root"]["dag"]["tasks"])
 
 
-def test_a_cluster_has_the_same_nodes_as_this_machine_but_for_where_the_data_come_from(plain):
+def test_a_cluster_has_the_same_nodes_as_this_machine_but_for_data_and_memory(plain):
     from pipeline.pipeline import create_pipeline
     from pipeline.settings import Places
 
     local = create_pipeline(load_settings("sample"), Places("/d", "/d/schema.pbtxt", "/r", "/s"))
     local_ids, cluster_ids = {node.id for node in local.components}, set(plain[0]["root"]["dag"]["tasks"])
     assert local_ids - cluster_ids == {"SchemaImporter"}
-    assert cluster_ids - local_ids == {"DataGenerator"}
+    assert cluster_ids - local_ids == {"DataGenerator", "StatisticsKeeper"}
 
 
 def test_equal_settings_give_equal_bytes():
@@ -130,12 +130,19 @@ def test_every_task_runs_the_entrypoint_in_the_image(plain):
 
 def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
     uncached = {name for name in container_tasks(plain) if not task(plain, name)["cachingOptions"]["enableCache"]}
-    assert uncached == {"DataGenerator", "ExampleGen", "PreviousStatistics", "LatestBlessedModel", "Pusher"}
+    assert uncached == {
+        "DataGenerator",
+        "ExampleGen",
+        "PreviousStatistics",
+        "StatisticsKeeper",
+        "LatestBlessedModel",
+        "Pusher",
+    }
 
 
 def test_the_volume_is_mounted_where_it_is_used_and_nowhere_else(plain):
     mounted = {name for name in container_tasks(plain) if "pvcMount" in on_kubernetes(plain, name)}
-    assert mounted == {"PreviousStatistics", "LatestBlessedModel", "Pusher"}
+    assert mounted == {"PreviousStatistics", "StatisticsKeeper", "LatestBlessedModel", "Pusher"}
     assert on_kubernetes(plain, "Pusher")["pvcMount"] == [{"constant": "next-movie", "mountPath": "/mnt/next-movie"}]
 
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def statistics(folder: Path, content: str) -> Path:
+    path = folder / "Split-train" / "FeatureStats.pb"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    return folder
+
+
+def test_without_earlier_runs_nothing_is_found(tmp_path: Path):
+    from components.earlier_runs import find_other
+
+    assert find_other(statistics(tmp_path / "now", "a"), tmp_path / "kept") is None
+
+
+def test_the_newest_statistics_of_other_data_are_found(tmp_path: Path):
+    from components.earlier_runs import find_other, keep
+
+    runs = [statistics(tmp_path / name, name) for name in ("first", "second", "third")]
+    for run in runs[:2]:
+        keep(run, tmp_path / "kept")
+    found = find_other(runs[2], tmp_path / "kept")
+    assert (found / "Split-train" / "FeatureStats.pb").read_text() == "second"
+
+
+def test_statistics_are_never_compared_with_those_of_the_same_data(tmp_path: Path):
+    from components.earlier_runs import find_other, keep
+
+    first, second = (statistics(tmp_path / name, name) for name in ("first", "second"))
+    keep(first, tmp_path / "kept")
+    keep(second, tmp_path / "kept")
+    found = find_other(second, tmp_path / "kept")
+    assert (found / "Split-train" / "FeatureStats.pb").read_text() == "first"
+
+
+def test_keeping_again_what_is_kept_changes_nothing(tmp_path: Path):
+    from components.earlier_runs import keep
+
+    run = statistics(tmp_path / "run", "a")
+    keep(run, tmp_path / "kept")
+    keep(run, tmp_path / "kept")
+    assert [path.name[:7] for path in (tmp_path / "kept").iterdir()] == ["000001-"]
+
+
+def test_the_tenth_and_later_runs_stay_in_order(tmp_path: Path):
+    from components.earlier_runs import find_other, keep
+
+    for number in range(12):
+        keep(statistics(tmp_path / str(number), str(number)), tmp_path / "kept")
+    found = find_other(statistics(tmp_path / "now", "now"), tmp_path / "kept")
+    assert (found / "Split-train" / "FeatureStats.pb").read_text() == "11"
+
+
+def test_an_unfinished_copy_is_not_found(tmp_path: Path):
+    from components.earlier_runs import find_other
+
+    statistics(tmp_path / "kept" / ".staging-1", "half")
+    assert find_other(statistics(tmp_path / "now", "a"), tmp_path / "kept") is None

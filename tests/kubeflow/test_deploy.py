@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.kubeflow.settings import VolumeSettings
+from pipeline.settings import load_settings
+
+DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
+VOLUME = VolumeSettings()
+
+
+def manifests(name: str) -> dict[str, dict[str, Any]]:
+    """Return a file's objects by kind."""
+    return {item["kind"]: item for item in yaml.safe_load_all((DEPLOY / name).read_text())}
+
+
+def test_the_claim_is_the_one_that_compiled_pipelines_mount():
+    objects = manifests("volume.yaml")
+    assert objects["PersistentVolumeClaim"]["metadata"]["name"] == VOLUME.claim
+    (volume,) = objects["Job"]["spec"]["template"]["spec"]["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == VOLUME.claim
+
+
+def test_the_volume_is_given_to_the_user_that_the_image_runs_as():
+    (container,) = manifests("volume.yaml")["Job"]["spec"]["template"]["spec"]["containers"]
+    user = (DEPLOY.parent / "Dockerfile").read_text().partition("\nUSER ")[2].partition("\n")[0]
+    assert container["command"] == ["chown", user, container["volumeMounts"][0]["mountPath"]]
+
+
+def test_tensorflow_serving_looks_where_the_pusher_publishes_and_can_not_write_there():
+    spec = manifests("tensorflow-serving.yaml")["Deployment"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    (mount,), (volume,) = container["volumeMounts"], spec["volumes"]
+    published = f"{VOLUME.mount_path}/serving/{load_settings('ml-1m').pipeline_name}"
+    assert f"--model_base_path={published}" in container["args"]
+    assert mount["mountPath"] == VOLUME.mount_path
+    assert mount["readOnly"] is True
+    assert volume["persistentVolumeClaim"] == {"claimName": VOLUME.claim, "readOnly": True}
+
+
+def test_the_service_finds_the_server():
+    objects = manifests("tensorflow-serving.yaml")
+    template = objects["Deployment"]["spec"]["template"]
+    assert objects["Service"]["spec"]["selector"] == template["metadata"]["labels"]
+    ports = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    assert {port["targetPort"] for port in objects["Service"]["spec"]["ports"]} == ports
