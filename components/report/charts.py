@@ -41,7 +41,7 @@ def learning_curve(values: Sequence[float], label: str) -> Markup:
     """Draw one figure over the epochs."""
     rows = [{"epoch": epoch, "value": value} for epoch, value in enumerate(values, start=1)]
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d", grid=False)),
+        x=alt.X("epoch:Q", title="epoch", axis=_counting(len(values))),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
     )
     chart = base.mark_line(color=_MODEL, strokeWidth=2) + base.mark_point(color=_MODEL, filled=True, size=36)
@@ -89,7 +89,7 @@ def history_line(history: Sequence[PastRun]) -> Markup:
         }
         for number, run in enumerate(history, start=1)
     ]
-    x = alt.X("run:Q", title="run", axis=alt.Axis(tickMinStep=1, format="d", grid=False), scale=alt.Scale(padding=12))
+    x = alt.X("run:Q", title="run", axis=_counting(len(rows)), scale=alt.Scale(padding=12))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x)
     line = base.mark_line(color=_MODEL, strokeWidth=1.5).encode(y=alt.Y("value:Q", title=None))
     floor = base.mark_line(color=_FLOOR, strokeDash=[4, 3]).encode(y="floor:Q")
@@ -162,6 +162,11 @@ def _grouped(bars: list[dict[str, Any]], by: str, series: Sequence[tuple[str, st
     shown = base.mark_bar().encode(color=_colour(series))
     figures = base.mark_text(align="left", dx=4, fontSize=10, color=_MUTED).encode(text="text:N")
     return (shown + figures).properties(width=WIDTH - 50, height=height)
+
+
+def _counting(last: int) -> alt.Axis:
+    """Return an axis that is labelled with whole numbers from 1 on, each once."""
+    return alt.Axis(values=list(range(1, last + 1)), format="d", grid=False, labelOverlap=True)
 
 
 def _colour(series: Sequence[tuple[str, str]]) -> alt.Color:

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.figures import FeatureFigures
+from data.errors import InputError
+from pipeline.inspection.comparing import Side, chance_distances, compare, parse_side
+from pipeline.inspection.sources import Source, open_source
+from pipeline.inspection.validating import infer_differences, validate
+
+pytestmark = pytest.mark.slow
+
+
+def figures_of(counts: dict[str, int]) -> FeatureFigures:
+    return FeatureFigures(
+        name="x",
+        kind="movie",
+        missing=0,
+        values=sum(counts.values()),
+        padding_share=0,
+        distinct=len(counts),
+        numbers=None,
+        counts=counts,
+    )
+
+
+def jensen_shannon(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the divergence of two distributions in bits, by its definition."""
+    middle = (left + right) / 2
+
+    def kullback_leibler(of: np.ndarray) -> float:
+        seen = of > 0
+        return float(np.sum(of[seen] * np.log2(of[seen] / middle[seen])))
+
+    return (kullback_leibler(left) + kullback_leibler(right)) / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("train", ("latest", "train")),
+        ("eval", ("latest", "eval")),
+        ("previous", ("previous", "train")),
+        ("3:eval", ("3", "eval")),
+        ("runs/data/newer:eval", ("runs/data/newer", "eval")),
+        ("runs/da:ta", ("runs/da:ta", "train")),
+    ],
+)
+def test_a_side_names_a_source_or_a_split_or_both(text: str, parsed: tuple[str, str]) -> None:
+    assert parse_side(text) == parsed
+
+
+def test_chance_alone_stays_below_what_chance_is_said_to_do() -> None:
+    random = np.random.default_rng(1)
+    truth = random.dirichlet(np.ones(300))
+    sizes = (20_000, 2_000)
+    divergences, largest = [], []
+    for _ in range(200):
+        samples = [random.multinomial(size, truth) for size in sizes]
+        left, right = (figures_of({str(v): int(c) for v, c in enumerate(sample) if c}) for sample in samples)
+        said = chance_distances(left, right, sizes)
+        shares = [sample / sample.sum() for sample in samples]
+        divergences.append(jensen_shannon(*shares) / said["JENSEN_SHANNON_DIVERGENCE"])
+        largest.append(np.abs(shares[0] - shares[1]).max() / said["L_INFTY"])
+
+    # The divergence is near its expectation; the largest difference is rarely beyond three deviations.
+    assert 0.8 < np.mean(divergences) < 1.2
+    assert np.quantile(largest, 0.95) < 1
+
+
+def test_chance_by_hand() -> None:
+    left, right = figures_of({"a": 50, "b": 50}), figures_of({"a": 50, "b": 50})
+
+    said = chance_distances(left, right, (100, 100))
+
+    assert said["L_INFTY"] == pytest.approx(3 * math.sqrt(0.25 * 0.02))
+    assert said["JENSEN_SHANNON_DIVERGENCE"] == pytest.approx(0.02 / (8 * math.log(2)))
+
+
+def test_two_splits_of_one_release_have_not_moved_by_tfdvs_own_distances(sample_source: Source) -> None:
+    comparison = compare(Side(sample_source, "train"), Side(sample_source, "eval"))
+
+    assert [row.feature for row in comparison.distances] == list(comparison.left_figures.features)
+    assert not [row.feature for row in comparison.distances if row.moved]
+    for row in comparison.distances:
+        left, right = (of.features[row.feature] for of in (comparison.left_figures, comparison.right_figures))
+        values = sorted(left.counts.keys() | right.counts.keys())
+        shares = [np.array([of.share(value) for value in values]) for of in (left, right)]
+        assert row.linf == pytest.approx(np.abs(shares[0] - shares[1]).max(), abs=1e-6)
+        assert row.js == pytest.approx(jensen_shannon(*shares), abs=1e-5)
+
+
+def test_another_habit_of_rating_has_moved_and_what_moved_is_named(sample_source: Source, liked_shards: Path) -> None:
+    with open_source(str(liked_shards), liked_shards) as now:
+        comparison = compare(Side(sample_source, "train"), Side(now, "train"))
+
+    by_feature = {row.feature: row for row in comparison.distances}
+    assert by_feature["context_movie_rating"].moved
+    assert {mover.value for mover in by_feature["context_movie_rating"].movers} & {"2", "3.5", "4"}
+    titles = set(now.catalogue.titles)
+    assert {mover.value for mover in by_feature["label_movie_id"].movers} <= titles
+
+
+def test_generated_shards_break_nothing_of_the_schema(sample_source: Source) -> None:
+    assert validate(sample_source) == []
+
+
+def test_an_anomaly_is_told_with_feature_reason_and_example(sample_source: Source) -> None:
+    schema = sample_source.schema()
+    stars = next(feature for feature in schema.feature if feature.name == "context_movie_rating")
+    stars.float_domain.max = 4.5
+
+    found = validate(sample_source, schema)
+
+    assert {(anomaly.split, anomaly.feature) for anomaly in found} == {
+        ("train", "context_movie_rating"),
+        ("eval", "context_movie_rating"),
+    }
+    assert all("5" in anomaly.reason for anomaly in found)
+    assert all(anomaly.example.startswith("example ") and "5" in anomaly.example for anomaly in found)
+
+
+def test_an_inferred_schema_knows_only_what_happens_to_be_there(sample_source: Source) -> None:
+    differences = {(row.feature, row.what): row for row in infer_differences(sample_source)}
+
+    popularity = differences["label_popularity", "domain"]
+    assert (popularity.curated, popularity.inferred) == ("head, middle, tail, unseen", "head, middle")
+    assert differences["context_movie_year", "domain"].inferred == "any"
+    assert ("context_movie_id", "shape") not in differences
+
+
+def test_shards_that_were_tampered_with_are_refused(sample_shards: Path, tmp_path: Path) -> None:
+    for path in sample_shards.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    shard = next(tmp_path.glob("eval-*"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+
+    with pytest.raises(InputError, match="differs"), open_source(str(tmp_path), tmp_path):
+        pass
