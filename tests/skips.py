@@ -17,6 +17,7 @@ ALLOWED: dict[str, str] = {
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_100k_": _REAL_DATA,
+    "tests/pipeline/test_real_data.py::": _REAL_DATA,
 }
 """How a test's id begins, and why it may be skipped on the build server."""
 
