@@ -9,8 +9,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -r
 RUN python -m venv /opt/venv
 # The same lock as for local runs. It changes seldom, so that its layer mostly comes from the cache.
 COPY requirements.txt /tmp/requirements.txt
-RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --requirement /tmp/requirements.txt \
-    && find /opt/venv -name __pycache__ -prune -exec rm -rf {} +
+# pip compiles what it installs: without that, every task would compile TensorFlow and TFX when it starts.
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --requirement /tmp/requirements.txt
 
 FROM ${BASE}
 # Kubeflow starts containers with a user of its own choosing at times: everything is readable by all.

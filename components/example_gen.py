@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import json_format, wrappers_pb2
+from google.protobuf import json_format, struct_pb2
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components import FileBasedExampleGen
@@ -22,6 +22,8 @@ DIGEST_PROPERTY = "manifest_digest"
 """Custom property of the Examples artifact: ties it to the data before the pipeline."""
 
 SPLITS = ("train", "eval")
+
+_MANIFEST_KEY = "manifest_digest"
 
 
 class Executor(BaseExecutor):
@@ -66,7 +68,7 @@ class Executor(BaseExecutor):
         examples.set_string_custom_property("file_format", "tfrecords_gzip")
 
 
-def shard_example_gen(data_root: str, manifest_digest: str = "") -> FileBasedExampleGen:
+def shard_example_gen(data_root: str, manifest_digest: str = "", source_digest: str = "") -> FileBasedExampleGen:
     """Return the ExampleGen over a folder that `data.generate` wrote.
 
     Parameters
@@ -76,9 +78,13 @@ def shard_example_gen(data_root: str, manifest_digest: str = "") -> FileBasedExa
     manifest_digest
         Digest of the data that the pipeline is made for. Part of the cache key, since TFX's own fingerprint sees
         no change within a second. Empty where the data does not exist yet when the pipeline is made.
+    source_digest
+        Digest of this executor's code, for the cache too.
     """
     custom_config = tfx.proto.CustomConfig()
-    custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=manifest_digest))
+    keys = struct_pb2.Struct()
+    keys.update({_MANIFEST_KEY: manifest_digest, "source_digest": source_digest})
+    custom_config.custom_config.Pack(keys)
     return FileBasedExampleGen(
         input_base=data_root,
         input_config=tfx.proto.Input(
@@ -92,7 +98,8 @@ def shard_example_gen(data_root: str, manifest_digest: str = "") -> FileBasedExa
 def _check_expected(manifest: Manifest, exec_properties: dict[str, Any], source: Path) -> None:
     custom_config = tfx.proto.CustomConfig()
     json_format.Parse(exec_properties["custom_config"], custom_config)
-    expected = wrappers_pb2.StringValue()
-    custom_config.custom_config.Unpack(expected)
-    if expected.value and expected.value != manifest.digest:
+    keys = struct_pb2.Struct()
+    custom_config.custom_config.Unpack(keys)
+    expected = keys[_MANIFEST_KEY]
+    if expected and expected != manifest.digest:
         raise InputError(f"{source} changed after the run began: start the run again")

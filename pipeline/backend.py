@@ -12,6 +12,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.example_gen import shard_example_gen
 from components.resolving import PreviousStatistics
 from pipeline.settings import Places, Settings
+from pipeline.source_digest import source_digest
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class LocalBackend:
 
     def source(self, settings: Settings, places: Places) -> Source:
         """Return ExampleGen and the importer of the schema."""
-        examples = shard_example_gen(places.data_root, places.manifest_digest)
+        examples = shard_example_gen(places.data_root, places.manifest_digest, source_digest("components.example_gen"))
         schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
         return Source((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
 

@@ -90,8 +90,12 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
         "the deployment spec",
     )
     _check_parameter_types("the root component", spec.root.input_definitions)
-    for name, task in spec.root.dag.tasks.items():
+    # In two rounds, and in order: inputs can be judged once all tasks are whole, and what is said is always the same.
+    tasks = sorted(spec.root.dag.tasks.items())
+    for name, task in tasks:
         _check_task(name, task, spec, deployment)
+    for name, task in tasks:
+        _check_inputs(name, task, spec.components[task.component_ref.name], spec)
     _check_order(spec.root.dag.tasks)
     if platforms:
         _check_platforms(platforms[0], deployment)
@@ -122,7 +126,7 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
             raise RefusedError(
                 f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}"
             )
-    for name, parameter in declared.items():
+    for name, parameter in sorted(declared.items()):
         if name in parameters:
             value = json_format.ParseDict(parameters[name], Value())
             if value.WhichOneof("kind") != _KINDS[parameter.parameter_type]:
@@ -160,15 +164,14 @@ def _check_task(
     # backend/src/v2/compiler/argocompiler/dag.go
     if task.WhichOneof("iterator") == "artifact_iterator":
         raise RefusedError(f"task {name} iterates over artifacts, which is not implemented")
-    component = spec.components.get(task.component_ref.name) if task.component_ref.name in spec.components else None
-    if component is None:
+    if task.component_ref.name not in spec.components:
         raise RefusedError(f"task {name} is of the component {task.component_ref.name!r}, which is not defined")
+    component = spec.components[task.component_ref.name]
     if component.executor_label not in deployment.executors:
         raise RefusedError(f"task {name} is run by {component.executor_label!r}, which is not defined")
     _check_executor(name, task, component, deployment.executors[component.executor_label])
     _check_parameter_types(f"task {name}", component.input_definitions)
     _check_artifact_types(name, component)
-    _check_inputs(name, task, component, spec)
 
 
 def _check_executor(
@@ -201,7 +204,8 @@ def _check_importer(
         raise RefusedError(f"the importer {name} must have one output")
     uri = importer.artifact_uri
     if uri.WhichOneof("value") == "runtime_parameter":
-        if not task.inputs.parameters[uri.runtime_parameter].component_input_parameter:
+        given = task.inputs.parameters
+        if uri.runtime_parameter not in given or not given[uri.runtime_parameter].component_input_parameter:
             raise RefusedError(
                 f"the importer {name} takes its URI from {uri.runtime_parameter!r}, which the task is not given"
             )
@@ -211,13 +215,16 @@ def _check_importer(
 
 
 def _check_parameter_types(where: str, inputs: pipeline_spec_pb2.ComponentInputsSpec) -> None:
-    for parameter, definition in inputs.parameters.items():
+    for parameter, definition in sorted(inputs.parameters.items()):
         if definition.parameter_type not in _KINDS:
             raise RefusedError(f"the parameter {parameter!r} of {where} has no type")
 
 
 def _check_artifact_types(name: str, component: pipeline_spec_pb2.ComponentSpec) -> None:
-    definitions = [*component.input_definitions.artifacts.items(), *component.output_definitions.artifacts.items()]
+    definitions = [
+        *sorted(component.input_definitions.artifacts.items()),
+        *sorted(component.output_definitions.artifacts.items()),
+    ]
     for artifact, definition in definitions:
         _check_type(f"the artifact {artifact!r} of task {name}", definition.artifact_type)
 
@@ -240,7 +247,7 @@ def _check_inputs(
     spec: pipeline_spec_pb2.PipelineSpec,
 ) -> None:
     tasks = spec.root.dag.tasks
-    for artifact, source in task.inputs.artifacts.items():
+    for artifact, source in sorted(task.inputs.artifacts.items()):
         producer = source.task_output_artifact.producer_task
         key = source.task_output_artifact.output_artifact_key
         made = spec.components[tasks[producer].component_ref.name] if producer in tasks else None
@@ -248,10 +255,10 @@ def _check_inputs(
             raise RefusedError(f"task {name} wants {key!r} of task {producer!r} as {artifact!r}, and there is none")
         if artifact not in component.input_definitions.artifacts:
             raise RefusedError(f"task {name} is given the artifact {artifact!r}, which its component does not define")
-    for artifact, definition in component.input_definitions.artifacts.items():
+    for artifact, definition in sorted(component.input_definitions.artifacts.items()):
         if artifact not in task.inputs.artifacts and not definition.is_optional:
             raise RefusedError(f"task {name} is not given the artifact {artifact!r}")
-    for parameter, definition in component.input_definitions.parameters.items():
+    for parameter, definition in sorted(component.input_definitions.parameters.items()):
         if parameter not in task.inputs.parameters:
             if not definition.is_optional and not definition.HasField("default_value"):
                 raise RefusedError(f"task {name} is not given the parameter {parameter!r}")
@@ -282,8 +289,8 @@ def _check_parameter(
 
 def _check_order(tasks: Mapping[str, pipeline_spec_pb2.PipelineTaskSpec]) -> None:
     needs = {name: set(_needs(task)) for name, task in tasks.items()}
-    for name, needed in needs.items():
-        for other in needed - set(tasks):
+    for name, needed in sorted(needs.items()):
+        for other in sorted(needed - set(tasks)):
             raise RefusedError(f"task {name} waits for {other!r}, which is no task")
         # backend/src/v2/compiler/argocompiler/dag.go adds what inputs imply; other backends don't.
     try:
@@ -303,7 +310,7 @@ def _check_platforms(document: Mapping[str, Any], deployment: pipeline_spec_pb2.
     platforms = _parse(document, pipeline_spec_pb2.PlatformSpec(), "the document of platforms")
     if list(platforms.platforms) != ["kubernetes"]:
         raise RefusedError("the document of platforms must be for Kubernetes")
-    for label, settings in platforms.platforms["kubernetes"].deployment_spec.executors.items():
+    for label, settings in sorted(platforms.platforms["kubernetes"].deployment_spec.executors.items()):
         if label not in deployment.executors:
             raise RefusedError(f"the document of platforms names {label!r}, which is no executor")
         # backend/src/v2/driver/k8s.go: "failed to mount volume, missing mountpath or pvc name"

@@ -12,6 +12,7 @@ import itertools
 import re
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -26,6 +27,8 @@ from object_store import ObjectStore, launcher_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PARALLEL_TASKS = 2
+_SLOTS = threading.BoundedSemaphore(PARALLEL_TASKS)
+"""Of all executors together: the machine is one."""
 
 
 def image_environment(launcher_root: Path) -> dict[str, str]:
@@ -215,15 +218,16 @@ class ConformingExecutor:
                 part = part.replace(f"{inside}/", f"{folder}/")
             command.append(part)
         environment = image_environment(home)
-        process = subprocess.run(
-            ["/usr/bin/env", *command],
-            env=environment,
-            cwd=environment["PYTHONPATH"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        with _SLOTS:
+            process = subprocess.run(
+                ["/usr/bin/env", *command],
+                env=environment,
+                cwd=environment["PYTHONPATH"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
         result.logs[name] = process.stdout
         if process.returncode:
             raise TaskFailedError(f"exit code {process.returncode}")
