@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
@@ -11,27 +12,68 @@ from trainer_module.settings import ModelSettings
 NO_MOVIE = 0
 """The index of pads and unknown movies; the movies of the vocabulary follow from 1."""
 
+_RECENCY_DECAY = 0.15
+"""Where the weights of the recency mean start: each place further back weighs exp(-0.15) = 0.86 of the next."""
+
+_RECENCY_GAIN = 2.0
+"""How much larger than the mean itself its share in the query is. Validation recall@10 on ml-latest-small at gains of
+1, 2 and 3 was 0.122, 0.125 and 0.126; a gain of 0 gives 0.080."""
+
+
+class RecencyMean(keras.layers.Layer):
+    """A mean of a context's embeddings in which the last movies weigh most.
+
+    Maps embeddings float32 `[batch, length, dim]` and the mask bool `[batch, length]` of what is a movie to float32
+    `[batch, dim]`. A movie's weight depends on its distance from the end alone, and is learned.
+    """
+
+    def __init__(self, max_context_length: int) -> None:
+        super().__init__(name="recency_mean")
+        distance = tf.range(max_context_length, dtype=tf.float32)
+        self._log_weight = self.add_weight(
+            name="log_weight",
+            shape=[max_context_length],
+            initializer=lambda shape, dtype: tf.cast(-_RECENCY_DECAY * distance, dtype),
+        )
+
+    def call(self, embedded: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Return one mean a row; zeros for a row without a movie."""
+        movies = tf.cast(mask, embedded.dtype)
+        # Contexts have no gaps, so that what follows a place is its distance from the end.
+        distance = tf.cast(tf.cumsum(movies, axis=1, exclusive=True, reverse=True), tf.int32)
+        weight = movies * tf.exp(tf.gather(self._log_weight, distance))
+        weight = tf.math.divide_no_nan(weight, tf.reduce_sum(weight, axis=1, keepdims=True))
+        return tf.einsum("bl,bld->bd", weight, embedded)
+
 
 class QueryTower(keras.Model):
-    """A GRU over the embeddings of the movies watched so far.
+    """A GRU over the embeddings of the movies watched so far, with a short cut past it.
+
+    The short cut, a recency-weighted mean of the same embeddings, says what the movies are about; the GRU adds what
+    their order says.
 
     Maps context_movie_index int `[batch, length]` to float32 `[batch, embedding_dim]`, or
     `[batch, embedding_dim + 1]` with a trailing one, which meets the candidates' bias in the dot product.
     """
 
-    def __init__(self, table: keras.layers.Embedding, settings: ModelSettings) -> None:
+    def __init__(self, table: keras.layers.Embedding, max_context_length: int, settings: ModelSettings) -> None:
         super().__init__(name="query_tower")
         self._settings = settings
         self._table = table
         self._dropout = keras.layers.Dropout(settings.dropout)
         # Contexts are short and of one length: unrolled, the steps need no loop in the graph.
         self._gru = keras.layers.GRU(settings.embedding_dim, unroll=True)
+        self._recency_mean = RecencyMean(max_context_length) if settings.recency_mean else None
 
     def call(self, context_movie_index: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return query embeddings, one a row."""
-        mask = tf.not_equal(context_movie_index, NO_MOVIE) if self._settings.mask_padding else None
-        embedded = self._dropout(self._table(context_movie_index), training=training)
-        state = self._dropout(self._gru(embedded, mask=mask, training=training), training=training)
+        movies = tf.not_equal(context_movie_index, NO_MOVIE)
+        mask = movies if self._settings.mask_padding else None
+        embedded = self._table(context_movie_index)
+        state = self._gru(self._dropout(embedded, training=training), mask=mask, training=training)
+        if self._recency_mean is not None:
+            state += _RECENCY_GAIN * self._recency_mean(embedded, movies)
+        state = self._dropout(state, training=training)
         if not self._settings.item_bias:
             return state
         return tf.concat([state, tf.ones_like(state[:, :1])], axis=1)
@@ -67,16 +109,36 @@ class CandidateTower(keras.Model):
 
 
 class NextMovieModel(tfrs.Model):
-    """Retrieval of the next movie by the dot product of two towers."""
+    """Retrieval of the next movie by the dot product of two towers.
 
-    def __init__(self, num_movies: int, max_context_length: int, settings: ModelSettings) -> None:
+    Parameters
+    ----------
+    num_movies
+        Size of the vocabulary.
+    max_context_length
+        Length of the contexts.
+    settings
+        The towers and the loss.
+    initial_embeddings
+        float32 `[num_movies + 1, embedding_dim]` to start from, row 0 standing for no movie; by default random.
+    """
+
+    def __init__(
+        self,
+        num_movies: int,
+        max_context_length: int,
+        settings: ModelSettings,
+        initial_embeddings: np.ndarray | None = None,
+    ) -> None:
         super().__init__()
         self._settings = settings
-        table = self._new_table("movie_embedding", num_movies, settings)
+        table = self._new_table("movie_embedding", num_movies, settings, initial_embeddings)
         candidate_table = (
-            table if settings.tied_tables else self._new_table("candidate_embedding", num_movies, settings)
+            table
+            if settings.tied_tables
+            else self._new_table("candidate_embedding", num_movies, settings, initial_embeddings)
         )
-        self.query_tower = QueryTower(table, settings)
+        self.query_tower = QueryTower(table, max_context_length, settings)
         self.candidate_tower = CandidateTower(candidate_table, settings)
         self.task = tfrs.tasks.Retrieval() if settings.loss == "in_batch" else None
         # Called once, so that every variable exists before weights are saved or compared.
@@ -84,8 +146,13 @@ class NextMovieModel(tfrs.Model):
         self.candidate_tower(tf.zeros([1], tf.int32))
 
     @staticmethod
-    def _new_table(name: str, num_movies: int, settings: ModelSettings) -> keras.layers.Embedding:
-        return keras.layers.Embedding(num_movies + 1, settings.embedding_dim, name=name)
+    def _new_table(
+        name: str, num_movies: int, settings: ModelSettings, initial: np.ndarray | None
+    ) -> keras.layers.Embedding:
+        initializer = "uniform" if initial is None else keras.initializers.Constant(initial)
+        return keras.layers.Embedding(
+            num_movies + 1, settings.embedding_dim, embeddings_initializer=initializer, name=name
+        )
 
     def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Return the loss of a batch.

@@ -27,6 +27,12 @@ class ModelSettings(BaseModel):
     item_bias: bool = True
     """Give each candidate a learned offset, which carries its popularity."""
 
+    recency_mean: bool = True
+    """Add a recency-weighted mean of the context's embeddings to the GRU's state."""
+
+    counted_embeddings: bool = True
+    """Start the embeddings from co-occurrence counts of train in place of random numbers."""
+
     loss: Literal["full_softmax", "in_batch"] = "full_softmax"
     """Softmax over the whole catalogue, or over the batch's own labels (`tfrs.tasks.Retrieval`)."""
 

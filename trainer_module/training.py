@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from trainer_module.counted_embeddings import counted_embeddings
 from trainer_module.inputs import Windows, hold_out, training_batches
 from trainer_module.model import NextMovieModel
 from trainer_module.ranking import columns_of, rank_of_label
@@ -143,7 +144,12 @@ def fit(
     fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
-    model = NextMovieModel(num_movies, windows.context.shape[1], model_settings)
+    initial = (
+        counted_embeddings(fitted, num_movies, model_settings.embedding_dim, training.seed)
+        if model_settings.counted_embeddings
+        else None
+    )
+    model = NextMovieModel(num_movies, windows.context.shape[1], model_settings, initial)
     model.compile(optimizer=make_optimizer(training, steps_per_epoch))
     callbacks: list[keras.callbacks.Callback] = [_Watch(held_out, training.epochs)]
     if len(held_out):

@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.model import NextMovieModel
+from trainer_module.model import NextMovieModel, RecencyMean
 from trainer_module.settings import ModelSettings
 
 MOVIES, LENGTH, DIM = 7, 4, 3
 CONTEXT = tf.constant([[1, 2, 0, 0], [3, 4, 5, 6], [7, 0, 0, 0]], tf.int32)
 LABEL = tf.constant([3, 7, 3], tf.int32)
-TUTORIAL = {"tied_tables": False, "mask_padding": False, "item_bias": False, "loss": "in_batch", "dropout": 0.0}
+TUTORIAL = {
+    "tied_tables": False,
+    "mask_padding": False,
+    "item_bias": False,
+    "recency_mean": False,
+    "counted_embeddings": False,
+    "loss": "in_batch",
+    "dropout": 0.0,
+}
 
 
 def make_model(**settings) -> NextMovieModel:
@@ -113,3 +121,33 @@ def test_the_in_batch_loss_is_the_summed_cross_entropy_over_the_batchs_labels():
 def test_the_loss_of_a_batch_of_one_is_a_number():
     model = make_model(dropout=0.0)
     assert np.isfinite(model.compute_loss((CONTEXT[:1], LABEL[:1])))
+
+
+def test_the_recency_mean_weighs_movies_by_their_distance_from_the_end():
+    embedded = tf.constant([[[1.0, 0.0], [0.0, 1.0], [9.0, 9.0]], [[2.0, 4.0], [7.0, 7.0], [7.0, 7.0]]])
+    mask = tf.constant([[True, True, False], [True, False, False]])
+    layer = RecencyMean(max_context_length=3)
+    # Of two movies the last weighs 1 and the one before it exp(-0.15) = 0.8607.
+    earlier = np.exp(-0.15) / (1 + np.exp(-0.15))
+    np.testing.assert_allclose(layer(embedded, mask), [[earlier, 1 - earlier], [2.0, 4.0]], rtol=1e-5)
+
+
+def test_the_recency_mean_of_no_movie_is_zero():
+    layer = RecencyMean(max_context_length=2)
+    np.testing.assert_array_equal(layer(tf.ones([1, 2, 3]), tf.constant([[False, False]])), [[0, 0, 0]])
+
+
+def test_the_short_cut_is_added_to_the_state_and_learns():
+    model = make_model(recency_mean=True, dropout=0.0)
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss((CONTEXT, LABEL), training=True)
+    learned = [weight for weight in model.trainable_variables if "log_weight" in weight.name]
+    assert len(learned) == 1
+    gradient = tf.convert_to_tensor(tape.gradient(loss, learned[0]))
+    assert np.abs(gradient).max() > 0
+
+
+def test_a_model_starts_from_the_embeddings_it_is_given():
+    initial = np.arange((MOVIES + 1) * DIM, dtype=np.float32).reshape(MOVIES + 1, DIM)
+    model = NextMovieModel(MOVIES, LENGTH, ModelSettings(embedding_dim=DIM, item_bias=False), initial)
+    np.testing.assert_array_equal(model.candidate_tower.catalogue(), initial[1:])
