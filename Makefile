@@ -24,7 +24,7 @@ format: .venv/.installed-dev ## put code into shape
 	$(PYTHON) -m ruff format .
 
 fuzz: .venv/.installed-dev ## throw many random inputs at parsers and windows; FUZZ_EXAMPLES=20000
-	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest tests/data -m fuzz -s --hypothesis-profile=fuzz
+	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTHON) -m pytest tests/data tests/reliability -m fuzz
 
 lock: .venv/.installed-dev ## compile requirements*.in into the pinned requirements*.txt
 	.tools/bin/uv pip compile -q requirements.in -o requirements.txt \

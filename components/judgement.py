@@ -52,7 +52,7 @@ def read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) ->
     gate
         The thresholds that were asked for, to say the decision in words.
     """
-    has_baseline = any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
+    has_baseline = _has_baseline(evaluation)
     candidate = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
     overall = candidate.pop(())
     baseline = _read_metrics(evaluation, BASELINE)[()] if has_baseline else None
@@ -63,6 +63,15 @@ def read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) ->
         slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in candidate.items()},
         reasons=_say_reasons(overall, baseline, gate),
     )
+
+
+def read_candidate_metrics(evaluation: Path) -> Metrics:
+    """Return the judged model's metrics of the whole eval split, from the folder of an evaluation."""
+    return _read_metrics(evaluation, CANDIDATE if _has_baseline(evaluation) else None)[()]
+
+
+def _has_baseline(evaluation: Path) -> bool:
+    return any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
 
 
 def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], Metrics]:

@@ -1,17 +1,25 @@
 """The folder of published models: `<serving>/<version>/`, versions counting up as TensorFlow Serving expects.
 
 A version appears whole or not at all: it is written beside the folder under a name that no reader takes for a version,
-and renamed into place.
+and renamed into place. An object store can't rename folders; there the graph file is written last, and readers pass
+over folders without it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from data.errors import InputError
+from data.staging import exclusive
 
 GRAPH_FILE = "saved_model.pb"
 """TensorFlow's own mark of a model; a version folder without it is none yet."""
@@ -19,7 +27,13 @@ GRAPH_FILE = "saved_model.pb"
 PUBLICATION_FILE = "assets.extra/publication.json"
 """Where a published model says what it is."""
 
+RESTORED_FROM = "restored_from"
+"""Key of a publication that a rollback made: the version that it is a copy of."""
+
 _STAGING_PREFIX = ".staging-"
+
+_OBJECT_STORE_MOUNTS = frozenset({"gcs", "s3", "minio"})
+"""Folders of the root under which Kubeflow's launcher and Vertex keep object stores."""
 
 
 def published_versions(serving: Path) -> list[int]:
@@ -34,7 +48,7 @@ def published_versions(serving: Path) -> list[int]:
 def model_digest(model: Path) -> str:
     """Return the SHA-256 over names and contents of a SavedModel's files, but for its publication file."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in model.rglob("*") if path.is_file()):
+    for file in _files(model):
         name = file.relative_to(model).as_posix()
         if name == PUBLICATION_FILE:
             continue
@@ -43,9 +57,13 @@ def model_digest(model: Path) -> str:
 
 
 def read_publication(version_folder: Path) -> dict[str, Any]:
-    """Return what a published model says about itself; empty if it says nothing."""
-    file = version_folder / PUBLICATION_FILE
-    return json.loads(file.read_text()) if file.is_file() else {}
+    """Return what a published model says about itself; empty if it says nothing that can be read."""
+    try:
+        said = json.loads((version_folder / PUBLICATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # One damaged or foreign version must not keep others from being published, or listed.
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def find_published(serving: Path, digest: str) -> int | None:
@@ -56,8 +74,13 @@ def find_published(serving: Path, digest: str) -> int | None:
     return None
 
 
-def publish(model: Path, serving: Path, publication: dict[str, Any], keep: int) -> int:
+def publish(
+    model: Path, serving: Path, publication: dict[str, Any], keep: int, note: Callable[[str], None] = lambda _: None
+) -> int:
     """Publish a model as the next version, and remove the oldest beyond `keep`.
+
+    Whatever `keep` says, three versions stay: the newest, the newest that the pipeline blessed, and the one that the
+    last rollback made.
 
     Parameters
     ----------
@@ -66,30 +89,128 @@ def publish(model: Path, serving: Path, publication: dict[str, Any], keep: int) 
     serving
         The folder of versions; it is made if missing.
     publication
-        What the model says of itself, as JSON; its digest and version are added.
+        What the model says of itself, as JSON; its digest, version and time are added.
     keep
         Versions that stay, at least 1.
+    note
+        Gets a line if another process is publishing, which is waited for.
 
     Returns
     -------
     int
         The version under which the model is published.
     """
-    serving.mkdir(parents=True, exist_ok=True)
-    _sweep(serving)
-    staging = serving / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
+    with _publishing(serving, note):
+        version = _add(model, serving, publication)
+        for old in _removable(serving, keep):
+            _remove(serving, old)
+        if in_object_store(serving):
+            _remove_partial(serving, version)
+    return version
+
+
+def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda _: None) -> int:
+    """Publish the model of an earlier version again, as the newest.
+
+    Model servers serve the highest number, so going back means going on: nothing is removed, and the model that is
+    gone back from can be rolled back to in turn.
+
+    Parameters
+    ----------
+    serving
+        The folder of versions.
+    version
+        One of them.
+    note
+        As for `publish`.
+
+    Returns
+    -------
+    int
+        The new version.
+
+    Raises
+    ------
+    InputError
+        The version is not there, is the newest anyway, or is not as it was published.
+    """
+    with _publishing(serving, note):
+        versions = published_versions(serving)
+        folder = serving / str(version)
+        if version not in versions:
+            held = ", ".join(map(str, versions)) or "none"
+            raise InputError(f"{serving} holds no version {version}: it holds {held}")
+        if version == versions[-1]:
+            raise InputError(f"version {version} of {serving} is the newest, and served already")
+        publication = read_publication(folder)
+        if publication.get("model_digest") != model_digest(folder):
+            raise InputError(f"{folder} is not as it was published: it is damaged, and can't be rolled back to")
+        return _add(folder, serving, {**publication, RESTORED_FROM: version})
+
+
+@contextlib.contextmanager
+def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """Let one process at a time change the folder, and clear away what killed ones left."""
+    with exclusive(serving, note):
+        serving.mkdir(exist_ok=True)
+        _sweep(serving)
+        yield
+
+
+def _add(model: Path, serving: Path, publication: dict[str, Any]) -> int:
+    version = _next_version(serving)
+    said = {
+        **publication,
+        "model_digest": model_digest(model),
+        "version": version,
+        "published_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    place = serving / str(version)
+    if in_object_store(serving):
+        _copy_graph_last(model, place, said)
+    else:
+        _copy_and_rename(model, place, said)
+    return version
+
+
+def in_object_store(serving: Path) -> bool:
+    """Tell whether a folder is an object store's in disguise, where renaming one is no single step."""
+    return serving.is_absolute() and serving.parts[1:2] != () and serving.parts[1] in _OBJECT_STORE_MOUNTS
+
+
+def _copy_and_rename(model: Path, place: Path, said: dict[str, Any]) -> None:
+    staging = place.with_name(f"{_STAGING_PREFIX}{uuid.uuid4().hex}")
     try:
         shutil.copytree(model, staging)
-        version = _next_version(serving)
-        said = {**publication, "model_digest": model_digest(model), "version": version}
-        (staging / PUBLICATION_FILE).parent.mkdir(exist_ok=True)
-        (staging / PUBLICATION_FILE).write_text(json.dumps(said, indent=2))
-        staging.rename(serving / str(version))
+        _say(staging, said)
+        _flush(staging)
+        staging.rename(place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    for old in published_versions(serving)[:-keep]:
-        _remove(serving, old)
-    return version
+
+
+def _copy_graph_last(model: Path, place: Path, said: dict[str, Any]) -> None:
+    shutil.copytree(model, place, ignore=lambda folder, _: [GRAPH_FILE] if Path(folder) == model else [])
+    _say(place, said)
+    partial = place / f".{GRAPH_FILE}.partial"
+    shutil.copyfile(model / GRAPH_FILE, partial)
+    # A single file can be renamed in one step there too.
+    partial.rename(place / GRAPH_FILE)
+
+
+def _say(folder: Path, said: dict[str, Any]) -> None:
+    (folder / PUBLICATION_FILE).parent.mkdir(exist_ok=True)
+    (folder / PUBLICATION_FILE).write_text(json.dumps(said, indent=2), encoding="utf-8")
+
+
+def _flush(folder: Path) -> None:
+    """Have the disk hold the files before their folder gets its name: a power cut must not leave empty ones."""
+    for file in _files(folder):
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _next_version(serving: Path) -> int:
@@ -97,14 +218,36 @@ def _next_version(serving: Path) -> int:
     return max(taken, default=0) + 1
 
 
+def _removable(serving: Path, keep: int) -> list[int]:
+    versions = published_versions(serving)
+    restored = [version for version in versions if RESTORED_FROM in read_publication(serving / str(version))]
+    blessed = [version for version in versions if version not in restored]
+    kept = {*versions[-keep:], *restored[-1:], *blessed[-1:]}
+    return [version for version in versions if version not in kept]
+
+
 def _remove(serving: Path, version: int) -> None:
     """Take a version away in one step; half a model is never to be seen."""
-    trash = serving / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
-    (serving / str(version)).rename(trash)
-    shutil.rmtree(trash, ignore_errors=True)
+    folder = serving / str(version)
+    if in_object_store(serving):
+        (folder / GRAPH_FILE).unlink()
+    else:
+        folder = folder.rename(serving / f"{_STAGING_PREFIX}{uuid.uuid4().hex}")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_partial(serving: Path, below: int) -> None:
+    """Remove what killed runs left in an object store; not before a higher version stands, as versions only grow."""
+    for entry in serving.iterdir():
+        if entry.name.isdecimal() and int(entry.name) < below and not (entry / GRAPH_FILE).is_file():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _sweep(serving: Path) -> None:
-    """Remove what killed runs left."""
+    """Remove what killed runs left, and staged files that could not be removed before."""
     for entry in serving.glob(f"{_STAGING_PREFIX}*"):
         shutil.rmtree(entry, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

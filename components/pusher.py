@@ -1,7 +1,8 @@
-"""The executor that publishes a blessed model in one step."""
+"""TFX's Pusher, with an executor that publishes in one step and says what was published."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,28 @@ from google.protobuf import json_format
 from tfx import types
 from tfx import v1 as tfx
 from tfx.components.pusher.executor import Executor as StockExecutor
-from tfx.types import artifact_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import artifact_utils, component_spec, standard_component_specs
 from tfx.utils import json_utils
 
+from components.example_gen import DIGEST_PROPERTY
+from components.judgement import read_candidate_metrics
 from components.publishing import find_published, model_digest, publish
+
+EXAMPLES = "examples"
+EVALUATION = "evaluation"
+
+logger = logging.getLogger("next_movie.pusher")
+
+
+class PusherSpec(standard_component_specs.PusherSpec):
+    """The stock Pusher's inputs, and what a published model tells of: its data and its figures."""
+
+    INPUTS = {  # noqa: RUF012, a class attribute is what TFX reads
+        **standard_component_specs.PusherSpec.INPUTS,
+        EXAMPLES: component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Examples, optional=True),
+        EVALUATION: component_spec.ChannelParameter(type=tfx.types.standard_artifacts.ModelEvaluation, optional=True),
+    }
 
 
 class Executor(StockExecutor):
@@ -40,5 +59,62 @@ class Executor(StockExecutor):
         model = Path(self.GetModelPath(input_dict))
         version = find_published(serving, model_digest(model))
         if version is None:
-            version = publish(model, serving, config["publication"], keep=config["keep_versions"])
+            publication = {**config["publication"], **_lineage(input_dict)}
+            version = publish(model, serving, publication, keep=config["keep_versions"], note=logger.info)
         self._MarkPushed(pushed, pushed_destination=str(serving / str(version)), pushed_version=str(version))
+
+
+def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
+    """Return the digest of the data and the metrics, as far as they are given."""
+    known: dict[str, Any] = {}
+    if input_dict.get(EXAMPLES):
+        examples = artifact_utils.get_single_instance(input_dict[EXAMPLES])
+        known["manifest_digest"] = examples.get_string_custom_property(DIGEST_PROPERTY)
+    if input_dict.get(EVALUATION):
+        evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
+        known["metrics"] = read_candidate_metrics(Path(evaluation.uri))
+    return known
+
+
+class Pusher(tfx.components.Pusher):
+    """TFX's Pusher that is also given the examples and the evaluation, for a published model to carry its lineage.
+
+    Parameters
+    ----------
+    model, model_blessing, infra_blessing
+        Channels of the Trainer's, the Evaluator's and the servable check's outputs.
+    examples, evaluation
+        Channels of what the model was trained on, and of its figures.
+    serving
+        Folder of published versions.
+    custom_config
+        `keep_versions`, and `publication`: what a published model says of itself.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        examples: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        serving: str,
+        custom_config: dict[str, Any],
+    ) -> None:
+        spec = PusherSpec(
+            model=model,
+            model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
+            examples=examples,
+            evaluation=evaluation,
+            push_destination=tfx.proto.PushDestination(
+                filesystem=tfx.proto.PushDestination.Filesystem(base_directory=serving)
+            ),
+            custom_config=json_utils.dumps(custom_config),
+            pushed_model=types.Channel(type=tfx.types.standard_artifacts.PushedModel),
+        )
+        # Past the stock constructor, which makes a spec without the last two.
+        base_component.BaseComponent.__init__(self, spec=spec)

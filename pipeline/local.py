@@ -17,6 +17,7 @@ from data.generate import generate
 from data.manifest import Manifest
 from data.releases import available
 from data.schema import SCHEMA_FILE, build_schema
+from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.settings import Places, Settings, load_settings
 
@@ -84,7 +85,11 @@ def run_locally(
         manifest = generate(
             settings.data, data_root, source=source, beam_args=beam_args, progress=lambda line: print(f"  {line}")
         )
-        places = lay_out(settings, manifest, data_root, work_dir, beam_args)
+        try:
+            places = lay_out(settings, manifest, data_root, work_dir, beam_args)
+        except OSError as error:
+            raise InputError(f"{work_dir}: {describe_failure(error)}") from error
+        check_metadata(Path(places.metadata), Path(places.pipeline_root))
         return _run(settings, places, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
@@ -194,14 +199,17 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
         _report_failure(settings, places, steps.running, str(error))
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        reason = describe_failure(error)
         _report_failure(settings, places, steps.running, reason)
         if verbose:
             raise
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
     record = read_run_record(places.metadata, settings.model_gate)
     print_summary(record, settings)
-    print(f"\nReport\n  {write_local_report(settings, places)}")
+    try:
+        print(f"\nReport\n  {write_local_report(settings, places)}")
+    except OSError as error:
+        raise StepFailedError(f"the run is over, but its page can't be written: {describe_failure(error)}") from error
     return record.published is not None
 
 
@@ -215,6 +223,6 @@ def _report_failure(settings: Settings, places: Places, step: str | None, reason
         page = write_local_report(settings, places, Failure(step=step, error=reason))
     except Exception as trouble:
         # What made the step fail is the news, and is still to be told.
-        print(f"  no report could be made: {type(trouble).__name__}: {trouble}")
+        print(f"  no report could be made: {one_line(trouble)}")
     else:
         print(f"\nReport\n  {page}\n", flush=True)

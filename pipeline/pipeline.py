@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tfx import v1 as tfx
-from tfx.dsl.components.base import executor_spec
 
-from components import pusher
 from components.data_gate import DataGate
+from components.pusher import Pusher
 from components.run_report import RunReporter
 from components.servable_check import ServableCheck
 from components.statistics_gen import ShardStatisticsGen
@@ -92,23 +91,22 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         source_digest=source_digest("components.servable_check", "components.check_export"),
     )
 
-    push = tfx.components.Pusher(
+    push = Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=servable.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
-        ),
+        examples=examples,
+        evaluation=evaluator.outputs["evaluation"],
+        serving=places.serving,
         custom_config={
             "keep_versions": settings.publish.keep_versions,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "manifest_digest": places.manifest_digest,
+                "source_digest": source_digest("trainer_module.preprocessing", "trainer_module.trainer"),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
             "source_digest": source_digest("components.pusher"),
         },
-        custom_executor_spec=executor_spec.ExecutorClassSpec(pusher.Executor),
     )
 
     report = RunReporter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,11 @@ from pipeline.kubeflow.settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+_BRIEFLY = reprlib.Repr()
+"""Spells refused values: a few lines of YAML, by aliases to aliases, can stand for more text than fits into memory."""
+_BRIEFLY.maxlevel = 2
+_BRIEFLY.maxstring = _BRIEFLY.maxother = 100
 
 
 class PublishSettings(BaseModel):
@@ -139,8 +145,10 @@ def describe(error: ValidationError) -> str:
         elif fault["type"] == "missing":
             faults.append(f"setting `{where}` is missing")
         else:
-            faults.append(f"`{where}` is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
-    return "; ".join(faults)
+            value = _BRIEFLY.repr(fault["input"])
+            faults.append(f"`{where}` is {value}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
+    # A key may hold anything, line ends among it.
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in "; ".join(faults))
 
 
 def config_names() -> list[str]:

@@ -20,6 +20,7 @@ from data.environment import prepare_environment  # noqa: E402
 prepare_environment()
 
 import real_data  # noqa: E402
+from fuzzing import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: E402, F401
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 if TYPE_CHECKING:

@@ -62,6 +62,7 @@ def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str
             {
                 "name": name,
                 "context_movie_id": history,
+                "answers": answer["movie_id"].shape[1],
                 "movie_id": answer["movie_id"][0, :_CANARY_ANSWERS].numpy().tolist(),
                 "score": answer["score"][0, :_CANARY_ANSWERS].numpy().tolist(),
             }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow_transform as tft
 
 from data.catalogue import CATALOGUE_FILE
+from data.errors import InputError
+from data.manifest import Manifest
 from trainer_module.export import save_model
 from trainer_module.inputs import read_windows
 from trainer_module.preprocessing import VOCABULARY
@@ -34,6 +37,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
     windows = read_windows(fn_args.train_files, transform_output)
+    examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
+    _check_complete(len(windows.label), examples_root)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     serving = ServingModel(
         model,
@@ -41,5 +46,14 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         label_counts=np.bincount(windows.label, minlength=len(movie_ids) + 1)[1:],
         max_context_length=windows.context.shape[1],
     )
-    examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
     save_model(serving, f"{examples_root}/{CATALOGUE_FILE}", movie_ids, fn_args.serving_model_dir)
+
+
+def _check_complete(num_windows: int, examples_root: str) -> None:
+    """Refuse to train on fewer examples than were generated: a shard that is gone raises no error of its own."""
+    expected = Manifest.load(Path(examples_root)).counts.train
+    if num_windows != expected:
+        raise InputError(
+            f"{examples_root} holds {num_windows:,} train examples in place of {expected:,}: "
+            "run again with --no-cache, which makes them anew"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def names(folder: Path) -> list[str]:
 def test_a_published_model_holds_all_files_and_says_what_it_is(model, serving):
     assert publish(model, serving, {"pipeline": "p"}, keep=5) == 1
     assert (serving / "1" / "variables" / "data").read_text() == "weights"
-    assert read_publication(serving / "1") == {"pipeline": "p", "model_digest": model_digest(model), "version": 1}
+    said = read_publication(serving / "1")
+    assert datetime.now(timezone.utc) - datetime.fromisoformat(said.pop("published_at")) < timedelta(minutes=1)
+    assert said == {"pipeline": "p", "model_digest": model_digest(model), "version": 1}
     assert names(serving) == ["1"]
 
 

@@ -11,6 +11,7 @@ from tfx.utils import json_utils
 
 from components.publishing import published_versions, read_publication
 from components.pusher import Executor
+from pipeline.source_digest import source_digest
 
 pytestmark = pytest.mark.slow
 artifacts = tfx.types.standard_artifacts
@@ -29,7 +30,7 @@ def make_model(folder: Path, content: str = "weights") -> artifacts.Model:
     return model
 
 
-def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool = True, keep: int = 5):
+def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool = True, keep: int = 5, **inputs: list):
     blessing, pushed = artifacts.ModelBlessing(), artifacts.PushedModel()
     blessing.uri, pushed.uri = str(folder / "blessing"), str(folder / "pushed")
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool =
         filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(serving))
     )
     Executor().Do(
-        {"model": [model], "model_blessing": [blessing]},
+        {"model": [model], "model_blessing": [blessing], **inputs},
         {"pushed_model": [pushed]},
         {
             "push_destination": json_format.MessageToJson(destination),
@@ -76,3 +77,23 @@ def test_only_so_many_versions_are_kept(serving, tmp_path):
     for number in range(4):
         push(make_model(tmp_path / f"model-{number}", f"weights {number}"), serving, tmp_path, keep=2)
     assert published_versions(serving) == [3, 4]
+
+
+@pytest.mark.parametrize(("servable", "versions"), [(True, [1]), (False, [])])
+def test_a_model_that_is_not_servable_is_not_published(serving, tmp_path, servable, versions):
+    infra_blessing = artifacts.InfraBlessing()
+    infra_blessing.uri = str(tmp_path / "infra")
+    infra_blessing.set_int_custom_property("blessed", int(servable))
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / ("INFRA_BLESSED" if servable else "INFRA_NOT_BLESSED")).touch()
+    pushed = push(make_model(tmp_path / "model"), serving, tmp_path, infra_blessing=[infra_blessing])
+    assert pushed.get_int_custom_property("pushed") == int(servable)
+    assert published_versions(serving) == versions
+
+
+def test_a_published_model_carries_its_lineage(sample_run):
+    said = read_publication(sample_run.model)
+    assert said["manifest_digest"] == sample_run.places.manifest_digest
+    assert said["source_digest"] == source_digest("trainer_module.preprocessing", "trainer_module.trainer")
+    assert said["metrics"] == sample_run.record.judgement.candidate
+    assert said["settings"] == sample_run.settings.model_dump(mode="json", exclude={"kubeflow"})

@@ -1,26 +1,12 @@
-"""Hypothesis profiles, and releases that several test files use."""
+"""Releases that several test files use."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from data_helpers import write_csv_release
-from hypothesis import HealthCheck, settings
 from plain_reference import PlainMovie, PlainRating
-
-settings.register_profile(
-    "default", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-settings.register_profile(
-    "fuzz",
-    deadline=None,
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "20000")),
-    print_blob=True,
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
-import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +12,7 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from benchmarks.http_server import NAME, make_environment, running_server
 from data.features import CONTEXT_MOVIE_ID
 from trainer_module.recommender import Recommender
 
@@ -27,10 +22,6 @@ from rest_rules import answer
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVER = Path(__file__).with_name("kserve_server.py")
-PACKAGES = ("kserve==0.15.2", "tensorflow==2.16.2")
-NAME = "next-movie"
-START_SECONDS = 120
 
 Post = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -42,27 +33,6 @@ def documented_request() -> tuple[str, dict[str, Any]]:
     return path, json.loads(body)
 
 
-def make_environment(folder: Path) -> Path:
-    """Make the server's environment, once, and return its Python."""
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
-    if uv is not None:
-        commands = [
-            [uv, "venv", "-q", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "-q", "--python", str(python), *PACKAGES],
-        ]
-    else:
-        venv.create(folder, with_pip=True)
-        commands = [[str(python), "-m", "pip", "install", "-q", *PACKAGES]]
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    (folder / "complete").touch()
-    return python
-
-
 @pytest.fixture(scope="module")
 def post(sample_run: Any, pytestconfig: pytest.Config) -> Iterator[Post]:
     """Post JSON to a server of the published model; without KServe, answer by the rules themselves."""
@@ -72,35 +42,8 @@ def post(sample_run: Any, pytestconfig: pytest.Config) -> Iterator[Post]:
         model = tf.saved_model.load(str(sample_run.model))
         yield lambda path, body: answer(model, body)
         return
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""}
-    server = subprocess.Popen(
-        [str(python), str(SERVER), str(port), NAME, str(sample_run.model)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    base = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(base, server)
-        yield lambda path, body: send(base + path, body)
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_until_ready(base: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, f"the server ended with {server.returncode}"
-        try:
-            with urllib.request.urlopen(f"{base}/v1/models/{NAME}", timeout=5):  # noqa: S310
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise TimeoutError("the server did not start")
+    with running_server(python, sample_run.model) as server:
+        yield lambda path, body: send(server.url + path, body)
 
 
 def send(url: str, body: dict[str, Any]) -> dict[str, Any]:

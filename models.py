@@ -1,0 +1,191 @@
+"""See, compare and roll back published models: `python models.py list`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back
+from data.errors import InputError
+
+DEFAULT_SERVING = Path(__file__).resolve().parent / "runs" / "serving"
+"""Where `local_runner.py` publishes by default."""
+
+EXIT_INPUT_ERROR = 2
+
+_UNKNOWN = "unknown"
+_SHORT_DIGEST = 12
+_SHOWN_DIGITS = 6
+_LISTED_METRIC = "recall_at_10"
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; what it says wrong ends the process with code 2."""
+    parser = argparse.ArgumentParser(
+        prog="models.py",
+        description="See, compare and roll back published models.",
+        epilog="Exit codes: 0 done; 2 something given can't be used.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|rollback")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--serving",
+        type=Path,
+        default=DEFAULT_SERVING,
+        metavar="DIR",
+        help="a pipeline's folder of versions, or a folder of such folders (default: runs/serving)",
+    )
+    common.add_argument("--pipeline", metavar="NAME", help="which of the folders, if there are several")
+    listing = commands.add_parser("list", parents=[common], help="all versions with their lineage, a line each")
+    showing = commands.add_parser("show", parents=[common], help="one version: lineage, metrics, settings")
+    showing.add_argument("version", type=int, nargs="?", help="default: the newest, which is served")
+    for command in (listing, showing):
+        command.add_argument("--json", action="store_true", help="answer in JSON")
+    back = commands.add_parser("rollback", parents=[common], help="publish an earlier version again, as the newest")
+    back.add_argument("version", type=int)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = parse_arguments(arguments)
+    try:
+        pipelines = find_pipelines(options.serving, options.pipeline)
+        if options.command == "list":
+            _list(pipelines, as_json=options.json)
+        elif options.command == "show":
+            _show(_only(pipelines), options.version, as_json=options.json)
+        else:
+            _roll_back(_only(pipelines), options.version)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    except BrokenPipeError:
+        # Whoever reads the answer, `head` perhaps, has seen enough. What is left must not be flushed at exit.
+        sys.stdout = None
+    except OSError as error:
+        print(f"error: {error.filename or options.serving}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    return 0
+
+
+def find_pipelines(serving: Path, name: str | None) -> list[Path]:
+    """Return the folders of versions that are meant, at least one.
+
+    Parameters
+    ----------
+    serving
+        A folder of versions, or one of such folders.
+    name
+        The only one wanted; None for all.
+
+    Raises
+    ------
+    InputError
+        Nothing is published there.
+    """
+    candidates = [serving, *sorted(serving.iterdir())] if serving.is_dir() else []
+    found = [folder for folder in candidates if published_versions(folder)]
+    if not found:
+        raise InputError(f"no model is published in {serving}: run local_runner.py first, or name another --serving")
+    wanted = [folder for folder in found if name in (None, folder.name)]
+    if not wanted:
+        raise InputError(f"{serving} holds no pipeline {name!r}: it holds {_names(found)}")
+    return wanted
+
+
+def _only(pipelines: list[Path]) -> Path:
+    if len(pipelines) > 1:
+        raise InputError(f"say which with --pipeline: {_names(pipelines)}")
+    return pipelines[0]
+
+
+def _names(folders: list[Path]) -> str:
+    return ", ".join(folder.name for folder in folders)
+
+
+def _list(pipelines: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        said = {
+            folder.name: [read_publication(folder / str(version)) for version in published_versions(folder)]
+            for folder in pipelines
+        }
+        print(json.dumps(said, indent=2))
+        return
+    for folder in pipelines:
+        print(folder.name)
+        rows = [("version", "published", "model", "data", "source", "recall@10", "")]
+        versions = published_versions(folder)
+        rows += [
+            _row(version, read_publication(folder / str(version)), served=version == versions[-1])
+            for version in versions
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _row(version: int, said: dict[str, Any], *, served: bool) -> tuple[str, ...]:
+    metrics = said.get("metrics")
+    recall = metrics.get(_LISTED_METRIC) if isinstance(metrics, dict) else None
+    notes = ["served"] if served else []
+    if RESTORED_FROM in said:
+        notes.append(f"restored from {said[RESTORED_FROM]}")
+    return (
+        str(version),
+        str(said.get("published_at", _UNKNOWN)),
+        *(
+            str(said.get(key) or _UNKNOWN)[:_SHORT_DIGEST]
+            for key in ("model_digest", "manifest_digest", "source_digest")
+        ),
+        f"{recall:.4f}" if isinstance(recall, float) else _UNKNOWN,
+        ", ".join(notes),
+    )
+
+
+def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
+    versions = published_versions(folder)
+    version = versions[-1] if version is None else version
+    if version not in versions:
+        raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}")
+    said = read_publication(folder / str(version))
+    if as_json:
+        print(json.dumps(said, indent=2))
+        return
+    print(f"version {version} of {folder.name}{', served' if version == versions[-1] else ''}")
+    lines = {
+        "published": said.get("published_at"),
+        "restored from": said.get(RESTORED_FROM),
+        "model digest": said.get("model_digest"),
+        "data digest": said.get("manifest_digest"),
+        "source digest": said.get("source_digest"),
+    }
+    for name, value in lines.items():
+        if value is not None or name != "restored from":
+            print(f"  {name:<14} {value or _UNKNOWN}")
+    for name in ("metrics", "settings"):
+        print(f"  {name}")
+        text = yaml.safe_dump(_rounded(said.get(name, _UNKNOWN)), sort_keys=False).removesuffix("...\n")
+        print("".join(f"    {line}\n" for line in text.splitlines()), end="")
+
+
+def _rounded(content: Any) -> Any:
+    """Return a content with its floats cut to what a person reads."""
+    if isinstance(content, dict):
+        return {name: _rounded(value) for name, value in content.items()}
+    return round(content, _SHOWN_DIGITS) if isinstance(content, float) else content
+
+
+def _roll_back(folder: Path, version: int) -> None:
+    new = roll_back(folder, version, note=lambda line: print(line, file=sys.stderr))
+    print(f"version {new} of {folder.name} is served now: it is version {version} again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

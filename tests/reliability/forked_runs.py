@@ -1,0 +1,210 @@
+"""The command, run again and again in forks of one process that has loaded TFX already.
+
+A fork has the command's exit code, standard output and standard error, and can be killed, without the twenty seconds
+that loading TFX takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_PRELOADED = [
+    "local_runner",
+    "pipeline.pipeline",
+    "pipeline.local",
+    "pipeline.local_report",
+    "pipeline.run_summary",
+    "trainer_module.trainer",
+    "components.retrieval_metrics",
+]
+_TIMEOUT_SECONDS = 300
+
+_ROOT = Path(__file__).resolve().parents[2]
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+Hook = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended; a negative code is a signal's number."""
+
+    code: int
+    output: str
+    errors: str
+
+
+def _start(*arguments: object, **options: object) -> multiprocessing.Process:
+    """Start a fork. The server that forks looks for what it loads in the environment's path only, not in ours."""
+    _CONTEXT.set_forkserver_preload(_PRELOADED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(_ROOT))
+        process = _CONTEXT.Process(*arguments, **options)
+        process.start()
+    return process
+
+
+class Run:
+    """A run of `local_runner.py` with the given arguments.
+
+    Parameters
+    ----------
+    arguments
+        The command line.
+    before, after
+        Called in the fork before and after the command. They have to be picklable.
+    """
+
+    def __init__(self, *arguments: object, before: Hook | None = None, after: Hook | None = None) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="forked-run-"))
+        self._said = [self._folder / name for name in ("output", "errors")]
+        words = [str(argument) for argument in arguments]
+        self._process = _start(target=_run_here, args=(words, *self._said, before, after))
+
+    def end(self) -> Ended:
+        """Wait until it is over."""
+        self._process.join(_TIMEOUT_SECONDS)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        output, errors = (path.read_text(errors="replace") for path in self._said)
+        shutil.rmtree(self._folder)
+        return Ended(self._process.exitcode, output, errors)
+
+
+def run(*arguments: object, before: Hook | None = None, after: Hook | None = None) -> Ended:
+    """Run `local_runner.py` to its end."""
+    return Run(*arguments, before=before, after=after).end()
+
+
+def _run_here(arguments: list[str], output: Path, errors: Path, before: Hook | None, after: Hook | None) -> None:
+    for path, descriptor in ((output, 1), (errors, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), descriptor)
+    import local_runner
+
+    if before is not None:
+        before()
+    code = local_runner.main(arguments)
+    if after is not None:
+        after()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+# What may happen to a run. Each is called in the fork.
+
+
+def kill_in_step(step: str, after_seconds: float) -> None:
+    """Have the process killed so long after a step began, or, if the step is quicker, at its end."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def watch(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if re.search(rf"Component {step} is running\.", message):
+            threading.Timer(after_seconds, kill).start()
+        elif re.search(rf"Component {step} is finished\.", message):
+            kill()
+        return True
+
+    logging.getLogger("absl").addFilter(watch)
+
+
+def pause_in_step(step: str, until: Path) -> None:
+    """Have the process wait at the begin of a step until a file is there."""
+
+    def watch(record: logging.LogRecord) -> bool:
+        while f"Component {step} is running." in record.getMessage() and not until.exists():
+            time.sleep(0.05)
+        return True
+
+    logging.getLogger("absl").addFilter(watch)
+
+
+def mount_small_disk(folder: Path, size_bytes: int) -> None:
+    """Lay an empty disk of so many bytes over a folder, for this process only."""
+    _own_mounts()
+    _mount("tmpfs", folder, "tmpfs", 0, f"size={size_bytes}")
+
+
+def copy_onto_small_disk(folder: Path, spare_bytes: int) -> None:
+    """Have a folder's content lie, for this process only, on a disk with hardly room for more."""
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    mount_small_disk(folder, sum(map(len, files.values())) + spare_bytes)
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def fill_disk_of(file: Path, scratch: Path, spare_bytes: int) -> None:
+    """Put a file, for this process only, on a disk that is full but for some bytes."""
+    content = file.read_bytes()
+    _own_mounts()
+    _mount("tmpfs", scratch, "tmpfs", 0, f"size={len(content) + spare_bytes}")
+    moved = scratch / file.name
+    moved.write_bytes(content)
+    _mount(str(moved), file, "", _MS_BIND)
+
+
+def make_read_only(folder: Path) -> None:
+    """Have a folder, for this process only, lie on a disk that can't be written."""
+    _own_mounts()
+    _mount(str(folder), folder, "", _MS_BIND | _MS_REC)
+    _mount("", folder, "", _MS_BIND | _MS_REMOUNT | _MS_READ_ONLY)
+
+
+def tell_whether_published(serving: Path, digest: str) -> None:
+    """Say what a reader sees where only this process looks: the versions, and whether version 1 has a digest."""
+    from components.publishing import model_digest, published_versions
+
+    print("seen:", published_versions(serving), model_digest(serving / "1") == digest)
+
+
+def can_mount() -> bool:
+    """Tell whether this machine lets tests mount disks of their own."""
+    process = _start(target=_own_mounts)
+    process.join(_TIMEOUT_SECONDS)
+    return process.exitcode == 0
+
+
+_CLONE_NEW_MOUNTS, _CLONE_NEW_USER = 0x00020000, 0x10000000
+_MS_READ_ONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+
+
+def _own_mounts() -> None:
+    """Keep this process's mounts to itself; they end with it."""
+    user, group = os.getuid(), os.getgid()
+    if _libc().unshare(_CLONE_NEW_MOUNTS) != 0:
+        # Not root: become root of a namespace, where the system allows it.
+        if _libc().unshare(_CLONE_NEW_MOUNTS | _CLONE_NEW_USER) != 0:
+            raise OSError(ctypes.get_errno(), "no mounts of one's own")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    _mount("", Path("/"), "", _MS_REC | _MS_PRIVATE)
+
+
+def _mount(source: str, target: Path, kind: str, flags: int, options: str = "") -> None:
+    if _libc().mount(source.encode(), str(target).encode(), kind.encode(), flags, options.encode()) != 0:
+        raise OSError(ctypes.get_errno(), f"{target} can't be mounted")
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
