@@ -78,7 +78,7 @@ class Cluster:
         results: list[RunResult] = []
 
         def execute(request: dict[str, Any]) -> tuple[str, str | None]:
-            work = self.folder / "work" / compiled.stem
+            work = self.folder / "tasks" / compiled.stem
             results.append(ConformingExecutor(request, self.store, {CLAIM: self.volume}, work).run())
             return results[0].state, results[0].error
 
@@ -93,7 +93,7 @@ class Cluster:
             "pipeline_spec": {"pipeline_spec": spec, "platform_spec": platform},
             "runtime_config": {"pipeline_root": spec["defaultPipelineRoot"], "parameters": parameters},
         }
-        work = self.folder / "work" / f"only-{task}"
+        work = self.folder / "tasks" / f"only-{task}"
         return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work).run(only=task, earlier=earlier)
 
     def output(self, result: RunResult, task: str, key: str) -> Path:
@@ -218,7 +218,7 @@ def test_artifacts_are_remote_wherever_the_backend_sees_them(first: RunResult, l
             for artifact in outputs.values():
                 assert artifact.uri.startswith(scheme)
                 for value in artifact.metadata.values():
-                    assert not isinstance(value, str) or "/work/" not in value
+                    assert not isinstance(value, str) or "/tasks/" not in value
 
 
 def test_the_example_gens_driver_ran(first: RunResult):
