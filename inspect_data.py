@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from pipeline.defaults import DEFAULT_WORK_DIR
 
 if TYPE_CHECKING:
     from pipeline.inspection.telling import Named
-
-DEFAULT_WORK_DIR = Path(__file__).resolve().parent / "runs"
-"""Where `local_runner.py` writes by default."""
 
 EXIT_ANOMALIES = 1
 EXIT_INPUT_ERROR = 2

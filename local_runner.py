@@ -9,8 +9,7 @@ from pathlib import Path
 
 from data.environment import prepare_environment
 from data.errors import InputError
-
-DEFAULT_WORK_DIR = Path(__file__).resolve().parent / "runs"
+from pipeline.defaults import DEFAULT_WORK_DIR
 
 EXIT_INPUT_ERROR = 2
 EXIT_NOT_PUBLISHED = 3

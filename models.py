@@ -13,9 +13,7 @@ import yaml
 
 from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back
 from data.errors import InputError
-
-DEFAULT_SERVING = Path(__file__).resolve().parent / "runs" / "serving"
-"""Where `local_runner.py` publishes by default."""
+from pipeline.defaults import DEFAULT_SERVING
 
 EXIT_INPUT_ERROR = 2
 

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
     from trainer_module.recommender import Recommendation, Recommender
-
-DEFAULT_SERVING = Path(__file__).resolve().parent / "runs" / "serving"
-"""Where `local_runner.py` publishes by default."""
 
 _MAX_K = 100
 _EXIT_INPUT_ERROR = 2

@@ -31,10 +31,10 @@ class UnpaddedExampleStatistics(tfx.dsl.Artifact):
     A type of its own: whoever looks for the last run's `ExampleStatistics` must not find these.
     """
 
-    TYPE_NAME = "next_movie.UnpaddedExampleStatistics"
+    TYPE_NAME = f"{NAMESPACE}.UnpaddedExampleStatistics"
 
 
 class RunReport(tfx.dsl.Artifact):
     """`report.html` about one run, and `facts.json`, from which it was made."""
 
-    TYPE_NAME = "next_movie.RunReport"
+    TYPE_NAME = f"{NAMESPACE}.RunReport"

@@ -136,7 +136,7 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]
 
 
 def check_batch(ask: Ask, canaries: list[dict[str, Any]]) -> Iterator[str]:
-    """Ask all canaries in one large batch; nobody's answer may depend on who else asks."""
+    """Ask all canaries in one large batch; nobody's first answers may depend on who else asks."""
     asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH)]
     _, scores = ask(asked)
     if len(scores) != BATCH:

@@ -2,7 +2,7 @@
 
 The schema and the drift comparators are about the features as they are, of a fixed length. In those, pads are values
 like any other: nothing is ever missing, and "0" is the most watched movie. People look at the second kind. Stock
-StatisticsGen gives the first alone, and takes longer for it than this does for both.
+StatisticsGen gives the first alone.
 
 Since every array passes by here, what no statistic shows is checked here too: a movie behind a pad, or stars that the
 release doesn't give.

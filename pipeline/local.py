@@ -17,6 +17,7 @@ from data.generate import generate
 from data.manifest import Manifest
 from data.releases import available
 from data.schema import SCHEMA_FILE, build_schema
+from pipeline.defaults import serving_root
 from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.settings import Places, Settings, load_settings
@@ -146,7 +147,7 @@ def lay_out(
 
 def serving_folder(work_dir: Path, pipeline_name: str) -> Path:
     """Return the folder of a pipeline's published versions."""
-    return work_dir / "serving" / pipeline_name
+    return serving_root(work_dir) / pipeline_name
 
 
 def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:

@@ -14,7 +14,8 @@ import scipy.sparse.linalg
 from trainer_module.inputs import Windows
 
 DECAY = 0.85
-"""What a context movie counts for, for each place further from the label; the co-occurrence baseline's best."""
+"""What a context movie counts for, for each place further from the label. Validation recall@10 on ml-latest-small at
+0.7, 0.85 and 1 was 0.1177, 0.1194 and 0.1184, one seed each, which tells them hardly apart."""
 
 SMOOTHING = 0.75
 """Power of the movies' totals that are divided by: Levy, Goldberg and Dagan, 2015, section 3.1."""
