@@ -30,6 +30,7 @@ from components.newest_model import newest_model, resolve_model
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
+from pipeline.defaults import DEFAULT_SERVING
 
 _ANSWERS = 100
 _LONGEST_HISTORY = 50
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        model = resolve_model(options.model) if options.model else newest_model(ROOT / "runs" / "serving")
+        model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
         movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
         python = make_environment(options.environment)
     except (InputError, OSError, subprocess.SubprocessError) as error:

@@ -5,14 +5,12 @@ import uuid
 from pathlib import Path
 
 from tfx import v1 as tfx
+from tfx.utils import path_utils
 
 from components.artifacts import DataVerdict
 from components.naming import ABSENT
 from components.publishing import published_versions
 from data.shards import file_sha256
-
-_SERVING_FOLDER = "Format-Serving"
-"""Where TFX looks for the SavedModel in a Model artifact."""
 
 _TRAIN_STATISTICS = "Split-train/FeatureStats.pb"
 
@@ -28,7 +26,7 @@ def PublishedModel(  # noqa: N802
         model.set_int_custom_property(ABSENT, 1)
         print(f"{serving} holds no published model: there is nothing to compare with yet", flush=True)
         return
-    shutil.copytree(Path(serving) / str(versions[-1]), Path(model.uri) / _SERVING_FOLDER, dirs_exist_ok=True)
+    shutil.copytree(Path(serving) / str(versions[-1]), path_utils.serving_model_dir(model.uri), dirs_exist_ok=True)
     print(f"comparing with the published version {versions[-1]}", flush=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.utils import path_utils
 
 from components.data_gate import VERDICT_FILE, find_anomalies
 from components.figures import SplitFigures, read_figures, split_names
@@ -37,8 +38,6 @@ from trainer_module.training import HISTORY_FILE
 _TOP_LABELS = 10
 _SAMPLES = 6
 _SAMPLE_K = 10
-_SERVING_FOLDER = "Format-Serving"
-"""Where TFX puts the SavedModel within a Model artifact."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,9 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
         slices=_slices_of(judgement, data) if judgement else [],
         decision=_decide(judgement, artifacts),
         samples=(
-            sample_recommendations(artifacts.model / _SERVING_FOLDER, artifacts.examples, _SAMPLES, _SAMPLE_K)
+            sample_recommendations(
+                Path(path_utils.serving_model_dir(str(artifacts.model))), artifacts.examples, _SAMPLES, _SAMPLE_K
+            )
             if artifacts.model is not None and artifacts.examples is not None
             else []
         ),
