@@ -167,12 +167,39 @@ class NextMovieModel(tfrs.Model):
         Returns
         -------
         tf.Tensor
-            Scalar: the mean cross-entropy over the catalogue, or the batch's summed cross-entropy over its
-            own labels, as `tfrs.tasks.Retrieval` defines it.
+            Scalar: the mean cross-entropy over the catalogue without each context's own movies, or the batch's summed
+            cross-entropy over its own labels, as `tfrs.tasks.Retrieval` defines it.
         """
         context, label = inputs
         query = self.query_tower(context, training=training)
         if self.task is not None:
             return self.task(query, self.candidate_tower(label), compute_metrics=False)
         logits = tf.matmul(query, self.candidate_tower.catalogue(), transpose_b=True)
+        logits = _without_context(logits, context, label)
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(label - 1, logits))
+
+
+def _without_context(logits: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Take what serving leaves out, the context's own movies, out of the softmax.
+
+    Without it the model spends itself on pushing away what it will never be asked for: a context's movies are the
+    ones that its own mean points to.
+
+    Parameters
+    ----------
+    logits
+        float32 `[batch, num_movies]`.
+    context
+        int `[batch, length]`, 0 standing for no movie.
+    label
+        int `[batch]`. A label that its own context holds stays in: a loss without it would be infinite.
+
+    Returns
+    -------
+    tf.Tensor
+        float32 `[batch, num_movies]`.
+    """
+    left_out = tf.logical_and(tf.not_equal(context, NO_MOVIE), tf.not_equal(context, label[:, tf.newaxis]))
+    place = tf.cast(tf.where(left_out), context.dtype)
+    cell = tf.stack([place[:, 0], tf.boolean_mask(context, left_out) - 1], axis=1)
+    return tf.tensor_scatter_nd_update(logits, cell, tf.fill(tf.shape(cell)[:1], logits.dtype.min))

@@ -34,7 +34,8 @@ class ModelSettings(BaseModel):
     """Start the embeddings from co-occurrence counts of train in place of random numbers."""
 
     loss: Literal["full_softmax", "in_batch"] = "full_softmax"
-    """Softmax over the whole catalogue, or over the batch's own labels (`tfrs.tasks.Retrieval`)."""
+    """Softmax over the catalogue without the context's own movies, or over the batch's own labels
+    (`tfrs.tasks.Retrieval`)."""
 
 
 class TrainingSettings(BaseModel):

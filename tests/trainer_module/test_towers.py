@@ -101,13 +101,26 @@ def test_dropout_applies_in_training_alone():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_the_catalogue(bias):
+def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_what_the_contexts_leave(bias):
     model = make_model(item_bias=bias, dropout=0.0)
     logits = scores_in_numpy(model, model.candidate_tower.catalogue().numpy())
+    for row, (context, label) in enumerate(zip(CONTEXT.numpy(), LABEL.numpy(), strict=True)):
+        for movie in context:
+            if movie not in (0, label):
+                logits[row, movie - 1] = -np.inf
     expected = cross_entropy(logits, LABEL.numpy() - 1).mean()
     loss = model.compute_loss((CONTEXT, LABEL), training=True)
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_label_that_its_context_holds_stays_in_the_softmax():
+    model = make_model(dropout=0.0)
+    context = tf.constant([[2, 5, 0, 0]], CONTEXT.dtype)[:, :LENGTH]
+    logits = model.query_tower(context) @ tf.transpose(model.candidate_tower.catalogue())
+    offered = [column for column in range(MOVIES) if column != 2 - 1]
+    expected = cross_entropy(logits.numpy()[:, offered], np.array([offered.index(5 - 1)]))[0]
+    assert float(model.compute_loss((context, tf.constant([5], LABEL.dtype)))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_in_batch_loss_is_the_summed_cross_entropy_over_the_batchs_labels():
