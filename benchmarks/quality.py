@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.windows import DataSet
     from pipeline.settings import Settings
     from trainer_module.inputs import Windows
+
+    System = tuple[str, Callable[[DataSet], Scorer]]
 
 _VALIDATION_SHARE = 0.1
 _SEED = 42
@@ -34,14 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         overrides = {"release": options.release, "split": options.split}
         settings = load_settings(options.config or options.release, overrides)
         tutorial = load_settings("tutorial", overrides)
-        compare(settings, tutorial, options.source, options.work_dir)
+        peers = _peers(settings, options.work_dir) if options.peers else ()
+        compare(settings, tutorial, options.source, options.work_dir, peers)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def compare(settings: Settings, tutorial: Settings, source: Path | None, work_dir: Path) -> None:
+def compare(
+    settings: Settings, tutorial: Settings, source: Path | None, work_dir: Path, peers: Iterable[System] = ()
+) -> None:
     """Fit and rank every system, printing a row as soon as it is known."""
     from benchmarks.windows import read_data_set
     from data.generate import generate
@@ -54,13 +61,13 @@ def compare(settings: Settings, tutorial: Settings, source: Path | None, work_di
         f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
     )
     _print_header()
-    for name, fit in _systems(settings, tutorial):
+    for name, fit in itertools.chain(_systems(settings, tutorial), peers):
         started = time.monotonic()
         ranks = _rank(fit(data), data.evaluation, data.num_movies)
         _print_row(name, ranks, time.monotonic() - started)
 
 
-def _systems(settings: Settings, tutorial: Settings) -> Iterator[tuple[str, Callable[[DataSet], Scorer]]]:
+def _systems(settings: Settings, tutorial: Settings) -> Iterator[System]:
     from benchmarks.baselines import Popularity
 
     yield "popularity", lambda data: Popularity(data.train, data.num_movies).score
@@ -68,6 +75,22 @@ def _systems(settings: Settings, tutorial: Settings) -> Iterator[tuple[str, Call
     yield "decayed co-occurrence", lambda data: _best_counting(data, decays=_DECAYS)
     yield "tutorial", lambda data: _trained(data, tutorial)
     yield settings.name, lambda data: _trained(data, settings)
+
+
+def _peers(settings: Settings, work_dir: Path) -> list[System]:
+    """Return RecBole's models; their environment is made here, so that no row's seconds hold its making."""
+    from benchmarks.peers.environment import make_environment
+    from benchmarks.peers.scorer import peer_scorer
+    from benchmarks.peers.settings import OPTIONS
+
+    python, folder = make_environment(), work_dir / "peers"
+    return [
+        (
+            f"RecBole {name}",
+            functools.partial(peer_scorer, name, training=settings.training, folder=folder / name, python=python),
+        )
+        for name in OPTIONS
+    ]
 
 
 def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
@@ -143,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
     parser.add_argument("--split", default="random", help="random, leave-one-out or temporal (default: random)")
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
+    parser.add_argument(
+        "--peers", action="store_true", help="RecBole's GRU4Rec and SASRec too, in an environment made for them (2 GB)"
+    )
     parser.add_argument(
         "--work-dir", type=Path, default=Path("runs/benchmarks"), help="where windows are kept (default: %(default)s)"
     )

@@ -1,0 +1,232 @@
+"""The parts of the speed benchmarks that compute: what they measure is nobody's to assert."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import pipeline_speed, serve_speed, train_speed
+from benchmarks.harness import (
+    Cost,
+    Measurement,
+    Meter,
+    costs_from_json,
+    costs_to_json,
+    describe_data,
+    generate_data,
+    latency_percentiles,
+    markdown_table,
+    measure,
+    positive_int,
+    repeat_data_options,
+    total_cost,
+)
+from benchmarks.pipeline_speed import PipelineRun, Target, cost_table, ratio_table, recall_table, targets_of
+from benchmarks.serve_speed import answer_rows
+from benchmarks.train_speed import step_row
+from data.errors import InputError
+from data.manifest import Counts, Manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECALLS = {"textbook": {"recall@10": 0.1}, "ours": {"recall@10": 0.15}}
+
+
+def make_run(scale: float = 1.0, *, has_baseline: bool = False) -> PipelineRun:
+    """Make a run of five steps; the figures are told apart by their digits."""
+    steps = [("ExampleGen", 1), ("StatisticsGen", 2), ("Transform", 3), ("Trainer", 100), ("Evaluator", 20)]
+    return PipelineRun(
+        process=Cost("process", 150 * scale, 160 * scale, 2048),
+        imports=Cost("imports", 20, 21, 900),
+        seconds=128 * scale,
+        steps=tuple(Cost(name, seconds * scale, 2 * seconds * scale, 1000 + seconds) for name, seconds in steps),
+        epochs=(30 * scale, 20 * scale, 10 * scale),
+        worked=("Trainer",),
+        has_baseline=has_baseline,
+    )
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    """Read a Markdown table: the first cell of a row to the others."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return {row[0]: row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("command", ["generate_speed", "pipeline_speed", "train_speed", "serve_speed"])
+def test_help_is_answered_before_anything_large_is_imported(command):
+    code = (
+        f"import sys; from benchmarks import {command}\n"
+        f"try: {command}.main(['--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert not {'tfx', 'tensorflow', 'apache_beam'} & set(sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    assert f"benchmarks.{command}" in said.stdout
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "many", "1.5", ""])
+@pytest.mark.parametrize(
+    ("command", "option"), [(pipeline_speed, "--ratings"), (train_speed, "--steps"), (serve_speed, "--movies")]
+)
+def test_a_count_that_is_none_is_refused_with_code_2(command, option, number, capsys):
+    with pytest.raises(SystemExit) as end:
+        command.main([f"{option}={number}"])
+    assert end.value.code == 2
+    assert "is no whole number above zero" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [pipeline_speed, train_speed])
+def test_a_configuration_that_is_not_there_is_refused_with_code_2_and_one_line(command, capsys):
+    assert command.main(["--config", "nothing"]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no configuration 'nothing'")
+
+
+def test_a_folder_without_a_published_model_is_refused_with_code_2_and_one_line(tmp_path, capsys):
+    assert serve_speed.main(["--model", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "holds no published model" in line
+
+
+def test_a_count_is_read():
+    assert positive_int("4000") == 4000
+
+
+def test_a_folder_that_is_in_use_is_not_measured_in(tmp_path):
+    (tmp_path / "something").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        generate_data(argparse.Namespace(source=None, release="ml-1m"), None, tmp_path)
+
+
+def test_a_part_gets_the_configuration_wherever_it_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").touch()
+    options = argparse.Namespace(release="ml-100k", source=Path("u"), config="mine.yaml")
+    assert repeat_data_options(options) == ["--release", "ml-100k", "--config", str(tmp_path / "mine.yaml")]
+    options.config = "tutorial"
+    assert repeat_data_options(options)[-1] == "tutorial"
+
+
+def test_synthetic_ratings_are_called_so():
+    counts = Counts(train=9000, eval=1000, ratings=12345, users=70, movies=300)
+    manifest = Manifest.model_construct(release="ml-1m", counts=counts)
+    options = argparse.Namespace(source=None, release="ml-1m")
+    assert describe_data(options, manifest) == "12,345 synthetic ratings, 9,000 train and 1,000 eval examples"
+    options.source = Path("ml-1m.zip")
+    assert describe_data(options, manifest).startswith("12,345 ratings of ml-1m, ")
+
+
+def test_percentiles_are_interpolated_between_latencies():
+    # Of 0..100, the pth percentile is p.
+    assert latency_percentiles(list(range(101))) == pytest.approx((50, 95, 99))
+    assert latency_percentiles([7.0]) == (7.0, 7.0, 7.0)
+
+
+def test_a_table_has_a_line_for_each_row():
+    assert markdown_table(["a", "b"], [["x", 1], ["y", 2]]).splitlines() == [
+        "| a | b |",
+        "| --- | ---: |",
+        "| x | 1 |",
+        "| y | 2 |",
+    ]
+
+
+def test_costs_add_up_and_the_peak_is_the_highest():
+    total = total_cost("both", [Cost("a", 1, 2, 300), Cost("b", 10, 20, 200)])
+    assert total == Cost("both", 11, 22, 300)
+    assert total_cost("none", []) == Cost("none", 0, 0, 0)
+
+
+def test_costs_survive_the_way_between_processes():
+    costs = [Cost("a", 1.5, 2.5, 300.25)]
+    assert costs_from_json(costs_to_json(costs)) == costs
+
+
+def test_a_meter_takes_parts_in_their_order():
+    with Meter() as meter:
+        with meter.part("first"):
+            pass
+        with meter.part("second"):
+            held = bytearray(64 * 2**20)
+            held[:: 2**10] = b"x" * len(held[:: 2**10])
+    first, second = meter.costs
+    assert (first.name, second.name) == ("first", "second")
+    assert second.peak_mib > first.peak_mib
+    assert min(first.seconds, first.cpu_seconds, second.cpu_seconds) >= 0
+
+
+def test_the_last_line_of_a_process_is_its_result():
+    assert Measurement(1, 1, 1, 'noise\n{"found": 3}\n').result == {"found": 3}
+
+
+def test_a_process_that_fails_is_told_with_its_last_words():
+    with pytest.raises(
+        RuntimeError, match=r"benchmarks.train_speed failed with code 2: (?s:.*)unrecognized arguments: --no"
+    ):
+        measure("benchmarks.train_speed", "--no")
+
+
+def test_the_steps_up_to_transform_are_added_up():
+    assert make_run().data_steps == Cost("first step to Transform", 6, 12, 1003)
+
+
+def test_a_cost_table_names_imports_steps_and_sums():
+    table = cells(cost_table("ours", make_run()))
+    assert list(table)[:2] == ["imports", "ExampleGen"]
+    assert table["Trainer"] == ["100.0", "200.0", "1100"]
+    assert table["all steps"] == ["126.0", "252.0", "1100"]
+    assert table["process"] == ["150.0", "160.0", "2048"]
+
+
+def test_ratios_say_how_many_times_faster_ours_is():
+    table = cells(ratio_table(make_run(4), make_run()))
+    assert table["first step to Transform"] == ["24.0", "6.0", "4.0"]
+    assert table["first epoch"] == ["120.0", "30.0", "4.0"]
+    assert table["median epoch"] == ["80.0", "20.0", "4.0"]
+    assert table["Trainer outside its epochs"] == ["160.0", "40.0", "4.0"]
+    assert table["all after the imports"] == ["512.0", "128.0", "4.0"]
+
+
+def test_a_recall_table_has_a_column_for_each_kind():
+    assert cells(recall_table(RECALLS)) == {"textbook": ["0.1000"], "ours": ["0.1500"]}
+
+
+def test_figures_are_held_against_their_targets():
+    judged = make_run(0.5, has_baseline=True)
+    targets = targets_of(make_run(4.5), make_run(), judged, make_run(0.01), RECALLS)
+    assert {target.name: target.met for target in targets} == {
+        "ExampleGen to Transform": False,
+        "median epoch": False,
+        "Evaluator with a baseline, CPU": True,
+        "whole pipeline, cold, imports included": True,
+        "peak memory": True,
+        "cached rerun after the imports": True,
+        "recall@10, times the textbook's": True,
+    }
+
+
+def test_without_a_baseline_nothing_is_said_of_judging_with_one():
+    targets = targets_of(make_run(), make_run(), make_run(), make_run(), RECALLS)
+    (judging,) = [target for target in targets if target.name.startswith("Evaluator")]
+    assert judging.row == ["Evaluator with a baseline, CPU", "< 60 s", "not measured", ""]
+
+
+def test_a_target_is_met_from_its_own_value_on_or_below_it():
+    assert Target("faster", 5, 5.0, unit="x").row == ["faster", ">= 5x", "5.00x", "yes"]
+    assert Target("quick", 5, 5.0, at_least=False, unit=" s").row == ["quick", "< 5 s", "5.00 s", "no"]
+
+
+def test_a_step_is_told_with_what_input_adds():
+    result = {"batch": 1024, "seconds_alone": 0.03, "seconds_with_input": 0.04, "peak_mib": 700.4}
+    assert step_row("ours", result) == ["ours", "1,024", "30", "40", "25.0%", "25,600", "700"]
+
+
+def test_answers_are_told_by_batch_with_queries_a_second():
+    result = {"movies": 4000, "load_seconds": 1.25, "milliseconds": {"1": [1.0] * 10, "64": [16.0, 16.0]}}
+    assert answer_rows(result, 656.2) == [
+        ["4,000 movies, batch 1", "1.0", "1.0", "1.0", "1,000", "1.2", "656"],
+        ["4,000 movies, batch 64", "16.0", "16.0", "16.0", "4,000", "1.2", "656"],
+    ]
