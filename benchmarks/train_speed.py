@@ -137,7 +137,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
 
     tutorial = part(_TRAIN, _TUTORIAL).result
     ours = part(_TRAIN, _OURS, "--recall", str(tutorial["recall"])).result
-    print(f"\n{_training_table({_TUTORIAL: tutorial, _OURS: ours})}")
+    print(f"\n{_training_table({_TUTORIAL: tutorial, f'{_OURS}, until it ranks as well': ours})}")
     if ours["recall"] >= tutorial["recall"]:
         print(f"\nours got there {tutorial['seconds'] / ours['seconds']:.1f} times faster")
     else:
@@ -174,9 +174,8 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
 
     data = read_data_set(data_root(options.folder))
     settings = _settings(options, options.model)
-    batches = training_batches(
-        data.train, options.batch, seed=settings.training.seed, reshuffle=settings.training.reshuffle
-    )
+    # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
+    batches = training_batches(data.train, options.batch, seed=settings.training.seed, reshuffle=True)
     model = _compiled_model(data.train, data.num_movies, settings, int(batches.cardinality()))
     step = model.make_train_function()
     same, brought = iter(batches.take(1).cache().repeat()), iter(batches.repeat())
