@@ -7,14 +7,21 @@ protobufs written one at a time. Both read the same files, write the same compre
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness import Measurement, describe_machine, growth_exponent, markdown_table, measure
+from benchmarks.harness import (
+    Measurement,
+    describe_machine,
+    give_result,
+    growth_exponent,
+    markdown_table,
+    measure,
+    positive_int,
+)
 from benchmarks.synthetic import write_ml_1m_like
 from data.environment import prepare_environment
 
@@ -27,14 +34,14 @@ _IMPORTS = "imports"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate_speed", description=__doc__)
-    parser.add_argument("--ratings", type=int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
+    parser.add_argument("--ratings", type=positive_int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
     parser.add_argument("--source", type=Path, help="a real MovieLens-1M folder in place of synthetic ratings")
     # How the benchmark calls itself, to measure each generator in a process of its own.
     parser.add_argument("--only", choices=(_PLAIN, _OURS, _IMPORTS), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.only:
-        print(json.dumps(_generate(options.only, options.source, options.output)))
+        give_result(_generate(options.only, options.source, options.output))
         return 0
     _compare(options.ratings, options.source)
     return 0
@@ -51,7 +58,7 @@ def _compare(sizes: Sequence[int], source: Path | None) -> None:
             if source is None:
                 write_ml_1m_like(release, size)
             results = {name: _measure(name, release, Path(folder) / name) for name in (_OURS, _PLAIN)}
-            said = {name: json.loads(result.output) for name, result in results.items()}
+            said = {name: result.result for name, result in results.items()}
             if said[_OURS]["digest"] != said[_PLAIN]["digest"]:
                 raise RuntimeError("the two generators made different examples")
             ratings = said[_OURS]["ratings"]

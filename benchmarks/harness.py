@@ -153,12 +153,12 @@ class Meter:
     def begin(self) -> None:
         """Start a part."""
         self._started, self._cpu_started = time.monotonic(), _cpu_seconds()
-        self._peak_mib = _resident_mib()
+        self._peak_mib = resident_mib()
 
     def end(self, name: str) -> None:
         """End the part that was started last."""
         seconds, cpu_seconds = time.monotonic() - self._started, _cpu_seconds() - self._cpu_started
-        self.costs.append(Cost(name, seconds, cpu_seconds, max(self._peak_mib, _resident_mib())))
+        self.costs.append(Cost(name, seconds, cpu_seconds, max(self._peak_mib, resident_mib())))
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -169,7 +169,7 @@ class Meter:
 
     def _sample(self) -> None:
         while not self._stopped.wait(_SAMPLE_SECONDS):
-            self._peak_mib = max(self._peak_mib, _resident_mib())
+            self._peak_mib = max(self._peak_mib, resident_mib())
 
 
 def costs_to_json(costs: Sequence[Cost]) -> list[dict[str, Any]]:
@@ -196,6 +196,11 @@ def latency_percentiles(milliseconds: Sequence[float]) -> tuple[float, float, fl
     """Return p50, p95 and p99 of at least one latency, as `numpy.percentile` interpolates them."""
     p50, p95, p99 = np.percentile(milliseconds, [50, 95, 99])
     return float(p50), float(p95), float(p99)
+
+
+def resident_mib(pid: int | None = None) -> float:
+    """Return the resident set of a process, by default of this one."""
+    return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * _PAGE_MIB
 
 
 def describe_machine() -> str:
@@ -306,7 +311,3 @@ def _cpu_seconds() -> float:
     """Return user and system time, of waited-for children too."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _resident_mib() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_MIB

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.environments import ROOT
+
 SERVER = ROOT / "tests" / "serving" / "kserve_server.py"
 PACKAGES = ("kserve==0.15.2", "tensorflow==2.16.2")
+"""What the server's environment holds."""
+
 NAME = "next-movie"
 """Under which the model is served."""
 
@@ -31,33 +31,6 @@ class Server:
 
     url: str
     pid: int
-
-
-def make_environment(folder: Path) -> Path:
-    """Make the server's environment, once, and return its Python.
-
-    Raises
-    ------
-    OSError, subprocess.SubprocessError
-        It can't be made: there is no network, perhaps.
-    """
-    python = folder / "bin" / "python"
-    if (folder / "complete").exists():
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    uv = shutil.which("uv") or shutil.which("uv", path=str(ROOT / ".tools" / "bin"))
-    if uv is not None:
-        commands = [
-            [uv, "venv", "-q", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "-q", "--python", str(python), *PACKAGES],
-        ]
-    else:
-        venv.create(folder, with_pip=True)
-        commands = [[str(python), "-m", "pip", "install", "-q", *PACKAGES]]
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True, timeout=600)
-    (folder / "complete").touch()
-    return python
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -24,8 +23,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from benchmarks.harness import describe_machine, markdown_table
-from benchmarks.http_server import NAME, ROOT, make_environment, running_server
+from benchmarks.environments import TOOLS, make_environment
+from benchmarks.harness import describe_machine, markdown_table, resident_mib
+from benchmarks.http_server import NAME, PACKAGES, running_server
 from components.newest_model import newest_model, resolve_model
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--environment",
         type=Path,
-        default=ROOT / ".tools" / "kserve",
+        default=TOOLS / "kserve",
         metavar="DIR",
         help="where the server's environment is, or is made (default: .tools/kserve)",
     )
@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
         movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
-        python = make_environment(options.environment)
-    except (InputError, OSError, subprocess.SubprocessError) as error:
+        python = make_environment(options.environment, PACKAGES)
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     load_before = os.getloadavg()[0]
@@ -113,7 +113,7 @@ def put_under_load(
         thread.start()
     memory = []
     while any(thread.is_alive() for thread in threads):
-        memory.append((time.monotonic() - started, _resident_mib(server_pid)))
+        memory.append((time.monotonic() - started, resident_mib(server_pid)))
         time.sleep(1)
     return tallies, memory, time.monotonic() - started
 
@@ -173,11 +173,6 @@ def _fault(status: int, content: bytes, history: list[int]) -> str | None:
     if len(set(offered)) != _ANSWERS:
         return f"{len(set(offered))} movies in place of {_ANSWERS}"
     return "a movie of the history is offered" if set(offered) & set(history) else None
-
-
-def _resident_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

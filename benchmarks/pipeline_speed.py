@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 _TEXTBOOK = "textbook"
 _OURS = "ours"
-_TUTORIAL_EPOCHS = 3
 _IMPORTS = "imports"
 _LAST_DATA_STEP = "Transform"
 _TRAINER_LOG = "next_movie.trainer"
@@ -302,7 +301,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _epochs_of_tutorial(options: argparse.Namespace) -> int:
-    return min(options.epochs or _TUTORIAL_EPOCHS, _TUTORIAL_EPOCHS)
+    from pipeline.settings import load_settings
+
+    own = load_settings("tutorial").training.epochs
+    return min(options.epochs or own, own)
 
 
 def _places(options: argparse.Namespace, settings: Settings, name: str) -> Places:

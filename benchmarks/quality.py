@@ -79,11 +79,11 @@ def _systems(settings: Settings, tutorial: Settings) -> Iterator[System]:
 
 def _peers(settings: Settings, work_dir: Path) -> list[System]:
     """Return RecBole's models; their environment is made here, so that no row's seconds hold its making."""
-    from benchmarks.peers.environment import make_environment
+    from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
     from benchmarks.peers.settings import OPTIONS
 
-    python, folder = make_environment(), work_dir / "peers"
+    python, folder = make_peer_environment(), work_dir / "peers"
     return [
         (
             f"RecBole {name}",
@@ -112,18 +112,10 @@ def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
 
 def _trained(data: DataSet, settings: Settings) -> Scorer:
     """Fit a model as the pipeline's Trainer does."""
-    import tensorflow as tf
-
+    from benchmarks.scoring import scorer_of
     from trainer_module.training import fit
 
-    model = fit(data.train, data.num_movies, settings.model, settings.training)
-    candidates = model.candidate_tower.catalogue()
-
-    @tf.function
-    def score(context: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
-
-    return lambda context: score(tf.constant(context))
+    return scorer_of(fit(data.train, data.num_movies, settings.model, settings.training))
 
 
 def _rank(score: Scorer, windows: Windows, num_movies: int) -> Ranks:

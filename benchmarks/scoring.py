@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer_module.inputs import Windows
+from trainer_module.model import NextMovieModel
 from trainer_module.ranking import columns_of, rank_of_label
 
 Scorer = Callable[[np.ndarray], "np.ndarray | tf.Tensor"]
@@ -40,6 +41,17 @@ class Ranks:
     unfiltered: np.ndarray
     recommended: int
     num_movies: int
+
+
+def scorer_of(model: NextMovieModel) -> Scorer:
+    """Return a trained model's scorer, with its candidates as they stand now."""
+    candidates = model.candidate_tower.catalogue()
+
+    @tf.function
+    def score(context: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
+
+    return lambda context: score(tf.constant(context))
 
 
 def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:

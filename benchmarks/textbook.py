@@ -16,7 +16,7 @@ from pipeline.settings import Places
 PIPELINE_NAME = "textbook"
 
 
-def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: int = 3) -> tfx.dsl.Pipeline:
+def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: int | None = None) -> tfx.dsl.Pipeline:
     """Wire stock components up over generated shards.
 
     What it learns, and how it is judged, is the project's own: its vocabulary, its `evaluate` signature and its
@@ -30,7 +30,7 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
         Take `places.schema_file` from the start in place of inferring a schema from the statistics. Then the
         statistics are computed under the same schema as ours, and can be compared with them.
     epochs
-        Passes over the train split; the tutorial makes three.
+        Passes over the train split; by default the tutorial's own.
     """
     example_gen = tfx.components.ImportExampleGen(
         input_base=places.data_root,

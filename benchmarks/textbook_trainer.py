@@ -34,10 +34,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Parameters
     ----------
     fn_args
-        TFX's arguments. `custom_config` holds `catalogue_file`, the path of the data's catalogue, and `epochs`.
+        TFX's arguments. `custom_config` holds `catalogue_file`, the path of the data's catalogue, and `epochs`,
+        None for the tutorial's own.
     """
     settings = load_settings("tutorial")
-    training = settings.training.model_copy(update={"epochs": fn_args.custom_config["epochs"]})
+    training = settings.training
+    if epochs := fn_args.custom_config["epochs"]:
+        training = training.model_copy(update={"epochs": epochs})
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
     keras.utils.set_random_seed(training.seed)

@@ -169,14 +169,18 @@ def _settings(options: argparse.Namespace, model: str) -> Settings:
 
 def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     """Time steps of one model at one batch size, on the same batch and on what the input pipeline brings."""
+    import tf_keras as keras
+
     from benchmarks.windows import read_data_set
     from trainer_module.inputs import training_batches
+    from trainer_module.training import new_model
 
     data = read_data_set(data_root(options.folder))
     settings = _settings(options, options.model)
     # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
     batches = training_batches(data.train, options.batch, seed=settings.training.seed, reshuffle=True)
-    model = _compiled_model(data.train, data.num_movies, settings, int(batches.cardinality()))
+    keras.utils.set_random_seed(settings.training.seed)
+    model = new_model(data.train, data.num_movies, settings.model, settings.training, int(batches.cardinality()))
     step = model.make_train_function()
     same, brought = iter(batches.take(1).cache().repeat()), iter(batches.repeat())
     for source in (same, brought):
@@ -229,14 +233,18 @@ def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float,
         Seconds and epochs so far, and the model as it stands; first before the first step. What is done in between
         takes no time.
     """
+    import tf_keras as keras
+
     from trainer_module.inputs import hold_out, training_batches
+    from trainer_module.training import new_model
 
     training = settings.training
     resumed = time.monotonic()
     fitted, _ = hold_out(data.train, training.validation_fraction, training.seed)
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
-    model = _compiled_model(fitted, data.num_movies, settings, steps_per_epoch)
+    keras.utils.set_random_seed(training.seed)
+    model = new_model(fitted, data.num_movies, settings.model, training, steps_per_epoch)
     step = model.make_train_function()
     spent = time.monotonic() - resumed
     yield spent, 0.0, model
@@ -252,34 +260,10 @@ def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float,
                 resumed = time.monotonic()
 
 
-def _compiled_model(windows: Windows, num_movies: int, settings: Settings, steps_per_epoch: int) -> NextMovieModel:
-    import tf_keras as keras
-
-    from trainer_module.counted_embeddings import counted_embeddings
-    from trainer_module.model import NextMovieModel
-    from trainer_module.training import make_optimizer
-
-    seed = settings.training.seed
-    keras.utils.set_random_seed(seed)
-    initial = None
-    if settings.model.counted_embeddings:
-        initial = counted_embeddings(windows, num_movies, settings.model.embedding_dim, seed)
-    model = NextMovieModel(num_movies, windows.context.shape[1], settings.model, initial)
-    model.compile(optimizer=make_optimizer(settings.training, steps_per_epoch))
-    return model
-
-
 def _recall(model: NextMovieModel, windows: Windows, num_movies: int) -> float:
-    import tensorflow as tf
+    from benchmarks.scoring import rank_windows, recall, scorer_of
 
-    from benchmarks.scoring import rank_windows, recall
-
-    candidates = model.candidate_tower.catalogue()
-
-    def score(context: Any) -> tf.Tensor:
-        return tf.matmul(model.query_tower(tf.constant(context), training=False), candidates, transpose_b=True)
-
-    return recall(rank_windows(score, windows, num_movies).unfiltered, _CUTOFF)
+    return recall(rank_windows(scorer_of(model), windows, num_movies).unfiltered, _CUTOFF)
 
 
 if __name__ == "__main__":

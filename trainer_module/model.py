@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from trainer_module.ranking import columns_of
 from trainer_module.settings import ModelSettings
 
 NO_MOVIE = 0
@@ -199,7 +200,6 @@ def _without_context(logits: tf.Tensor, context: tf.Tensor, label: tf.Tensor) ->
     tf.Tensor
         float32 `[batch, num_movies]`.
     """
-    left_out = tf.logical_and(tf.not_equal(context, NO_MOVIE), tf.not_equal(context, label[:, tf.newaxis]))
-    place = tf.cast(tf.where(left_out), context.dtype)
-    cell = tf.stack([place[:, 0], tf.boolean_mask(context, left_out) - 1], axis=1)
-    return tf.tensor_scatter_nd_update(logits, cell, tf.fill(tf.shape(cell)[:1], logits.dtype.min))
+    num_movies = logits.shape[1]
+    is_label = tf.one_hot(label - 1, num_movies, on_value=True, off_value=False)
+    return tf.where(columns_of(context, num_movies) & ~is_label, logits.dtype.min, logits)

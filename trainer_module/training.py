@@ -115,6 +115,32 @@ class _Watch(keras.callbacks.Callback):
         logger.info("%s  (%.0f s)", said, time.monotonic() - self._started)
 
 
+def new_model(
+    fitted: Windows, num_movies: int, model_settings: ModelSettings, training: TrainingSettings, steps_per_epoch: int
+) -> NextMovieModel:
+    """Return a compiled model before its first step.
+
+    Parameters
+    ----------
+    fitted
+        The windows that it will be fitted to; embeddings may start from their counts.
+    num_movies
+        Size of the vocabulary.
+    model_settings, training
+        The towers and the way they are fitted.
+    steps_per_epoch
+        For the schedule of the learning rate.
+    """
+    initial = (
+        counted_embeddings(fitted, num_movies, model_settings.embedding_dim, training.seed)
+        if model_settings.counted_embeddings
+        else None
+    )
+    model = NextMovieModel(num_movies, fitted.context.shape[1], model_settings, initial)
+    model.compile(optimizer=make_optimizer(training, steps_per_epoch))
+    return model
+
+
 def fit(
     windows: Windows,
     num_movies: int,
@@ -144,13 +170,7 @@ def fit(
     fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
-    initial = (
-        counted_embeddings(fitted, num_movies, model_settings.embedding_dim, training.seed)
-        if model_settings.counted_embeddings
-        else None
-    )
-    model = NextMovieModel(num_movies, windows.context.shape[1], model_settings, initial)
-    model.compile(optimizer=make_optimizer(training, steps_per_epoch))
+    model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch)
     callbacks: list[keras.callbacks.Callback] = [_Watch(held_out, training.epochs)]
     if len(held_out):
         callbacks.append(

@@ -40,13 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def compare(windows: Path, work_dir: Path) -> None:
     """Fit each candidate of each peer, printing a row as soon as it is known."""
-    from benchmarks.peers.environment import make_environment
+    from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import fit_peer
     from benchmarks.peers.settings import CANDIDATES
     from benchmarks.windows import read_data_set
     from trainer_module.inputs import hold_out
 
-    python = make_environment()
+    python = make_peer_environment()
     data = read_data_set(windows)
     fitted, validation = hold_out(data.train, _VALIDATION_SHARE, _SEED)
     print("| peer | options | epochs | validation recall@10 | s |\n| --- | --- | ---: | ---: | ---: |")

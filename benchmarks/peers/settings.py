@@ -33,4 +33,4 @@ CANDIDATES: dict[str, list[dict[str, object]]] = {
 
 OPTIONS: dict[str, dict[str, object]] = {"GRU4Rec": CANDIDATES["GRU4Rec"][1], "SASRec": CANDIDATES["SASRec"][0]}
 """The best candidate of each peer on held-out train windows of ML-100K's random split: recall@10 was 0.1784 and 0.1839.
-The figures of all stand in docs/quality.md; SASRec of width 128 was not tried to its end."""
+Their figures stand in docs/quality.md. The last candidate of each was not tried."""

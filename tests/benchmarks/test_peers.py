@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import quality
+from benchmarks.environments import make_environment
 from benchmarks.peers import environment, fit_recbole
-from benchmarks.peers.environment import make_environment
 from benchmarks.peers.scorer import LookedUp, fit_peer, peer_scorer
 from benchmarks.peers.settings import OPTIONS
 from benchmarks.scoring import rank_windows
@@ -187,15 +187,15 @@ def fake_uv(tmp_path, monkeypatch):
     return make
 
 
-def test_the_environment_is_made_once_for_the_same_requirements(tmp_path, fake_uv):
+def test_the_environment_is_made_once_for_the_same_packages(tmp_path, fake_uv):
     fake_uv(f"mkdir -p {tmp_path}/environment")
-    requirements = tmp_path / "requirements.txt"
-    requirements.write_text("recbole==1.2.1\n")
     for _ in range(2):
-        assert make_environment(tmp_path / "environment", requirements) == tmp_path / "environment" / "bin" / "python"
+        assert (
+            make_environment(tmp_path / "environment", ["recbole==1.2.1"])
+            == tmp_path / "environment" / "bin" / "python"
+        )
     assert len((tmp_path / "asked").read_text().splitlines()) == 2
-    requirements.write_text("recbole==1.2.0\n")
-    make_environment(tmp_path / "environment", requirements)
+    make_environment(tmp_path / "environment", ["recbole==1.2.0"])
     assert len((tmp_path / "asked").read_text().splitlines()) == 4
 
 
@@ -205,9 +205,7 @@ def test_an_environment_that_cannot_be_made_is_one_line_and_no_row(tmp_path, fak
     code = quality.main(["--release", "ml-100k", "--peers", "--work-dir", str(tmp_path)])
     said = capsys.readouterr()
     assert code == 2
-    assert said.err == (
-        f"error: the environment for the peers can't be made in {tmp_path / 'environment'}: no route to host\n"
-    )
+    assert said.err == (f"error: the environment {tmp_path / 'environment'} can't be made: no route to host\n")
     assert said.out == ""
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -12,7 +11,9 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
-from benchmarks.http_server import NAME, make_environment, running_server
+from benchmarks.environments import make_environment
+from benchmarks.http_server import NAME, PACKAGES, running_server
+from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from trainer_module.recommender import Recommender
 
@@ -37,8 +38,8 @@ def documented_request() -> tuple[str, dict[str, Any]]:
 def post(sample_run: Any, pytestconfig: pytest.Config) -> Iterator[Post]:
     """Post JSON to a server of the published model; without KServe, answer by the rules themselves."""
     try:
-        python = make_environment(Path(pytestconfig.cache.mkdir("kserve")))
-    except (OSError, subprocess.SubprocessError):
+        python = make_environment(Path(pytestconfig.cache.mkdir("kserve")), PACKAGES)
+    except InputError:
         model = tf.saved_model.load(str(sample_run.model))
         yield lambda path, body: answer(model, body)
         return

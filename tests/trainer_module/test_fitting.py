@@ -97,7 +97,9 @@ def test_a_model_learns_what_follows_what(fitted):
     model, curves = fitted
     assert curves[WATCHED_METRIC][0] < 0.6 < 0.85 < curves[WATCHED_METRIC][-1]  # one in ten can't be known
     assert curves["loss"][-1] < 0.6 * curves["loss"][0]
-    assert validation_recall(model, make_windows(), k=3) > 0.6  # by chance 0.05
+    # By chance 0.02 and 0.05.
+    assert validation_recall(model, make_windows(), k=1) > 0.3
+    assert validation_recall(model, make_windows(), k=3) > 0.6
 
 
 def test_an_epochs_loss_is_the_mean_over_its_batches(tmp_path):
