@@ -237,6 +237,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="our configuration (default: the release's own)")
 
 
+def add_release_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which real release a comparison of models is about."""
+    parser.add_argument("--release", required=True, help="the MovieLens release, or `sample`")
+    parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
+    parser.add_argument("--split", default="random", help="random, leave-one-out or temporal (default: random)")
+    parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
+    parser.add_argument(
+        "--work-dir", type=Path, default=Path("runs/benchmarks"), help="where windows are kept (default: %(default)s)"
+    )
+
+
 def repeat_data_options(options: argparse.Namespace) -> list[str]:
     """Spell what a part of a benchmark, in a process of its own, has to know of them: not where the ratings are."""
     spelt = ["--release", options.release]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import add_release_options
+from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -20,12 +21,27 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from trainer_module.inputs import Windows
 
-    System = tuple[str, Callable[[DataSet], Scorer]]
-
-_VALIDATION_SHARE = 0.1
-_SEED = 42
 _DECAYS = (0.5, 0.7, 0.85)
 _DAMPINGS = (0.0, 0.25, 0.5)
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that ranks movies.
+
+    Attributes
+    ----------
+    name
+        For its rows.
+    made_of
+        What decides on its ranks beside the windows, as JSON can spell it: settings, and digests of code.
+    fit
+        Makes its scorer from the train windows.
+    """
+
+    name: str
+    made_of: Any
+    fit: Callable[[DataSet], Scorer]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,59 +53,99 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         overrides = {"release": options.release, "split": options.split}
         settings = load_settings(options.config or options.release, overrides)
-        tutorial = load_settings("tutorial", overrides)
-        peers = _peers(settings, options.work_dir) if options.peers else ()
-        compare(settings, tutorial, options.source, options.work_dir, peers)
+        models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
+        systems = [*_baselines(), *(_model(other) for other in models), _model(settings)]
+        _check_names(systems)
+        if options.peers:
+            systems += _peers(settings, options.work_dir)
+        compare(settings, systems, options.source, options.work_dir)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def compare(
-    settings: Settings, tutorial: Settings, source: Path | None, work_dir: Path, peers: Iterable[System] = ()
-) -> None:
-    """Fit and rank every system, printing a row as soon as it is known."""
-    from benchmarks.windows import read_data_set
-    from data.generate import generate
+def compare(settings: Settings, systems: Sequence[System], source: Path | None, work_dir: Path) -> None:
+    """Fit and rank every system, printing a row as soon as it is known, and at last what tells them from ours.
 
-    folder = work_dir / f"{settings.data.release}-{settings.data.split}"
-    generate(settings.data, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
-    data = read_data_set(folder)
+    Ranks are kept in `work_dir/ranks`, and a system that was ranked before on the same windows is not fitted again.
+
+    Parameters
+    ----------
+    settings
+        The configuration that the others are compared with; one of the systems bears its name.
+    systems
+        What to rank, in the order of the rows.
+    source
+        The release's archive or folder; None if it may be downloaded.
+    work_dir
+        For windows and ranks.
+    """
+    from benchmarks.kept_ranks import keep_ranks
+    from benchmarks.windows import make_data_set
+
+    data = make_data_set(settings.data, source, work_dir)
     print(
         f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train "
         f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
     )
     _print_header()
-    for name, fit in itertools.chain(_systems(settings, tutorial), peers):
-        started = time.monotonic()
-        ranks = _rank(fit(data), data.evaluation, data.num_movies)
-        _print_row(name, ranks, time.monotonic() - started)
+    found: dict[str, Ranks] = {}
+    for system in systems:
+        ranked = keep_ranks(
+            work_dir / "ranks", system.name, data, system.made_of, functools.partial(_fit_and_rank, system, data)
+        )
+        _print_row(system.name, ranked.ranks, ranked.seconds)
+        found[system.name] = ranked.ranks
+    _print_differences(settings.name, found)
 
 
-def _systems(settings: Settings, tutorial: Settings) -> Iterator[System]:
+def _fit_and_rank(system: System, data: DataSet) -> Ranks:
+    return _rank(system.fit(data), data.evaluation, data.num_movies)
+
+
+def _check_names(systems: Sequence[System]) -> None:
+    names = [system.name for system in systems]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two of the configurations are called {twice[0]!r}: give one of them another `name`")
+
+
+def _baselines() -> list[System]:
     from benchmarks.baselines import Popularity
+    from benchmarks.kept_ranks import digest_of_code
 
-    yield "popularity", lambda data: Popularity(data.train, data.num_movies).score
-    yield "last-movie Markov", lambda data: _best_counting(data, decays=(0.0,))
-    yield "decayed co-occurrence", lambda data: _best_counting(data, decays=_DECAYS)
-    yield "tutorial", lambda data: _trained(data, tutorial)
-    yield settings.name, lambda data: _trained(data, settings)
+    code = digest_of_code("benchmarks/baselines.py", "benchmarks/quality.py")
+    return [
+        System("popularity", code, lambda data: Popularity(data.train, data.num_movies).score),
+        System("last-movie Markov", code, lambda data: _best_counting(data, decays=(0.0,))),
+        System("decayed co-occurrence", code, lambda data: _best_counting(data, decays=_DECAYS)),
+    ]
+
+
+def _model(settings: Settings) -> System:
+    from pipeline.source_digest import source_digest
+
+    made_of = [settings.model.model_dump(), settings.training.model_dump(), source_digest("trainer_module.training")]
+    return System(settings.name, made_of, functools.partial(_trained, settings=settings))
 
 
 def _peers(settings: Settings, work_dir: Path) -> list[System]:
     """Return RecBole's models; their environment is made here, so that no row's seconds hold its making."""
+    from benchmarks.kept_ranks import digest_of_code
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
     from benchmarks.peers.settings import OPTIONS
 
-    python, folder = make_peer_environment(), work_dir / "peers"
+    python, training = make_peer_environment(), settings.training
+    code = digest_of_code("benchmarks/peers/fit_recbole.py", "benchmarks/peers/scorer.py")
     return [
-        (
+        System(
             f"RecBole {name}",
-            functools.partial(peer_scorer, name, training=settings.training, folder=folder / name, python=python),
+            [options, training.validation_fraction, training.seed, code],
+            functools.partial(peer_scorer, name, training=training, folder=work_dir / "peers" / name, python=python),
         )
-        for name in OPTIONS
+        for name, options in OPTIONS.items()
     ]
 
 
@@ -99,7 +155,7 @@ def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
     from benchmarks.scoring import recall
     from trainer_module.inputs import hold_out
 
-    fitted, validation = hold_out(data.train, _VALIDATION_SHARE, _SEED)
+    fitted, validation = hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED)
 
     def validation_recall(choice: tuple[float, float]) -> float:
         baseline = CoOccurrence(fitted, data.num_movies, decay=choice[0], damping=choice[1])
@@ -149,20 +205,32 @@ def _print_row(name: str, ranks: Ranks, seconds: float) -> None:
         print(f"| {name}, {kind} | " + " | ".join(cells) + " |", flush=True)
 
 
+def _print_differences(ours: str, found: Mapping[str, Ranks]) -> None:
+    """Print how far ours is ahead of each other system on the same queries, context left out."""
+    from benchmarks.scoring import gains, interval
+
+    print(f"\n| {ours} against | recall@10 | NDCG@10 |\n| --- | ---: | ---: |")
+    for name, ranks in found.items():
+        if name == ours:
+            continue
+        cells = []
+        for figure in (lambda of: (of.left_out <= 10).astype(float), lambda of: gains(of.left_out)):
+            difference = figure(found[ours]) - figure(ranks)
+            cells.append("{:+.4f} [{:+.4f}, {:+.4f}]".format(difference.mean(), *interval(difference)))
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality",
         description="Compare the configured model with simple baselines and the tutorial's, on one eval split.",
     )
-    parser.add_argument("--release", required=True, help="the MovieLens release")
-    parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
-    parser.add_argument("--split", default="random", help="random, leave-one-out or temporal (default: random)")
-    parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
+    add_release_options(parser)
     parser.add_argument(
-        "--peers", action="store_true", help="RecBole's GRU4Rec and SASRec too, in an environment made for them (2 GB)"
+        "--also", action="append", default=[], metavar="NAME_OR_FILE", help="another configuration's model, for a row"
     )
     parser.add_argument(
-        "--work-dir", type=Path, default=Path("runs/benchmarks"), help="where windows are kept (default: %(default)s)"
+        "--peers", action="store_true", help="RecBole's GRU4Rec and SASRec too, in an environment made for them (2 GB)"
     )
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from data import features
+from data.generate import generate
 from data.manifest import Manifest
+from data.options import GenerateOptions
 from data.shards import Split
 from trainer_module.inputs import Windows
 
@@ -36,6 +39,28 @@ class DataSet:
     def num_movies(self) -> int:
         """Size of the vocabulary."""
         return len(self.movie_ids)
+
+
+def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path) -> DataSet:
+    """Generate a release's windows, if they are not there yet, and read them.
+
+    Parameters
+    ----------
+    options
+        The release, and how windows are made and split.
+    source
+        The release's archive or folder; None if it may be downloaded.
+    work_dir
+        Where windows are kept, in a folder for each release, split and length.
+
+    Raises
+    ------
+    InputError
+        The release can't be had or read.
+    """
+    folder = work_dir / f"{options.release}-{options.split}-{options.max_context_length}"
+    generate(options, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
+    return read_data_set(folder)
 
 
 def read_data_set(folder: Path) -> DataSet:

@@ -135,6 +135,36 @@ def load_settings(name_or_file: str, overrides: Mapping[str, Any] | None = None)
         raise InputError(f"{path}: {describe(error)}") from error
 
 
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Return settings of which some have another value.
+
+    Parameters
+    ----------
+    settings
+        What they are based on.
+    values
+        By dotted name, such as `{"model.dropout": 0.4}`.
+
+    Raises
+    ------
+    InputError
+        A name or value is not one of the settings.
+    """
+    content: dict[str, Any] = settings.model_dump()
+    for name, value in values.items():
+        *groups, key = name.split(".")
+        group = content
+        for part in groups:
+            group = group.get(part)
+            if not isinstance(group, dict):
+                raise InputError(f"there is no group of settings `{part}` for `{name}`")
+        group[key] = value
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        raise InputError(describe(error)) from error
+
+
 def describe(error: ValidationError) -> str:
     """Say in one line what each refused setting is and why."""
     faults = []

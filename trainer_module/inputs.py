@@ -84,15 +84,18 @@ def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutpu
     if not files:
         raise InputError(f"no example files match {', '.join(patterns)}: generate the data again")
     layer = transform_output.transform_features_layer()
+
+    # There is no Python control flow to rewrite, and AutoGraph would spend seconds on tensorflow_transform's code.
+    @tf.autograph.experimental.do_not_convert
+    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return parse_and_transform(serialized, transform_output, layer)
+
     batches = (
         tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=2)
         # Files are read in turn, never racing: the same data gives the same order, and so the same model.
         .with_options(_deterministic())
         .batch(_PARSE_BATCH)
-        .map(
-            lambda serialized: parse_and_transform(serialized, transform_output, layer),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        .map(parse, num_parallel_calls=tf.data.AUTOTUNE)
         .map(lambda context, label: (tf.cast(context, tf.int32), tf.cast(label, tf.int32)))
         .prefetch(tf.data.AUTOTUNE)
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -17,6 +20,18 @@ TOP_K = 100
 
 EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
+
+
+_HISTORY = tf.TensorSpec([None, None], tf.int64, name=features.CONTEXT_MOVIE_ID)
+_MOVIE = tf.TensorSpec([None], tf.int64, name="movie_id")
+_EXAMPLES = tf.TensorSpec([None], tf.string, name="examples")
+
+
+def _signature(
+    inputs: tf.TensorSpec,
+) -> Callable[[Callable[..., dict[str, tf.Tensor]]], tf.types.experimental.GenericFunction]:
+    """Trace a method once, whatever its input's size. It has no Python control flow for AutoGraph to rewrite."""
+    return functools.partial(tf.function, input_signature=[inputs], autograph=False)
 
 
 class ServingModel(tf.Module):
@@ -44,7 +59,10 @@ class ServingModel(tf.Module):
         max_context_length: int,
     ) -> None:
         super().__init__(name="next_movie")
-        self._query_tower = model.query_tower
+        # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
+        # more for each of its layers and for training, which takes seconds and which no signature needs.
+        self._query_variables = model.query_tower.variables
+        self._query = functools.partial(model.query_tower, training=False)
         self._max_context_length = max_context_length
         self._transform_output = transform_output
         self._transform_layer = transform_output.transform_features_layer()
@@ -67,17 +85,14 @@ class ServingModel(tf.Module):
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return the signatures to save, by name."""
-        history = tf.TensorSpec([None, None], tf.int64, name=features.CONTEXT_MOVIE_ID)
-        movie = tf.TensorSpec([None], tf.int64, name="movie_id")
-        examples = tf.TensorSpec([None], tf.string, name="examples")
         return {
-            "serving_default": self.recommend.get_concrete_function(history),
-            "include_seen": self.recommend_seen_too.get_concrete_function(history),
-            "similar": self.similar.get_concrete_function(movie),
-            "evaluate": self.evaluate.get_concrete_function(examples),
+            "serving_default": self.recommend.get_concrete_function(),
+            "include_seen": self.recommend_seen_too.get_concrete_function(),
+            "similar": self.similar.get_concrete_function(),
+            "evaluate": self.evaluate.get_concrete_function(),
         }
 
-    @tf.function
+    @_signature(_HISTORY)
     def recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommend movies that the history doesn't hold.
 
@@ -97,13 +112,13 @@ class ServingModel(tf.Module):
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), columns_of(index, self._num_movies()))
 
-    @tf.function
+    @_signature(_HISTORY)
     def recommend_seen_too(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommend as `recommend` does, but offer the history's own movies too."""
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), columns_of(index[:, :0], self._num_movies()))
 
-    @tf.function
+    @_signature(_MOVIE)
     def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Find the movies whose embeddings point the same way.
 
@@ -124,7 +139,7 @@ class ServingModel(tf.Module):
         asked = tf.gather(unit, tf.maximum(index - 1, 0)) * known
         return self._top(tf.matmul(asked, unit, transpose_b=True), columns_of(index[:, tf.newaxis], self._num_movies()))
 
-    @tf.function
+    @_signature(_EXAMPLES)
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Rank each example's label exactly, over the whole catalogue.
 
@@ -170,7 +185,7 @@ class ServingModel(tf.Module):
         length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
         last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self._max_context_length :]
         context = last.to_tensor(shape=[None, self._max_context_length])
-        scores = tf.matmul(self._query_tower(context), self._candidates, transpose_b=True)
+        scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity)
 
     def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:

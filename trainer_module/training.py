@@ -138,6 +138,8 @@ def new_model(
     )
     model = NextMovieModel(num_movies, fitted.context.shape[1], model_settings, initial)
     model.compile(optimizer=make_optimizer(training, steps_per_epoch))
+    # Built in the first step, the optimiser's variables would have it traced twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

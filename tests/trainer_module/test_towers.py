@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.model import NextMovieModel, RecencyMean
+from trainer_module.model import NextMovieModel, RecencyMean, _cross_entropy
 from trainer_module.settings import ModelSettings
 
 MOVIES, LENGTH, DIM = 7, 4, 3
@@ -112,6 +112,24 @@ def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_what_the_contexts_
     loss = model.compute_loss((CONTEXT, LABEL), training=True)
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_losss_gradient_is_that_of_tensorflows_cross_entropy():
+    """Also where logits are so far apart that the label's probability is zero in float32."""
+    logits = tf.Variable([[0.5, -1.0, 2.0], [0.0, 300.0, -300.0], [1.0, 1.0, 1.0]])
+    label, weight = tf.constant([2, 2, 0]), tf.constant([1.0, 0.5, -2.0])
+    with tf.GradientTape(persistent=True) as tape:
+        ours = tf.reduce_sum(weight * _cross_entropy(logits, label))
+        theirs = tf.reduce_sum(weight * tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits))
+    np.testing.assert_allclose(tape.gradient(ours, logits), tape.gradient(theirs, logits), atol=1e-6)
+
+
+def test_training_drops_the_same_entries_at_all_places_of_a_context():
+    model = make_model(dropout=0.5)
+    dropped = model.query_tower._context_dropout(tf.ones([4, LENGTH, 64]), training=True).numpy()
+    np.testing.assert_array_equal(dropped, np.broadcast_to(dropped[:, :1], dropped.shape))
+    assert set(np.unique(dropped)) == {0.0, 2.0}
+    assert not (dropped[0] == dropped[1]).all()
 
 
 def test_a_label_that_its_context_holds_stays_in_the_softmax():

@@ -1,0 +1,166 @@
+"""Compare settings of the model on train alone.
+
+`python -m benchmarks.search --release ml-100k --vary model.dropout=0.3,0.5 --vary training.batch_size=128,512`
+
+A tenth of the train windows is held out to compare by; the eval split is not looked at. Each value is tried alone,
+against the configuration as it is, or with `--grid` together with all values of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from benchmarks.harness import add_release_options, positive_int
+from data.environment import prepare_environment
+from data.errors import InputError
+
+if TYPE_CHECKING:
+    from benchmarks.scoring import Ranks
+    from pipeline.settings import Settings
+
+    Values = Mapping[str, Any]
+
+VALIDATION_SHARE = 0.1
+VALIDATION_SEED = 42
+_AS_IT_IS = "as it is"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    prepare_environment()
+    from pipeline.settings import load_settings
+
+    try:
+        settings = load_settings(
+            options.config or options.release, {"release": options.release, "split": options.split}
+        )
+        variants = list(variants_of(dict(options.vary), grid=options.grid))
+        compare(settings, variants, options.seeds, options.source, options.work_dir)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def variants_of(varied: Mapping[str, Sequence[Any]], *, grid: bool) -> Iterator[Values]:
+    """Yield what to try, first nothing, which is the configuration as it is.
+
+    Parameters
+    ----------
+    varied
+        The values to try of each setting, by its dotted name.
+    grid
+        Try every combination in place of each value alone.
+    """
+    yield {}
+    if grid:
+        for combination in itertools.product(*varied.values()):
+            yield dict(zip(varied, combination, strict=True))
+    else:
+        for name, values in varied.items():
+            for value in values:
+                yield {name: value}
+
+
+def compare(
+    settings: Settings, variants: Sequence[Values], seeds: Sequence[int], source: Path | None, work_dir: Path
+) -> None:
+    """Fit each variant with each seed, printing a row as soon as it is known.
+
+    Raises
+    ------
+    InputError
+        A name or value is not one of the settings, or the release can't be had.
+    """
+    from pipeline.settings import with_values
+
+    # All are checked before the first is fitted.
+    changed = [with_values(settings, values) for values in variants]
+    print("| variant | recall@10 | recall@100 | NDCG@10 | s |\n| --- | ---: | ---: | ---: | ---: |")
+    for values, variant in zip(variants, changed, strict=True):
+        started = time.monotonic()
+        ranks = [_rank_held_out(with_values(variant, {"training.seed": seed}), source, work_dir) for seed in seeds]
+        _print_row(values, ranks, (time.monotonic() - started) / len(seeds))
+
+
+def _rank_held_out(settings: Settings, source: Path | None, work_dir: Path) -> Ranks:
+    from benchmarks.scoring import rank_windows, scorer_of
+    from benchmarks.windows import make_data_set
+    from trainer_module.inputs import hold_out
+    from trainer_module.training import fit
+
+    data = make_data_set(settings.data, source, work_dir)
+    fitted, held_out = hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED)
+    model = fit(fitted, data.num_movies, settings.model, settings.training)
+    return rank_windows(scorer_of(model), held_out, data.num_movies)
+
+
+def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
+    """Print a variant's figures, context left out: means over seeds, with a bootstrap interval over queries."""
+    import numpy as np
+
+    from benchmarks.scoring import gains, interval
+
+    def mean(figures: Sequence[np.ndarray]) -> str:
+        return f"{np.mean(figures):.4f}"
+
+    hits = np.mean([of.left_out <= 10 for of in ranks], axis=0)
+    cells = [
+        ", ".join(f"{name}={value}" for name, value in values.items()) or _AS_IT_IS,
+        "{:.4f} [{:.4f}, {:.4f}]".format(hits.mean(), *interval(hits)),
+        mean([of.left_out <= 100 for of in ranks]),
+        mean([gains(of.left_out) for of in ranks]),
+        f"{seconds:.0f}",
+    ]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _varied(text: str) -> tuple[str, list[Any]]:
+    """Read `name=value,value`."""
+    name, equals, values = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
+    try:
+        return name, [yaml.safe_load(value) for value in values.split(",")]
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds a value that is not YAML") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.search",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_release_options(parser)
+    parser.add_argument(
+        "--vary",
+        type=_varied,
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of one setting, such as model.embedding_dim=32,64; may be given again for another",
+    )
+    parser.add_argument("--grid", action="store_true", help="try all combinations, not each value alone")
+    parser.add_argument(
+        "--seeds",
+        type=positive_int,
+        nargs="+",
+        default=[VALIDATION_SEED],
+        metavar="N",
+        help="fit each variant with each of these (default: 42); rows are means",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The comparison of systems and the search of settings, on a small sample."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import quality, search
+from benchmarks.kept_ranks import keep_ranks
+from benchmarks.quality import System
+from benchmarks.scoring import Ranks, gains
+from benchmarks.windows import DataSet, make_data_set
+from pipeline.settings import load_settings
+from trainer_module.inputs import Windows
+
+QUICK = """
+name: quick
+data: {release: sample}
+model: {embedding_dim: 4}
+training: {epochs: 1, batch_size: 512}
+"""
+
+
+def windows(rows: int, movies: int = 3) -> Windows:
+    generator = np.random.default_rng(rows)
+    return Windows(
+        context=generator.integers(1, movies + 1, (rows, 2)).astype(np.int32),
+        label=generator.integers(1, movies + 1, rows).astype(np.int32),
+    )
+
+
+def ranks_of(*left_out: int) -> Ranks:
+    ranks = np.array(left_out, np.int64)
+    return Ranks(left_out=ranks, unfiltered=ranks + 1, recommended=2, num_movies=30)
+
+
+DATA = DataSet(train=windows(5), evaluation=windows(3), movie_ids=np.array([10, 20, 30]))
+
+
+def test_ranks_are_made_once_for_the_same_windows_and_ingredients(tmp_path):
+    made = []
+
+    def make() -> Ranks:
+        made.append(1)
+        return ranks_of(1, 5, 30)
+
+    first, second = (keep_ranks(tmp_path, "RecBole SASRec", DATA, {"dropout": 0.5}, make) for _ in range(2))
+    assert made == [1]
+    for one, other in zip(vars(first.ranks).values(), vars(second.ranks).values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert first.seconds == second.seconds
+
+
+@pytest.mark.parametrize(
+    ("data", "made_of"),
+    [
+        (DATA, {"dropout": 0.4}),
+        (DataSet(windows(6), DATA.evaluation, DATA.movie_ids), {"dropout": 0.5}),
+        (DataSet(DATA.train, windows(4), DATA.movie_ids), {"dropout": 0.5}),
+    ],
+    ids=["another setting", "other train windows", "other eval windows"],
+)
+def test_ranks_of_something_else_are_not_taken(tmp_path, data, made_of):
+    keep_ranks(tmp_path, "peer", DATA, {"dropout": 0.5}, lambda: ranks_of(1))
+    assert keep_ranks(tmp_path, "peer", data, made_of, lambda: ranks_of(7)).ranks.left_out.tolist() == [7]
+
+
+def test_a_system_that_fails_leaves_no_ranks(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        keep_ranks(tmp_path, "peer", DATA, None, lambda: 1 // 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_systems_are_compared_query_by_query(capsys):
+    ours, theirs = ranks_of(1, 10, 30, 30), ranks_of(1, 30, 30, 30)
+    quality._print_differences("default", {"popularity": theirs, "default": ours})
+    _, _, _, row = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[0] == "popularity"
+    assert cells[1].startswith("+0.2500 [")
+    # One of four queries gains what stands at place 10: 1 / log2(11) = 0.2891.
+    assert cells[2].startswith(f"{0.2891 / 4:+.4f} [")
+    assert gains(ours.left_out)[1] == pytest.approx(0.2891, abs=1e-4)
+    # A bootstrap sample of four queries misses the one that differs with probability (3/4)^4 = 0.32.
+    assert re.search(r"\[\+0\.0000, \+0\.[57]", cells[1])
+
+
+def test_two_systems_of_one_name_are_refused():
+    twice = [System("default", None, lambda data: None)] * 2
+    with pytest.raises(quality.InputError, match="two of the configurations are called 'default'"):
+        quality._check_names(twice)
+
+
+def test_all_systems_are_ranked_on_a_release_and_kept(tmp_path, capsys, monkeypatch):
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    settings = load_settings(str(config))
+    systems = [*quality._baselines(), quality._model(settings)]
+    tables = []
+    for _ in range(2):
+        quality.compare(settings, systems, None, tmp_path)
+        tables.append(capsys.readouterr().out)
+        monkeypatch.setattr(quality, "_fit_and_rank", lambda *_: pytest.fail("fitted again"))
+    assert tables[0] == tables[1]
+    rows = [line.split("|")[1].strip() for line in tables[0].splitlines() if line.startswith("| ")]
+    systems_ranked = [name.removesuffix(", unfiltered") for name in rows if name.endswith(", unfiltered")]
+    assert systems_ranked == ["popularity", "last-movie Markov", "decayed co-occurrence", "quick"]
+    assert rows[-5:] == ["quick against", "---", *systems_ranked[:3]]
+
+
+def test_each_value_is_tried_alone_or_in_all_combinations():
+    varied = {"model.dropout": [0, 0.5], "training.epochs": [1, 2]}
+    assert list(search.variants_of(varied, grid=False)) == [
+        {},
+        {"model.dropout": 0},
+        {"model.dropout": 0.5},
+        {"training.epochs": 1},
+        {"training.epochs": 2},
+    ]
+    assert list(search.variants_of(varied, grid=True)) == [
+        {},
+        {"model.dropout": 0, "training.epochs": 1},
+        {"model.dropout": 0, "training.epochs": 2},
+        {"model.dropout": 0.5, "training.epochs": 1},
+        {"model.dropout": 0.5, "training.epochs": 2},
+    ]
+
+
+def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, monkeypatch):
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+
+    def without_eval(*arguments) -> DataSet:
+        return replace(make_data_set(*arguments), evaluation=None)
+
+    monkeypatch.setattr("benchmarks.windows.make_data_set", without_eval)
+    code = search.main(
+        ["--release", "sample", "--config", str(config), "--work-dir", str(tmp_path), "--vary", "model.embedding_dim=8"]
+    )
+    rows = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert [row.split("|")[1].strip() for row in rows] == ["variant", "---", "as it is", "model.embedding_dim=8"]
+    for row in rows[2:]:
+        assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", row.split("|")[2].strip())
+
+
+@pytest.mark.parametrize(
+    ("vary", "said"),
+    [
+        ("model.dropot=0.1", "unknown setting `model.dropot`"),
+        ("modle.dropout=0.1", "there is no group of settings `modle` for `modle.dropout`"),
+        ("model.dropout=2", "`model.dropout` is 2"),
+    ],
+)
+def test_an_unknown_setting_is_refused_before_anything_is_fitted(tmp_path, capsys, vary, said):
+    code = search.main(
+        ["--release", "sample", "--work-dir", str(tmp_path), "--vary", "model.dropout=0.3", "--vary", vary]
+    )
+    printed = capsys.readouterr()
+    assert code == 2
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
