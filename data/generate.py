@@ -122,7 +122,7 @@ def _write(
     catalogue.save(folder / CATALOGUE_FILE)
 
     progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
-    from data.flow import FlowPlan, run_flow  # only here, because it imports Beam
+    from data.flow import FlowPlan, run_flow
 
     num_train = options.shards or math.ceil(spill.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
@@ -134,7 +134,12 @@ def _write(
         work_folder=str(work),
         shard_folder=str(folder),
     )
-    shards = run_flow(spill.blocks, plan, beam_args)
+    if beam_args:
+        from data.beam_flow import run_beam_flow
+
+        shards = run_beam_flow(spill.blocks, plan, beam_args)
+    else:
+        shards = run_flow(spill.blocks, plan)
     shutil.rmtree(work)
     counts = Counts(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
