@@ -29,10 +29,10 @@ _LIST_VALUE = 0x0A
 
 @dataclass(frozen=True)
 class _Columns:
-    """Fields that differ between examples: uint8 and bool, both `[num_examples, width]`."""
+    """Fields that differ between examples: uint8 and bool, both `[num_examples, width]`; None if all are there."""
 
     content: NDArray[np.uint8]
-    present: NDArray[np.bool_]
+    present: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def _read_rows(message: _Message, num_examples: int) -> bytes:
             continue
         stop = start + piece.content.shape[1]
         content[:, start:stop] = piece.content
-        present[:, start:stop] = piece.present
+        if piece.present is not None:
+            present[:, start:stop] = piece.present
         start = stop
     return content[present].tobytes()
 
@@ -121,11 +122,12 @@ def _joined(messages: list[_Message]) -> _Message:
 
 def _delimited(tag: int, body: _Message) -> _Message:
     """Put a field's tag and length before its content."""
+    lengths = np.atleast_2d(body.lengths).T
+    prefix = _varints(lengths)
     if isinstance(body.lengths, int):
-        length = _constant(_read_rows(_varints(np.array([[body.lengths]])), 1))
-    else:
-        length = _varints(body.lengths[:, None])
-    return _joined([_constant(bytes([tag])), length, body])
+        [columns] = prefix.pieces
+        prefix = _constant(columns.content.tobytes())
+    return _joined([_constant(bytes([tag])), prefix, body])
 
 
 def _constant(content: bytes) -> _Message:
@@ -135,50 +137,51 @@ def _constant(content: bytes) -> _Message:
 def _floats(values: NDArray[np.float32]) -> _Message:
     """Write floats `[num_examples, n]` as four bytes each, the lowest first."""
     content = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
-    return _Message((_Columns(content, np.ones_like(content, dtype=bool)),), content.shape[1])
+    return _Message((_Columns(content, None),), content.shape[1])
 
 
 def _varints(values: NDArray[np.integer]) -> _Message:
     """Write integers `[num_examples, n]` in groups of seven bits, the lowest first."""
     if values.size and values.min() < 0:
         raise ValueError("negative integers are not encoded")
-    largest = int(values.max()) if values.size else 0
+    largest = int(values.max(initial=0))
     width = max(1, -(-largest.bit_length() // 7))
+    num_examples, num_values = values.shape
+    if width == 1:
+        return _Message((_Columns(values.astype(np.uint8), None),), num_values)
     # Ids and lengths fit in half the bytes, which take half the time.
     rest = values.astype(np.uint32 if largest < 1 << 32 else np.uint64)
-    content = np.empty((*values.shape, width), dtype=np.uint8)
+    content = np.empty((num_examples, num_values, width), dtype=np.uint8)
     present = np.ones(content.shape, dtype=bool)
-    lengths = np.full(len(values), values.shape[1], dtype=np.int64)
     for group in range(width):
         content[:, :, group] = rest & 0x7F
         rest = rest >> 7
         if group + 1 < width:
             # The upper bit says that another group follows.
-            follows = rest > 0
-            content[:, :, group] |= follows.view(np.uint8) << 7
-            present[:, :, group + 1] = follows
-            lengths += np.count_nonzero(follows, axis=1)
-    columns = _Columns(content.reshape(len(values), -1), present.reshape(len(values), -1))
-    return _Message((columns,), values.shape[1] if width == 1 else lengths)
+            present[:, :, group + 1] = rest > 0
+            content[:, :, group] |= present[:, :, group + 1].view(np.uint8) << 7
+    columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
+    return _Message((columns,), np.count_nonzero(columns.present, axis=1))
 
 
 def _strings(values: NDArray[np.bytes_]) -> _Message:
     """Write byte strings `[num_examples, n]`, each as a field of its own."""
     num_examples, num_values = values.shape
     width = values.dtype.itemsize
+    text = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)
     content = np.empty((num_examples, num_values, width + 2), dtype=np.uint8)
-    content[:, :, 2:] = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)
+    present = np.ones(content.shape, dtype=bool)
+    lengths = np.zeros(values.shape, dtype=np.uint16)
+    is_there = np.zeros(values.shape, dtype=bool)
     # numpy fills strings up with NULs: a byte is there if it or one behind it is none.
-    present = content != 0
-    present[:, :, :2] = True
-    for place in range(width, 1, -1):
-        present[:, :, place] |= present[:, :, place + 1]
-    lengths = np.zeros(values.shape, dtype=np.int64)
-    for place in range(2, width + 2):
-        lengths += present[:, :, place]
+    for place in reversed(range(width)):
+        is_there |= text[:, :, place] != 0
+        present[:, :, place + 2] = is_there
+        lengths += is_there
     if lengths.max(initial=0) > 127:
         raise ValueError("byte strings of 128 bytes and more are not encoded")
     content[:, :, 0] = _LIST_VALUE
     content[:, :, 1] = lengths
+    content[:, :, 2:] = text
     columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
-    return _Message((columns,), lengths.sum(axis=1) + 2 * num_values)
+    return _Message((columns,), lengths.sum(axis=1, dtype=np.int64) + 2 * num_values)
