@@ -153,14 +153,11 @@ def write_windows(
     order = order_keys(example_keys(timelines, rows), options.seed)
     train = is_train(timelines, rows, options, cut)
     keys, num_train = plan.shard_keys, plan.num_shards["train"]
-    shards = np.where(
-        train, shard_indices(order, num_train), num_train + shard_indices(order, plan.num_shards["eval"])
-    )
+    shards = np.where(train, shard_indices(order, num_train), num_train + shard_indices(order, plan.num_shards["eval"]))
     # Numbers of 16 bits are sorted in linear time.
     by_shard = np.argsort(shards.astype(np.min_scalar_type(len(keys))), kind="stable")
     windows = build_windows(timelines, rows[by_shard], options.max_context_length)
     windows["order"] = order[by_shard]
-    windows["train"] = train[by_shard]
     windows["popularity"] = popularity.look_up(windows["label"])
     # A worker may be asked twice for one block: each attempt has a file of its own.
     path = Path(plan.work_folder) / f"{Path(block.path).stem}-{uuid.uuid4().hex}.windows"

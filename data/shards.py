@@ -1,11 +1,16 @@
-"""Compressed TFRecord shards: their names, and how one is written."""
+"""Compressed TFRecord shards: their names, and how one is written.
+
+zlib takes more than half of the time and lets other threads run: each shard is encoded one slice ahead.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -106,18 +111,16 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
     windows = list(parts)
     windows = np.concatenate(windows) if windows else np.empty(0)
     ordered = np.argsort(windows["order"]) if len(windows) else np.empty(0, dtype=np.int64)
+    slices = (
+        frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
+        for start in range(0, len(ordered), _EXAMPLES_PER_SLICE)
+    )
     temporary = folder / f".{name}.{uuid.uuid4().hex}"
-    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT, _GZIP_MEMORY)
     digest = hashlib.sha256()
-    with temporary.open("wb") as file:
-        for start in range(0, len(ordered), _EXAMPLES_PER_SLICE):
-            chosen = windows[ordered[start : start + _EXAMPLES_PER_SLICE]]
-            compressed = compressor.compress(frame_records(encode_examples(table.features_of(chosen))))
+    with temporary.open("wb") as file, closing(_one_ahead(slices)) as encoded:
+        for compressed in _compressed(encoded):
             digest.update(compressed)
             file.write(compressed)
-        rest = compressor.flush()
-        digest.update(rest)
-        file.write(rest)
     shard = Shard(
         name=name,
         split=split,
@@ -127,6 +130,23 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
     )
     temporary.replace(folder / name)
     return shard
+
+
+def _one_ahead(items: Iterator[bytes]) -> Iterator[bytes]:
+    """Compute an item in a thread while the one before it is used, and no more than that."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = thread.submit(next, items, None)
+            yield item
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress pieces into one gzip file."""
+    compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT, _GZIP_MEMORY)
+    for piece in pieces:
+        yield compressor.compress(piece)
+    yield compressor.flush()
 
 
 def file_sha256(path: Path) -> str:

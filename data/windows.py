@@ -12,13 +12,12 @@ from data.timelines import Timelines
 def window_dtype(max_context_length: int) -> np.dtype:
     """Describe one window as it lies in memory and in the temporary files.
 
-    `order` is its place among all examples, `train` and `popularity` what the split gave it. `movies` and
+    `order` is its place among all examples, `popularity` its label's bucket. `movies` and
     `stars` are the context, oldest first, post-padded; `length` says how many of them are real.
     """
     return np.dtype(
         [
             ("order", "<u8"),
-            ("train", "?"),
             ("popularity", "i1"),
             ("length", "<i2"),
             ("label", "<i4"),
@@ -48,7 +47,7 @@ def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_len
     Returns
     -------
     NDArray[np.void]
-        `window_dtype(max_context_length)[num_windows]`; `order`, `train` and `popularity` are 0.
+        `window_dtype(max_context_length)[num_windows]`; `order` and `popularity` are 0.
     """
     windows = np.zeros(len(rows), dtype=window_dtype(max_context_length))
     lengths = np.minimum(timelines.positions[rows], max_context_length)

@@ -415,7 +415,7 @@ def test_what_can_not_be_used_is_one_line_and_exit_code_2(
 
 
 def test_memory_for_a_block_does_not_grow_with_the_release():
-    # A block's windows: 94 bytes a rating at the default length, 400,000 ratings in 8 MiB of the densest text.
+    # A block's windows: 95 bytes a rating at the default length, 280,000 ratings in 4 MiB of the densest text.
     densest = len("1,1,5,631152000\n")
     ratings_in_block = blocks.BYTES_PER_BLOCK / densest
     assert ratings_in_block * flow.window_dtype(10).itemsize < 100 << 20
