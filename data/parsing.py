@@ -218,7 +218,7 @@ def _checked(batch: pa.RecordBatch, release: Release) -> NDArray[np.void]:
 
 
 def _numbers(column: pa.Array) -> NDArray[np.generic]:
-    """View a column of numbers, none of them null, without pandas, which Arrow's `to_numpy` imports for half a second."""
+    """View a column of numbers, none of them null; Arrow's `to_numpy` would import pandas, for half a second."""
     values = np.frombuffer(column.buffers()[1] or b"", dtype=np.dtype(str(column.type)))
     return values[column.offset : column.offset + len(column)]
 
