@@ -41,7 +41,7 @@ from data.timelines import Timelines, build_timelines
 from data.windows import build_windows, label_rows, window_dtype
 
 MAX_WORKERS = 8
-"""Each holds a block or a shard, about 100 MB."""
+"""Each holds a block or a shard, some 60 MB with contexts of 10."""
 
 ShardKey = tuple[Split, int]
 """A split and a shard's place in it."""
