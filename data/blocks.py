@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from data.hashing import mix64
 from data.timelines import RATING_DTYPE
 
-BYTES_PER_BLOCK = 8 << 20
-"""Of the ratings file: 300,000 to 400,000 ratings, whose windows take about 100 MB in memory."""
+BYTES_PER_BLOCK = 4 << 20
+"""Of the ratings file: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
     for part in ratings:
         movie_ids = np.union1d(movie_ids, part["movie"])
         block_of = (mix64(part["user"]) % np.uint64(num_blocks)).astype(np.int64)
-        # Stable: within a block, ratings keep the order of the file.
-        ordered = part[np.argsort(block_of, kind="stable")]
+        # Stable: within a block, ratings keep the order of the file. Numbers of 16 bits are sorted in linear time.
+        ordered = part[np.argsort(block_of.astype(np.min_scalar_type(num_blocks)), kind="stable")]
         ends = np.cumsum(np.bincount(block_of, minlength=num_blocks))
         for path, rows in zip(paths, np.split(ordered, ends[:-1]), strict=True):
             if len(rows):

@@ -3,8 +3,9 @@
 Python protobufs take minutes for a million examples. `tfx_bsl`'s record-batch encoder is fast, but writes
 the features of each example in an order that changes from process to process, so that no two runs give the
 same bytes. All examples of one data set have the same shape, which makes the wire format simple enough to
-write on whole arrays: every piece of it is a matrix of bytes, a row for each example, and a mask that says
-which of the bytes are there. Reading the masked bytes row by row gives the serialised examples.
+write on whole arrays: a matrix of bytes, a row for each example, and a mask that says which of the bytes are
+there. Most of a row is the same in every example and is copied from a template; only numbers, words and the
+lengths that depend on them are filled in. Reading the masked bytes row by row gives the serialised examples.
 """
 
 from __future__ import annotations
@@ -27,19 +28,22 @@ _LIST_VALUE = 0x0A
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """Consecutive fields of every example: uint8 and bool, both `[num_examples, width]`."""
+class _Columns:
+    """Fields that differ between examples: uint8 and bool, both `[num_examples, width]`; None if all are there."""
 
     content: NDArray[np.uint8]
-    present: NDArray[np.bool_]
+    present: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
 class _Message:
-    """Pieces in the order of the wire, and the length of each example's bytes, int64 `[num_examples]`."""
+    """Pieces in the order of the wire: bytes that are the same in every example, or columns.
 
-    pieces: tuple[_Piece, ...]
-    lengths: NDArray[np.int64]
+    `lengths` counts each example's bytes, int64 `[num_examples]`, or is one number for all of them.
+    """
+
+    pieces: tuple[bytes | _Columns, ...]
+    lengths: NDArray[np.int64] | int
 
 
 def encode_examples(features: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
@@ -65,15 +69,35 @@ def encode_examples(features: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
     ValueError
         An integer is negative, or a byte string too long.
     """
-    if not all(len(values) for values in features.values()):
+    num_examples = min((len(values) for values in features.values()), default=0)
+    if not num_examples:
         return []
     entries = [_entry(name, features[name]) for name in sorted(features)]
     example = _delimited(_EXAMPLE_FEATURES, _joined(entries))
-    content = np.concatenate([piece.content for piece in example.pieces], axis=1)
-    present = np.concatenate([piece.present for piece in example.pieces], axis=1)
-    serialised = content[present].tobytes()
-    ends = np.cumsum(example.lengths).tolist()
+    serialised = _read_rows(example, num_examples)
+    ends = np.cumsum(np.broadcast_to(example.lengths, num_examples)).tolist()
     return [serialised[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _read_rows(message: _Message, num_examples: int) -> bytes:
+    """Lay the pieces out side by side and read the bytes that are there, example by example."""
+    template = b"".join(
+        piece if isinstance(piece, bytes) else bytes(piece.content.shape[1]) for piece in message.pieces
+    )
+    content = np.empty((num_examples, len(template)), dtype=np.uint8)
+    content[:] = np.frombuffer(template, dtype=np.uint8)
+    present = np.ones(content.shape, dtype=bool)
+    start = 0
+    for piece in message.pieces:
+        if isinstance(piece, bytes):
+            start += len(piece)
+            continue
+        stop = start + piece.content.shape[1]
+        content[:, start:stop] = piece.content
+        if piece.present is not None:
+            present[:, start:stop] = piece.present
+        start = stop
+    return content[present].tobytes()
 
 
 def _entry(name: str, values: NDArray[np.generic]) -> _Message:
@@ -86,64 +110,78 @@ def _entry(name: str, values: NDArray[np.generic]) -> _Message:
         list_field, content = _BYTES_LIST, _strings(values)
     else:
         raise TypeError(f"feature {name!r} has type {values.dtype}, which tf.Example lacks")
-    key = _delimited(_ENTRY_KEY, _constant(name.encode(), len(values)))
+    key = _delimited(_ENTRY_KEY, _constant(name.encode()))
     value = _delimited(_ENTRY_VALUE, _delimited(list_field, content))
     return _delimited(_FEATURES_ENTRY, _joined([key, value]))
 
 
 def _joined(messages: list[_Message]) -> _Message:
     pieces = tuple(piece for message in messages for piece in message.pieces)
-    return _Message(pieces, np.sum([message.lengths for message in messages], axis=0))
+    return _Message(pieces, sum(message.lengths for message in messages))
 
 
 def _delimited(tag: int, body: _Message) -> _Message:
     """Put a field's tag and length before its content."""
-    prefix = _joined([_constant(bytes([tag]), len(body.lengths)), _varints(body.lengths[:, None])])
-    return _joined([prefix, body])
+    lengths = np.atleast_2d(body.lengths).T
+    prefix = _varints(lengths)
+    if isinstance(body.lengths, int):
+        [columns] = prefix.pieces
+        prefix = _constant(columns.content.tobytes())
+    return _joined([_constant(bytes([tag])), prefix, body])
 
 
-def _constant(content: bytes, num_examples: int) -> _Message:
-    row = np.frombuffer(content, dtype=np.uint8)
-    repeated = np.broadcast_to(row, (num_examples, len(row)))
-    return _message(repeated, np.ones(repeated.shape, dtype=bool))
+def _constant(content: bytes) -> _Message:
+    return _Message((content,), len(content))
 
 
 def _floats(values: NDArray[np.float32]) -> _Message:
     """Write floats `[num_examples, n]` as four bytes each, the lowest first."""
     content = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
-    return _message(content, np.ones(content.shape, dtype=bool))
+    return _Message((_Columns(content, None),), content.shape[1])
 
 
 def _varints(values: NDArray[np.integer]) -> _Message:
     """Write integers `[num_examples, n]` in groups of seven bits, the lowest first."""
     if values.size and values.min() < 0:
         raise ValueError("negative integers are not encoded")
-    largest = int(values.max()) if values.size else 0
+    largest = int(values.max(initial=0))
     width = max(1, -(-largest.bit_length() // 7))
-    shifts = np.arange(0, 7 * width, 7, dtype=np.uint64)
-    rest = values.astype(np.uint64)[:, :, None] >> shifts
-    present = rest > 0
-    present[:, :, 0] = True
-    content = (rest & np.uint64(0x7F)).astype(np.uint8)
-    # The upper bit says that another group follows.
-    content[:, :, :-1] |= present[:, :, 1:].astype(np.uint8) << np.uint8(7)
-    return _message(content.reshape(len(values), -1), present.reshape(len(values), -1))
+    num_examples, num_values = values.shape
+    if width == 1:
+        return _Message((_Columns(values.astype(np.uint8), None),), num_values)
+    # Ids and lengths fit in half the bytes, which take half the time.
+    rest = values.astype(np.uint32 if largest < 1 << 32 else np.uint64)
+    content = np.empty((num_examples, num_values, width), dtype=np.uint8)
+    present = np.ones(content.shape, dtype=bool)
+    for group in range(width):
+        content[:, :, group] = rest & 0x7F
+        rest = rest >> 7
+        if group + 1 < width:
+            # The upper bit says that another group follows.
+            present[:, :, group + 1] = rest > 0
+            content[:, :, group] |= present[:, :, group + 1].view(np.uint8) << 7
+    columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
+    return _Message((columns,), np.count_nonzero(columns.present, axis=1))
 
 
 def _strings(values: NDArray[np.bytes_]) -> _Message:
     """Write byte strings `[num_examples, n]`, each as a field of its own."""
-    lengths = np.char.str_len(values)
-    if lengths.size and lengths.max() > 127:
-        raise ValueError("byte strings of 128 bytes and more are not encoded")
     num_examples, num_values = values.shape
     width = values.dtype.itemsize
+    text = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)
     content = np.empty((num_examples, num_values, width + 2), dtype=np.uint8)
+    present = np.ones(content.shape, dtype=bool)
+    lengths = np.zeros(values.shape, dtype=np.uint16)
+    is_there = np.zeros(values.shape, dtype=bool)
+    # numpy fills strings up with NULs: a byte is there if it or one behind it is none.
+    for place in reversed(range(width)):
+        is_there |= text[:, :, place] != 0
+        present[:, :, place + 2] = is_there
+        lengths += is_there
+    if lengths.max(initial=0) > 127:
+        raise ValueError("byte strings of 128 bytes and more are not encoded")
     content[:, :, 0] = _LIST_VALUE
     content[:, :, 1] = lengths
-    content[:, :, 2:] = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)
-    present = np.arange(-2, width) < lengths[:, :, None]
-    return _message(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
-
-
-def _message(content: NDArray[np.uint8], present: NDArray[np.bool_]) -> _Message:
-    return _Message((_Piece(content, present),), present.sum(axis=1, dtype=np.int64))
+    content[:, :, 2:] = text
+    columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
+    return _Message((columns,), lengths.sum(axis=1, dtype=np.int64) + 2 * num_values)

@@ -19,7 +19,7 @@ from data.errors import InputError
 from data.options import RELEASE_NAMES, SPLIT_NAMES, GenerateOptions, parse_options
 
 if TYPE_CHECKING:
-    # Arrow and Beam take seconds to import; `--help` and a bad argument must not wait for them.
+    # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
     from data.archives import Source
     from data.manifest import Counts, Manifest
     from data.releases import Release
@@ -54,7 +54,8 @@ def generate(
     cache_dir
         Where downloads are kept.
     beam_args
-        Beam's own flags, for a runner other than the in-process one. Workers must see the output's parent.
+        Beam's own flags, to have Beam run the steps; without any they run in threads of this process. Workers must
+        see the output's parent.
     progress
         Gets a line of text now and then.
 
@@ -122,7 +123,7 @@ def _write(
     catalogue.save(folder / CATALOGUE_FILE)
 
     progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
-    from data.flow import FlowPlan, run_flow  # only here, because it imports Beam
+    from data.flow import FlowPlan, run_flow
 
     num_train = options.shards or math.ceil(spill.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
@@ -134,7 +135,12 @@ def _write(
         work_folder=str(work),
         shard_folder=str(folder),
     )
-    shards = run_flow(spill.blocks, plan, beam_args)
+    if beam_args:
+        from data.beam_flow import run_beam_flow
+
+        shards = run_beam_flow(spill.blocks, plan, beam_args)
+    else:
+        shards = run_flow(spill.blocks, plan)
     shutil.rmtree(work)
     counts = Counts(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
@@ -222,13 +228,13 @@ def _check_replaceable(output: Path) -> None:
 
 @contextmanager
 def _disk_faults(output: Path) -> Iterator[None]:
-    """Turn faults of the disk, also those that Beam or TensorFlow wrapped, into an `InputError`."""
+    """Turn faults of the disk, also those that Beam wrapped, into an `InputError`."""
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        # TensorFlow reports a full disk as an error of its own that only says so in words.
+        # What Beam wraps loses its number and only says so in words.
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
             raise InputError(f"no space left on the disk of {output}; free some and run again") from error
         if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
@@ -310,7 +316,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FLAG",
-        help="a flag for Beam, such as --beam-arg=--runner=PortableRunner; may be repeated",
+        help="a flag for Beam, which then runs the steps, such as --beam-arg=--runner=PortableRunner; may be repeated",
     )
     parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries have to say")
     return parser

@@ -12,13 +12,12 @@ from data.timelines import Timelines
 def window_dtype(max_context_length: int) -> np.dtype:
     """Describe one window as it lies in memory and in the temporary files.
 
-    `order` is its place among all examples, `train` and `popularity` what the split gave it. `movies` and
+    `order` is its place among all examples, `popularity` its label's bucket. `movies` and
     `stars` are the context, oldest first, post-padded; `length` says how many of them are real.
     """
     return np.dtype(
         [
             ("order", "<u8"),
-            ("train", "?"),
             ("popularity", "i1"),
             ("length", "<i2"),
             ("label", "<i4"),
@@ -48,16 +47,18 @@ def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_len
     Returns
     -------
     NDArray[np.void]
-        `window_dtype(max_context_length)[num_windows]`; `order`, `train` and `popularity` are 0.
+        `window_dtype(max_context_length)[num_windows]`; `order` and `popularity` are 0.
     """
     windows = np.zeros(len(rows), dtype=window_dtype(max_context_length))
     lengths = np.minimum(timelines.positions[rows], max_context_length)
-    offsets = np.arange(max_context_length)
-    is_real = offsets < lengths[:, None]
-    # Pads point at the label, so that no index leaves the array, and are overwritten.
-    sources = np.where(is_real, (rows - lengths)[:, None] + offsets, rows[:, None])
+    firsts = rows - lengths
+    movies, stars = (np.ascontiguousarray(timelines.ratings[name]) for name in ("movie", "stars"))
     windows["length"] = lengths
-    windows["label"] = timelines.ratings["movie"][rows]
-    windows["movies"] = np.where(is_real, timelines.ratings["movie"][sources], PAD_MOVIE_ID)
-    windows["stars"] = np.where(is_real, timelines.ratings["stars"][sources], 0.0)
+    windows["label"] = movies[rows]
+    for place in range(max_context_length):
+        is_real = place < lengths
+        # Pads point at the label, so that no index leaves the array, and are overwritten.
+        sources = np.minimum(firsts + place, rows)
+        windows["movies"][:, place] = np.where(is_real, movies[sources], PAD_MOVIE_ID)
+        windows["stars"][:, place] = np.where(is_real, stars[sources], 0.0)
     return windows

@@ -85,12 +85,46 @@ def test_shards_are_evenly_filled(tmp_path: Path):
     assert max(sizes) < 1.1 * min(sizes)
 
 
-def test_workers_in_other_threads_give_the_same_bytes(small_release: Path, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("split", ["random", "temporal", "leave_one_out"])
+def test_the_number_of_workers_changes_no_byte(
+    small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, split: str
+):
+    options = OPTIONS.model_copy(update={"split": split, "shards": 7})
+    generate(options, tmp_path / "first", source=small_release)
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
-    generate(OPTIONS, tmp_path / "one", source=small_release)
-    args = ["--direct_num_workers=3", "--direct_running_mode=multi_threading"]
-    generate(OPTIONS, tmp_path / "three", source=small_release, beam_args=args)
-    assert _bytes(tmp_path / "one") == _bytes(tmp_path / "three")
+    monkeypatch.setattr(flow, "available_workers", lambda: workers)
+    generate(options, tmp_path / "second", source=small_release)
+    assert _bytes(tmp_path / "first") == _bytes(tmp_path / "second")
+
+
+@pytest.mark.parametrize("split", ["random", "temporal", "leave_one_out"])
+@pytest.mark.parametrize(
+    "beam_args", [["--runner=DirectRunner"], ["--direct_num_workers=3", "--direct_running_mode=multi_threading"]]
+)
+def test_beam_gives_the_same_bytes(
+    small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str, beam_args: list[str]
+):
+    options = OPTIONS.model_copy(update={"split": split})
+    monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
+    generate(options, tmp_path / "here", source=small_release)
+    generate(options, tmp_path / "beam", source=small_release, beam_args=beam_args)
+    assert _bytes(tmp_path / "here") == _bytes(tmp_path / "beam")
+
+
+def test_beam_tensorflow_and_pandas_are_imported_only_when_asked_for(small_release: Path, tmp_path: Path):
+    script = (
+        "import sys\n"
+        "from data.generate import run\n"
+        "code = run(sys.argv[1:])\n"
+        "print([name for name in ('pandas', 'apache_beam', 'tensorflow') if name in sys.modules])\n"
+        "sys.exit(code)\n"
+    )
+    arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # The manifest and the catalogue
@@ -306,6 +340,32 @@ def test_a_full_disk_is_one_clear_line_and_the_former_output_stays(
     assert _bytes(output) != expected
 
 
+@pytest.mark.parametrize("step", ["histogram", "count_train_labels", "build_windows", "write_shard"])
+def test_a_fault_in_one_worker_ends_the_run_and_the_former_output_stays(
+    small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    output = tmp_path / "out"
+    generate(OPTIONS, output, source=small_release)
+    expected = _bytes(output)
+    threads = threading.active_count()
+    monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
+    monkeypatch.setattr(flow, "available_workers", lambda: 2)
+    real, calls = getattr(flow, step), []
+
+    def fail_at_the_second(*args: object, **kwargs: object) -> object:
+        calls.append(args)
+        if len(calls) == 2:
+            raise ZeroDivisionError("a fault of the step")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(flow, step, fail_at_the_second)
+    with pytest.raises(ZeroDivisionError, match="a fault of the step"):
+        generate(OPTIONS.model_copy(update={"seed": 1, "shards": 40}), output, source=small_release)
+    assert threading.active_count() == threads
+    assert _bytes(output) == expected
+    _only(tmp_path, "out")
+
+
 @pytest.mark.parametrize("pattern", ["work/*.rows", "*.tfrecord.gz"])
 def test_a_killed_run_leaves_the_former_output_and_the_next_run_succeeds(
     small_release: Path, tmp_path: Path, pattern: str
@@ -415,7 +475,7 @@ def test_what_can_not_be_used_is_one_line_and_exit_code_2(
 
 
 def test_memory_for_a_block_does_not_grow_with_the_release():
-    # A block's windows: 94 bytes a rating at the default length, 400,000 ratings in 8 MiB of the densest text.
+    # A block's windows: 95 bytes a rating at the default length, 280,000 ratings in 4 MiB of the densest text.
     densest = len("1,1,5,631152000\n")
     ratings_in_block = blocks.BYTES_PER_BLOCK / densest
     assert ratings_in_block * flow.window_dtype(10).itemsize < 100 << 20

@@ -24,7 +24,7 @@ from data.examples import FeatureTable
 from data.generate import generate
 from data.options import GenerateOptions
 from data.timelines import RATING_DTYPE, build_timelines
-from data.windows import build_windows, label_rows
+from data.windows import build_windows, label_rows, window_dtype
 
 _GENRES = ("Action", "Comedy", "Drama", "Film-Noir")
 
@@ -100,6 +100,18 @@ def test_windows_of_any_timelines_are_those_of_the_reference(
     assert timelines.ratings["user"][rows].tolist() == [example.user for example in expected]
     assert timelines.positions[rows].tolist() == [example.position for example in expected]
     assert timelines.is_last[rows].tolist() == [example.is_last for example in expected]
+
+
+def test_movies_are_found_whether_their_ids_are_listed_or_searched():
+    for largest in (70, 2**31 - 1):
+        catalogue = Catalogue.of([Movie(3, "A", 1951, ("War",)), Movie(largest, "B", 1995, ("Drama", "War"))])
+        windows = np.zeros(2, dtype=window_dtype(2))
+        # The last place of each is one that the catalogue lacks, as pads are.
+        windows["movies"] = [[largest, 0], [3, 5]]
+        table = FeatureTable(catalogue, GenerateOptions(release="sample", max_context_movie_genre_length=2))
+        features = table.features_of(windows)
+        assert features["context_movie_year"].tolist() == [[1995, 0], [1951, 0]]
+        assert features["context_movie_genre"].tolist() == [[b"Drama", b"War"], [b"War", b"UNK"]]
 
 
 def _assert_same(folder: Path, expected_splits: tuple[list, list]) -> None:

@@ -1,0 +1,145 @@
+"""The steps of `data.flow` as a Beam pipeline, for many workers.
+
+Workers exchange only small arrays and the places of windows in temporary files, in a folder that all of them see.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import AsSingleton
+from numpy.typing import NDArray
+
+from data.blocks import UserBlock
+from data.flow import (
+    FlowPlan,
+    ShardKey,
+    WindowSlice,
+    count_ranks_in_bin,
+    count_train_labels,
+    feature_table,
+    histogram,
+    write_shard_of,
+    write_windows,
+)
+from data.popularity import PopularityTable
+from data.shards import Shard
+from data.splits import NUM_BINS, Counts, find_cut, locate_cut
+
+IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+"""Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""
+
+
+class _SumArrays(beam.CombineFn):
+    """Add up arrays of one shape."""
+
+    def create_accumulator(self) -> NDArray[np.int64]:
+        return np.zeros(NUM_BINS, dtype=np.int64)
+
+    def add_input(self, accumulator: NDArray[np.int64], element: NDArray[np.int64]) -> NDArray[np.int64]:
+        return accumulator + element
+
+    def merge_accumulators(self, accumulators: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+        return np.sum(list(accumulators), axis=0)
+
+    def extract_output(self, accumulator: NDArray[np.int64]) -> NDArray[np.int64]:
+        return accumulator
+
+
+class _MergeCounts(beam.CombineFn):
+    """Add up `Counts`; None stands for no count yet."""
+
+    def create_accumulator(self) -> Counts | None:
+        return None
+
+    def add_input(self, accumulator: Counts | None, element: Counts) -> Counts:
+        return element if accumulator is None else accumulator.merge(element)
+
+    def merge_accumulators(self, accumulators: Iterable[Counts | None]) -> Counts | None:
+        merged = None
+        for accumulator in accumulators:
+            if accumulator is not None:
+                merged = self.add_input(merged, accumulator)
+        return merged
+
+    def extract_output(self, accumulator: Counts | None) -> Counts:
+        return accumulator if accumulator is not None else Counts.of(np.empty(0, dtype=np.int64))
+
+
+def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequence[str]) -> list[Shard]:
+    """Generate the examples of all blocks into shards, as `data.flow.run_flow` does.
+
+    Parameters
+    ----------
+    blocks
+        At least one.
+    plan
+        What to generate, and where.
+    beam_args
+        Beam's own flags; they win over `IN_PROCESS_ARGS`.
+
+    Returns
+    -------
+    list[Shard]
+        Every shard of both splits, empty ones too, train first.
+    """
+    with beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args])) as pipeline:
+        _build(pipeline, blocks, plan)
+    return [Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys]
+
+
+def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan) -> None:
+    options = plan.options
+    users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
+    if options.split == "leave_one_out":
+        cut = pipeline | "NoCut" >> beam.Create([None])
+    else:
+        cut_bin = (
+            users
+            | "Histogram" >> beam.Map(histogram, options)
+            | "SumHistograms" >> beam.CombineGlobally(_SumArrays())
+            | "LocateCut" >> beam.Map(locate_cut, options.train_fraction)
+        )
+        cut = (
+            users
+            | "RanksInBin" >> beam.Map(count_ranks_in_bin, options, cut_bin=AsSingleton(cut_bin))
+            | "MergeRanks" >> beam.CombineGlobally(_MergeCounts())
+            | "FindCut" >> beam.Map(find_cut, cut_bin=AsSingleton(cut_bin))
+        )
+    popularity = (
+        users
+        | "TrainLabels" >> beam.Map(count_train_labels, options, cut=AsSingleton(cut))
+        | "MergeLabels" >> beam.CombineGlobally(_MergeCounts())
+        | "Popularity" >> beam.Map(PopularityTable.from_counts)
+    )
+    windows = users | "Windows" >> beam.FlatMap(
+        write_windows, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
+    )
+    # Every shard is written, even one that no window falls into.
+    every_shard = pipeline | "EveryShard" >> beam.Create([(key, None) for key in plan.shard_keys])
+    _ = (
+        (windows, every_shard)
+        | "WindowsAndShards" >> beam.Flatten()
+        | "ByShard" >> beam.GroupByKey()
+        | "WriteShards" >> beam.Map(_write_shard, plan)
+    )
+
+
+def _write_shard(element: tuple[ShardKey, Iterable[WindowSlice | None]], plan: FlowPlan) -> None:
+    """Write a shard, and what the manifest needs to know of it into the work folder."""
+    key, slices = element
+    shard = write_shard_of(key, [part for part in slices if part is not None], plan, feature_table(plan))
+    record = _record_path(plan, key)
+    temporary = record.with_name(f"{record.name}.{uuid.uuid4().hex}")
+    temporary.write_text(shard.model_dump_json(), encoding="utf-8")
+    temporary.replace(record)
+
+
+def _record_path(plan: FlowPlan, key: ShardKey) -> Path:
+    split, index = key
+    return Path(plan.work_folder) / f"{split}-{index:05d}.json"
