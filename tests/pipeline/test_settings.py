@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
-from pipeline.settings import Settings, config_names, load_settings
+from pipeline.settings import Settings, config_names, load_settings, with_values
 
 
 @pytest.fixture
@@ -126,3 +126,18 @@ def test_a_configuration_named_like_its_release_is_told_apart_from_others():
 
     pairs = [(name, release) for name in ("default", "sample", "random", "ml-1m") for release in ("sample", "ml-1m")]
     assert len({name_of(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_single_values_are_changed_by_their_dotted_names():
+    settings = load_settings("sample")
+    changed = with_values(settings, {"model.dropout": 0.3, "name": "mine"})
+    assert (changed.model.dropout, changed.name) == (0.3, "mine")
+    assert changed.training == settings.training
+    assert settings.model.dropout == 0.1
+
+
+def test_the_fast_configuration_asks_for_less_work_than_the_default():
+    fast, default = load_settings("fast"), load_settings("ml-1m")
+    assert fast.model.embedding_dim < default.model.embedding_dim
+    assert fast.training.epochs < default.training.epochs
+    assert fast.pipeline_name != default.pipeline_name
