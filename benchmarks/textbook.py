@@ -51,7 +51,7 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
     validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
     transform = tfx.components.Transform(
-        examples=examples, schema=schema, preprocessing_fn="trainer_module.preprocessing.preprocessing_fn"
+        examples=examples, schema=schema, preprocessing_fn="benchmarks.textbook_preprocessing.preprocessing_fn"
     )
 
     trainer = tfx.components.Trainer(

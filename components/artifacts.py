@@ -26,7 +26,7 @@ class GeneratedData(tfx.dsl.Artifact):
 
 
 class UnpaddedExampleStatistics(tfx.dsl.Artifact):
-    """TFDV's statistics of the examples without their padding, a folder for each split as StatisticsGen writes them.
+    """Counts of the examples' values without padding, in TFDV's format, a folder for each split as StatisticsGen has.
 
     A type of its own: whoever looks for the last run's `ExampleStatistics` must not find these.
     """

@@ -1,4 +1,4 @@
-"""TFDV's unpadded statistics as plain figures, for pages, tables and programs. Reads the protos only."""
+"""The unpadded statistics as plain figures, for pages, tables and programs. Reads the protos only."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class SplitFigures(BaseModel):
 
 
 def read_statistics(folder: Path, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Read the statistics of a split as TFDV wrote them.
+    """Read the statistics of a split, in TFDV's format.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""TFDV's statistics of the examples, twice in one reading: as the shards hold them, and with padding left out.
+"""Statistics of the examples, twice in one reading: as the shards hold them, and with padding left out.
 
 The schema and the drift comparators are about the features as they are, of a fixed length. In those, pads are values
-like any other: nothing is ever missing, and "0" is the most watched movie. People look at the second kind. Stock
-StatisticsGen gives the first alone.
+like any other: nothing is ever missing, and "0" is the most watched movie. People look at the second kind, in which
+every value is counted. TFDV makes the first kind, which is all that stock StatisticsGen gives.
 
 Since every array passes by here, what no statistic shows is checked here too: a movie behind a pad, or stars that the
 release doesn't give.
@@ -19,10 +19,11 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
-from tfx_bsl.public import tfxio
 
 from components.artifacts import UnpaddedExampleStatistics
+from components.example_reading import fixed_lengths, read_fixed_lengths
 from components.figures import STATISTICS_FILE
+from components.value_counts import ValueCounts, add_counts, as_statistics, count_values
 from data import features
 from data.errors import InputError
 from data.manifest import Manifest
@@ -30,37 +31,6 @@ from data.releases import find_release
 
 _FAULTS_FILE = "faults.json"
 _FAULTS_TOLD = 3
-_BATCH = 10_000
-"""Examples in a record batch. TFDV costs mostly by the batch: in batches of TFX's default size it takes longer."""
-
-_ALL_VALUES = 65_536
-"""Distinct values that are counted one by one, more than there are movies in MovieLens-25M."""
-
-
-def counting_options() -> tfdv.StatsOptions:
-    """Return options under which TFDV counts every single value.
-
-    All features are names, small numbers on a grid or years: counted one by one, they give exact histograms, while
-    TFDV's buckets of numbers are approximate.
-    """
-    schema = schema_pb2.Schema()
-    for name in (
-        features.CONTEXT_MOVIE_ID,
-        features.CONTEXT_MOVIE_YEAR,
-        features.LABEL_MOVIE_ID,
-        features.CONTEXT_LENGTH,
-    ):
-        schema.feature.add(name=name, type=schema_pb2.INT).int_domain.is_categorical = True
-    schema.feature.add(name=features.CONTEXT_MOVIE_RATING, type=schema_pb2.FLOAT).float_domain.is_categorical = True
-    for name in (features.CONTEXT_MOVIE_GENRE, features.LABEL_POPULARITY):
-        schema.feature.add(name=name, type=schema_pb2.BYTES)
-    return tfdv.StatsOptions(
-        schema=schema,
-        num_top_values=50,
-        num_rank_histogram_buckets=_ALL_VALUES,
-        # The other counter knows no numbers such as 4.5. A sketch with room for every value is exact.
-        use_sketch_based_topk_uniques=True,
-    )
 
 
 def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -147,7 +117,7 @@ def write_statistics(
     padded, unpadded
         Folders that get `Split-<split>/FeatureStats.pb`, the second one also faults for `raise_on_faults`.
     schema
-        Tells TFDV, for the padded features, which numbers are names.
+        Tells how long the features are, and TFDV which numbers are names.
     """
     for folder in (padded, unpadded):
         tfx.dsl.io.fileio.makedirs(f"{folder}/Split-{split}")
@@ -155,7 +125,7 @@ def write_statistics(
         pipeline
         | f"Files {split}" >> beam.Create(list(files))
         | f"Spread {split}" >> beam.Reshuffle()
-        | f"Read {split}" >> beam.FlatMap(read_batches)
+        | f"Read {split}" >> beam.FlatMap(read_fixed_lengths, fixed_lengths(schema))
     )
     _ = (
         batches
@@ -164,9 +134,9 @@ def write_statistics(
     )
     _ = (
         batches
-        | f"LeavePadsOut {split}" >> beam.Map(without_padding)
-        | f"Count {split}" >> tfdv.GenerateStatistics(counting_options())
-        | f"Write {split}" >> tfdv.WriteStatisticsToBinaryFile(f"{unpadded}/Split-{split}/{STATISTICS_FILE}")
+        | f"CountUnpadded {split}" >> beam.Map(_count_unpadded)
+        | f"AddCounts {split}" >> beam.CombineGlobally(add_counts)
+        | f"WriteUnpadded {split}" >> beam.Map(_write_counts, f"{unpadded}/Split-{split}/{STATISTICS_FILE}")
     )
     _ = (
         batches
@@ -174,15 +144,6 @@ def write_statistics(
         | f"AFew {split}" >> beam.combiners.Sample.FixedSizeGlobally(_FAULTS_TOLD)
         | f"WriteFaults {split}" >> beam.Map(_write_json, f"{unpadded}/Split-{split}/{_FAULTS_FILE}")
     )
-
-
-def read_batches(file: str) -> Iterator[pa.RecordBatch]:
-    """Read a gzipped TFRecord file in large record batches.
-
-    Through `tf.data`, a file at a time: Beam's own source hands over record by record.
-    """
-    options = tfxio.RecordBatchesOptions(batch_size=_BATCH, drop_final_batch=False, num_epochs=1, shuffle=False)
-    yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
 
 
 def raise_on_faults(split: str, folder: str) -> None:
@@ -255,6 +216,15 @@ def _first_fault(faulty: np.ndarray, values: np.ndarray, what: str) -> Iterator[
     if len(rows):
         shown = ", ".join(value.decode() if isinstance(value, bytes) else f"{value:g}" for value in values[rows[0]])
         yield f"{what} ({shown})"
+
+
+def _count_unpadded(batch: pa.RecordBatch) -> ValueCounts:
+    return count_values(without_padding(batch))
+
+
+def _write_counts(counts: ValueCounts, file_name: str) -> None:
+    with tfx.dsl.io.fileio.open(file_name, "wb") as file:
+        file.write(as_statistics(counts).SerializeToString())
 
 
 def _write_json(value: object, file_name: str) -> None:

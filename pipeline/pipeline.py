@@ -9,6 +9,7 @@ from components.pusher import Pusher
 from components.run_report import RunReporter
 from components.servable_check import ServableCheck
 from components.statistics_gen import ShardStatisticsGen
+from components.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
 from pipeline.judging import METRICS_MODULE, evaluation_config
 from pipeline.settings import Places, Settings
@@ -50,14 +51,12 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
 
     remember = backend.remember(statistics.outputs["statistics"], gate.outputs["verdict"])
 
-    transform = tfx.components.Transform(
+    transform = ShardTransform(
         examples=examples,
         schema=schema,
         preprocessing_fn="trainer_module.preprocessing.preprocessing_fn",
-        materialize=False,
-        disable_statistics=True,
-        custom_config={"source_digest": source_digest("trainer_module.preprocessing")},
-    )
+        source_digest=source_digest("components.transform", "trainer_module.preprocessing"),
+    ).with_id("Transform")
     transform.add_upstream_node(gate)
 
     trainer = tfx.components.Trainer(

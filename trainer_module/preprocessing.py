@@ -33,9 +33,9 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     context = inputs[features.CONTEXT_MOVIE_ID]
     label = inputs[features.LABEL_MOVIE_ID]
     shown = tf.concat([tf.reshape(context, [-1]), tf.reshape(label, [-1])], axis=0)
-    vocabulary = tft.vocabulary(
-        tf.boolean_mask(shown, tf.not_equal(shown, features.PAD_MOVIE_ID)), vocab_filename=VOCABULARY
-    )
+    movies = tf.boolean_mask(shown, tf.not_equal(shown, features.PAD_MOVIE_ID))
+    # TFT adds weighted values up by the batch. Those without weights it hands on to Beam one by one.
+    vocabulary = tft.vocabulary(movies, weights=tf.ones_like(movies, tf.float32), vocab_filename=VOCABULARY)
 
     def index(movie_id: tf.Tensor) -> tf.Tensor:
         return tft.apply_vocabulary(movie_id, vocabulary, default_value=-1) + 1

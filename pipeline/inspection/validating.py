@@ -154,7 +154,7 @@ def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Sch
 def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, list[object] | None]]:
     """Yield an example's number, from 1, and its values; None where it lacks the feature."""
     # Imported late: it brings TFX, and is needed only once something is wrong.
-    from components.statistics_gen import read_batches
+    from components.example_reading import read_batches
 
     number = 0
     for file in sorted(glob.glob(source.example_patterns[split])):  # noqa: PTH207

@@ -81,6 +81,16 @@ def test_both_ways_give_the_same_vocabulary(sample_run, textbook):
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+def test_both_ways_leave_the_same_files_and_metadata_of_the_transform(sample_run, textbook):
+    ours, theirs = (run.artifact("Transform", "transform_graph") for run in (sample_run, textbook))
+    files, expected = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} for folder in (ours, theirs)
+    )
+    assert files == expected
+    for kind in ("metadata", "transformed_metadata"):
+        assert (ours / kind / "schema.pbtxt").read_text() == (theirs / kind / "schema.pbtxt").read_text()
+
+
 def test_applying_the_transform_graph_while_reading_gives_the_materialised_windows(sample_run, textbook):
     transform_output = tft.TFTransformOutput(str(sample_run.artifact("Transform", "transform_graph")))
     shards = sample_run.artifact("ExampleGen", "examples") / "Split-train" / "*"

@@ -1,0 +1,54 @@
+"""Transform over large batches: TFT's own analysis, fed with no more than the features that it needs.
+
+Stock Transform reads record by record, decodes every feature, and has no say in the size of a batch. What this one
+writes is the same.
+"""
+
+import importlib
+
+import apache_beam as beam
+import tensorflow_data_validation as tfdv
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tfx import v1 as tfx
+from tfx_bsl.public import tfxio
+
+from components.example_reading import fixed_lengths, read_fixed_lengths
+
+ANALYZED_SPLIT = "train"
+
+
+@tfx.dsl.components.component(use_beam=True)
+def ShardTransform(  # noqa: N802
+    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
+    transform_graph: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.TransformGraph],
+    preprocessing_fn: tfx.dsl.components.Parameter[str],
+    source_digest: tfx.dsl.components.Parameter[str],
+    beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Analyze the train split, and write the transform graph. No transformed examples are written.
+
+    `preprocessing_fn` is the function's dotted path. `source_digest` only tells TFX's cache when code changes.
+    """
+    module, _, name = preprocessing_fn.rpartition(".")
+    function = getattr(importlib.import_module(module), name)
+    curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
+    files = sorted(tfx.dsl.io.fileio.glob(f"{examples.uri}/Split-{ANALYZED_SPLIT}/*"))
+    # A TFXIO knows how Arrow's columns become tensors; the files are read without it.
+    whole = tfxio.TFExampleRecord(files, schema=curated)
+    needed = tft.get_analyze_input_columns(function, whole.TensorAdapter().OriginalTypeSpecs())
+    temporary = f"{transform_graph.uri}/.temporary"
+    with beam_pipeline as pipeline, tft_beam.Context(temp_dir=temporary):
+        batches = (
+            pipeline
+            | "Files" >> beam.Create(files)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(read_fixed_lengths, fixed_lengths(curated, needed), only=True)
+        )
+        transform_fn = (batches, whole.Project(needed).TensorAdapterConfig()) | tft_beam.AnalyzeDataset(function)
+        _ = transform_fn | "WriteGraph" >> tft_beam.WriteTransformFn(transform_graph.uri)
+        _ = tft.DatasetMetadata(curated) | "WriteMetadata" >> tft_beam.WriteMetadata(
+            f"{transform_graph.uri}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline
+        )
+    tfx.dsl.io.fileio.rmtree(temporary)
