@@ -164,11 +164,13 @@ class NextMovieModel(tfrs.Model):
             num_movies + 1, settings.embedding_dim, embeddings_initializer=initializer, name=name
         )
 
-    # There is no Python control flow to rewrite, and AutoGraph would spend seconds on Keras's own code.
-    @tf.autograph.experimental.do_not_convert
     def train_step(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Take one step, as `tfrs.Model` does, and return its losses."""
-        return super().train_step(inputs)
+        step = super().train_step
+        if self.task is None:
+            # There is no Python control flow to rewrite, and AutoGraph would spend seconds on Keras's own code.
+            step = tf.autograph.experimental.do_not_convert(step)
+        return step(inputs)
 
     def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Return the loss of a batch.
