@@ -85,6 +85,14 @@ def test_validation_recall_is_the_share_of_labels_among_the_first_k(k):
     assert validation_recall(model, windows, k) == pytest.approx(hits / len(windows), abs=1e-9)
 
 
+def test_the_tutorials_loss_is_fitted_too():
+    settings = MODEL.model_copy(update={"loss": "in_batch"})
+    once = TRAINING.model_copy(update={"epochs": 1, "optimizer": "adagrad", "learning_rate": 0.1})
+    windows = make_windows()
+    model = fit(windows, MOVIES, settings, once)
+    assert validation_recall(model, windows, k=10) > 2 * 10 / MOVIES
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory) -> tuple[NextMovieModel, dict[str, list[float]]]:
     folder = tmp_path_factory.mktemp("logs")
