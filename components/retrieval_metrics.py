@@ -85,7 +85,7 @@ def metrics_from_ranks(
 
 
 class RetrievalMetrics(tfma.metrics.Metric):
-    """All retrieval metrics in one combiner, which TFMA calls once for each example.
+    """All retrieval metrics in one combiner, which TFMA calls once for each example or group of examples.
 
     Parameters
     ----------
@@ -153,9 +153,9 @@ class _RankCombiner(beam.CombineFn):
     def add_input(self, accumulator: _Seen, element: tfma.metrics.StandardMetricInputs) -> _Seen:
         predictions = element.get_predictions(self._model_name)
         for output, ranks in accumulator.ranks.items():
-            ranks.append(int(predictions[output]))
+            ranks.extend(np.ravel(predictions[output]).tolist())
         accumulator.recommended.update(np.ravel(predictions[_TOP_OUTPUT]).tolist())
-        accumulator.catalogue_size = int(predictions[_SIZE_OUTPUT])
+        accumulator.catalogue_size = int(np.max(predictions[_SIZE_OUTPUT]))
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[_Seen]) -> _Seen:

@@ -13,6 +13,9 @@ from data import features
 
 METRICS_MODULE = "components.retrieval_metrics"
 
+EXTRACTORS_MODULE = "components.grouped_extracts"
+"""What TFMA is fed by; see there."""
+
 SLICES = (features.CONTEXT_LENGTH, features.LABEL_POPULARITY)
 """Features whose values cut the eval split. They come with the examples, the same for candidate and baseline."""
 

@@ -11,7 +11,7 @@ from components.servable_check import ServableCheck
 from components.statistics_gen import ShardStatisticsGen
 from components.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
-from pipeline.judging import METRICS_MODULE, evaluation_config
+from pipeline.judging import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
 from pipeline.settings import Places, Settings
 from pipeline.source_digest import source_digest
 
@@ -81,7 +81,8 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         schema=schema,
-        eval_config=evaluation_config(settings.model_gate, source_digest(METRICS_MODULE)),
+        eval_config=evaluation_config(settings.model_gate, source_digest(METRICS_MODULE, EXTRACTORS_MODULE)),
+        module_path=EXTRACTORS_MODULE,
     )
 
     servable = ServableCheck(
