@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from data import features
 from data.errors import InputError
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX
 
@@ -59,7 +60,10 @@ def parse_and_transform(
         context int64 `[batch, max_context_length]` and label int64 `[batch]`. The label is squeezed: in shape
         `[batch, 1]` a retrieval loss is silently wrong.
     """
-    transformed = layer(tf.io.parse_example(serialized, transform_output.raw_feature_spec()))
+    # Only what the graph uses: reading genres that nobody asks for would take most of the time.
+    spec = transform_output.raw_feature_spec()
+    used = {name: spec[name] for name in (features.CONTEXT_MOVIE_ID, features.LABEL_MOVIE_ID)}
+    transformed = layer(tf.io.parse_example(serialized, used))
     return transformed[CONTEXT_MOVIE_INDEX], tf.squeeze(transformed[LABEL_MOVIE_INDEX], axis=1)
 
 
