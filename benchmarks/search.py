@@ -43,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(
             options.config or options.release, {"release": options.release, "split": options.split}
         )
-        variants = list(variants_of(dict(options.vary), grid=options.grid))
+        varied: dict[str, list[Any]] = {}
+        for name, values in options.vary:
+            varied.setdefault(name, []).extend(values)
+        variants = list(variants_of(varied, grid=options.grid))
         compare(settings, variants, options.seeds, options.source, options.work_dir)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -62,7 +65,7 @@ def variants_of(varied: Mapping[str, Sequence[Any]], *, grid: bool) -> Iterator[
         Try every combination in place of each value alone.
     """
     yield {}
-    if grid:
+    if grid and varied:
         for combination in itertools.product(*varied.values()):
             yield dict(zip(varied, combination, strict=True))
     else:

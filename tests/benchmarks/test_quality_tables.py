@@ -129,6 +129,18 @@ def test_each_value_is_tried_alone_or_in_all_combinations():
     ]
 
 
+def test_values_of_a_setting_that_is_named_twice_are_all_tried(monkeypatch):
+    tried = []
+    monkeypatch.setattr(search, "compare", lambda settings, variants, *_: tried.extend(variants))
+    vary = ["--vary", "model.dropout=0", "--vary", "model.dropout=0.5"]
+    assert search.main(["--release", "sample", *vary]) == 0
+    assert tried == [{}, {"model.dropout": 0}, {"model.dropout": 0.5}]
+
+
+def test_a_grid_of_nothing_is_the_configuration_alone():
+    assert list(search.variants_of({}, grid=True)) == [{}]
+
+
 def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, monkeypatch):
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
