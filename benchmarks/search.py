@@ -2,13 +2,15 @@
 
 `python -m benchmarks.search --release ml-100k --vary model.dropout=0.3,0.5 --vary training.batch_size=128,512`
 
-A tenth of the train windows is held out to compare by; the eval split is not looked at. Each value is tried alone,
-against the configuration as it is, or with `--grid` together with all values of the others.
+A tenth of the train windows is held out to compare by, under the temporal split the last ones; the eval split is not
+looked at. Each value is tried alone, against the configuration as it is, or with `--grid` together with all values of
+the others.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import sys
 import time
@@ -24,7 +26,9 @@ from data.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.scoring import Ranks
+    from data.options import GenerateOptions
     from pipeline.settings import Settings
+    from trainer_module.inputs import Windows
 
     Values = Mapping[str, Any]
 
@@ -86,25 +90,38 @@ def compare(
     """
     from pipeline.settings import with_values
 
+    # Variants of one data set read it once.
+    held_out = functools.lru_cache(maxsize=1)(functools.partial(_held_out, source=source, work_dir=work_dir))
     # All are checked before the first is fitted.
     changed = [with_values(settings, values) for values in variants]
     print("| variant | recall@10 | recall@100 | NDCG@10 | s |\n| --- | ---: | ---: | ---: | ---: |")
     for values, variant in zip(variants, changed, strict=True):
         started = time.monotonic()
-        ranks = [_rank_held_out(with_values(variant, {"training.seed": seed}), source, work_dir) for seed in seeds]
+        seeded = (with_values(variant, {"training.seed": seed}) for seed in seeds)
+        ranks = [_fit_and_rank(each, *held_out(each.data)) for each in seeded]
         _print_row(values, ranks, (time.monotonic() - started) / len(seeds))
 
 
-def _rank_held_out(settings: Settings, source: Path | None, work_dir: Path) -> Ranks:
-    from benchmarks.scoring import rank_windows, scorer_of
-    from benchmarks.windows import make_data_set
+def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> tuple[Windows, Windows, int]:
+    """Return the train windows to fit, those to compare by, and the size of the vocabulary."""
+    from benchmarks.windows import is_among, make_data_set
     from trainer_module.inputs import hold_out
+
+    data = make_data_set(options, source, work_dir)
+    if options.split == "temporal":
+        # What says most about a later time is the latest that train has.
+        earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
+        fitted = is_among(data, make_data_set(earlier, source, work_dir))
+        return data.train.take(fitted), data.train.take(~fitted), data.num_movies
+    return *hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
+
+
+def _fit_and_rank(settings: Settings, fitted: Windows, held_out: Windows, num_movies: int) -> Ranks:
+    from benchmarks.scoring import rank_windows, scorer_of
     from trainer_module.training import fit
 
-    data = make_data_set(settings.data, source, work_dir)
-    fitted, held_out = hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED)
-    model = fit(fitted, data.num_movies, settings.model, settings.training)
-    return rank_windows(scorer_of(model), held_out, data.num_movies)
+    model = fit(fitted, num_movies, settings.model, settings.training)
+    return rank_windows(scorer_of(model), held_out, num_movies)
 
 
 def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:

@@ -51,14 +51,15 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path)
     source
         The release's archive or folder; None if it may be downloaded.
     work_dir
-        Where windows are kept, in a folder for each release, split and length.
+        Where windows are kept, in a folder for each release, split, length and share of train.
 
     Raises
     ------
     InputError
         The release can't be had or read.
     """
-    folder = work_dir / f"{options.release}-{options.split}-{options.max_context_length}"
+    choices = (options.release, options.split, options.max_context_length, f"{options.train_fraction:g}")
+    folder = work_dir / "-".join(map(str, choices))
     generate(options, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
     return read_data_set(folder)
 
@@ -78,6 +79,29 @@ def read_data_set(folder: Path) -> DataSet:
         return Windows(context=index(raw[split][0]), label=index(raw[split][1]))
 
     return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids)
+
+
+def is_among(data: DataSet, other: DataSet) -> np.ndarray:
+    """Say of each train window of a data set whether another one's train has it too.
+
+    Parameters
+    ----------
+    data, other
+        Windows of one length; their vocabularies may differ.
+
+    Returns
+    -------
+    np.ndarray
+        bool `[len(data.train)]`.
+    """
+    return np.isin(_rows(data), _rows(other))
+
+
+def _rows(data: DataSet) -> np.ndarray:
+    """Return the train windows as movie ids, each as one value that can be compared, `[len(data.train)]`."""
+    ids = np.append(features.PAD_MOVIE_ID, data.movie_ids)
+    rows = np.column_stack([ids[data.train.context], ids[data.train.label]])
+    return np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize * rows.shape[1]}").ravel()
 
 
 def _read(folder: Path, manifest: Manifest, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -76,15 +76,41 @@ class QueryTower(keras.Model):
     def call(self, context_movie_index: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return query embeddings, one a row."""
         movies = tf.not_equal(context_movie_index, NO_MOVIE)
-        mask = movies if self._settings.mask_padding else None
         embedded = self._table(context_movie_index)
-        state = self._gru(self._context_dropout(embedded, training=training), mask=mask, training=training)
+        read, mask = embedded, movies
+        if self._settings.gru_reads is not None:
+            last = _last_movies(context_movie_index, self._settings.gru_reads)
+            read, mask = self._table(last), tf.not_equal(last, NO_MOVIE)
+        mask = mask if self._settings.mask_padding else None
+        state = self._gru(self._context_dropout(read, training=training), mask=mask, training=training)
         if self._recency_mean is not None:
             state += _RECENCY_GAIN * self._recency_mean(embedded, movies)
         state = self._dropout(state, training=training)
         if not self._settings.item_bias:
             return state
         return tf.concat([state, tf.ones_like(state[:, :1])], axis=1)
+
+
+def _last_movies(context_movie_index: tf.Tensor, most: int) -> tf.Tensor:
+    """Return the last movies of each context.
+
+    Parameters
+    ----------
+    context_movie_index
+        int `[batch, length]`.
+    most
+        How many movies to take.
+
+    Returns
+    -------
+    tf.Tensor
+        int `[batch, min(most, length)]`, oldest first; contexts with fewer movies are filled up at the beginning.
+    """
+    length = context_movie_index.shape[1]
+    place = tf.where(tf.not_equal(context_movie_index, NO_MOVIE), tf.range(length), -1)
+    last = tf.reverse(tf.math.top_k(place, min(most, length)).values, axis=[1])
+    movies = tf.gather(context_movie_index, tf.maximum(last, 0), batch_dims=1)
+    return tf.where(last >= 0, movies, NO_MOVIE)
 
 
 class CandidateTower(keras.Model):
@@ -192,11 +218,10 @@ class NextMovieModel(tfrs.Model):
         query = self.query_tower(context, training=training)
         if self.task is not None:
             return self.task(query, self.candidate_tower(label), compute_metrics=False)
-        logits = tf.matmul(query, self.candidate_tower.by_index(), transpose_b=True)
-        return tf.reduce_mean(_catalogue_loss(logits, context, label))
+        return tf.reduce_mean(_catalogue_loss(query, self.candidate_tower.by_index(), context, label))
 
 
-def _catalogue_loss(logits: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+def _catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Return the cross-entropy over the catalogue without what serving leaves out: the context's own movies.
 
     With them the model spends itself on pushing away what it will never be asked for: a context's movies are the
@@ -204,8 +229,10 @@ def _catalogue_loss(logits: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> 
 
     Parameters
     ----------
-    logits
-        float32 `[batch, num_movies + 1]`; column 0 stands for no movie and counts for nothing.
+    query
+        float32 `[batch, dim]`.
+    candidates
+        float32 `[num_movies + 1, dim]`; row 0 stands for no movie and counts for nothing.
     context
         int `[batch, length]`, 0 standing for no movie.
     label
@@ -217,29 +244,35 @@ def _catalogue_loss(logits: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> 
         float32 `[batch]`.
     """
     left_out = tf.where(context == label[:, tf.newaxis], NO_MOVIE, context)
-    # Column 0 goes for all, also for contexts without padding.
+    # Row 0 goes for all, also for contexts without padding.
     left_out = tf.pad(left_out, [[0, 0], [0, 1]], constant_values=NO_MOVIE)
+    return _cross_entropy(query, candidates, label, left_out)
+
+
+@tf.custom_gradient
+def _cross_entropy(
+    query: tf.Tensor, candidates: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor
+) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor, None, None]]]:
+    """Return -log softmax(query @ candidates.T)[label] over all candidates but those left out, float32 `[batch]`.
+
+    On a CPU a step's loss costs its passes over `[batch, num_movies + 1]`, more than its products. With p for the
+    softmax, the logits' gradient is p with 1 taken from p[label]; written out in the products with it, that costs no
+    pass, where TensorFlow's own takes two and copies.
+    """
+    logits = tf.matmul(query, candidates, transpose_b=True)
     row = tf.broadcast_to(tf.range(tf.shape(left_out)[0])[:, tf.newaxis], tf.shape(left_out))
     logits = tf.tensor_scatter_nd_update(
         logits, tf.stack([row, left_out], axis=-1), tf.fill(tf.shape(left_out), logits.dtype.min)
     )
-    return _cross_entropy(logits, label)
-
-
-@tf.custom_gradient
-def _cross_entropy(logits: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, None]]]:
-    """Return what `tf.nn.sparse_softmax_cross_entropy_with_logits` does, in half of its time on a CPU.
-
-    A step's loss costs its passes over `[batch, num_movies + 1]`. With p = softmax(logits) the loss is -log p[label],
-    and its gradient p with 1 taken from p[label].
-    """
     probability = tf.nn.softmax(logits)
     # So small a probability has become zero; the gradient is as it would be.
     of_label = tf.maximum(tf.gather(probability, label, batch_dims=1), _TINY)
-    place = tf.stack([tf.range(tf.shape(label)[0], dtype=label.dtype), label], axis=1)
 
-    def gradient(of_loss: tf.Tensor) -> tuple[tf.Tensor, None]:
-        less_one = tf.tensor_scatter_nd_sub(probability, place, tf.ones_like(of_loss))
-        return less_one * of_loss[:, tf.newaxis], None
+    def gradient(of_loss: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None, None]:
+        of_loss = of_loss[:, tf.newaxis]
+        of_query = of_loss * (tf.matmul(probability, candidates) - tf.gather(candidates, label))
+        weighted = of_loss * query
+        of_candidates = tf.matmul(probability, weighted, transpose_a=True)
+        return of_query, tf.tensor_scatter_nd_sub(of_candidates, label[:, tf.newaxis], weighted), None, None
 
     return -tf.math.log(of_label), gradient

@@ -13,6 +13,7 @@ from benchmarks.kept_ranks import keep_ranks
 from benchmarks.quality import System
 from benchmarks.scoring import Ranks, gains
 from benchmarks.windows import DataSet, make_data_set
+from data.options import GenerateOptions
 from pipeline.settings import load_settings
 from trainer_module.inputs import Windows
 
@@ -157,6 +158,20 @@ def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, mon
     assert [row.split("|")[1].strip() for row in rows] == ["variant", "---", "as it is", "model.embedding_dim=8"]
     for row in rows[2:]:
         assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", row.split("|")[2].strip())
+
+
+def test_a_temporal_search_compares_by_the_last_train_windows(tmp_path):
+    """Of 20 ratings of one user, one a second, with contexts of 2."""
+    source = tmp_path / "ml-100k"
+    source.mkdir()
+    (source / "u.data").write_text("".join(f"1\t{movie}\t5\t{880_000_000 + movie}\n" for movie in range(1, 21)))
+    (source / "u.item").write_text("".join(f"{movie}|M{movie} (1990)|||{'|0' * 19}\n" for movie in range(1, 21)))
+    options = GenerateOptions(release="ml-100k", split="temporal", max_context_length=2)
+    fitted, held_out, num_movies = search._held_out(options, source, tmp_path / "work")
+    # 19 windows have a context; 17 train, and 15 are nine tenths of those.
+    assert sorted(fitted.label) == list(range(2, 17))
+    assert sorted(held_out.label) == [17, 18]
+    assert num_movies == 18
 
 
 @pytest.mark.parametrize(

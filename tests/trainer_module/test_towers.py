@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer_module.model import NextMovieModel, RecencyMean, _cross_entropy
+from trainer_module.model import NextMovieModel, RecencyMean, _cross_entropy, _last_movies
 from trainer_module.settings import ModelSettings
 
 MOVIES, LENGTH, DIM = 7, 4, 3
@@ -114,14 +114,46 @@ def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_what_the_contexts_
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_losss_gradient_is_that_of_tensorflows_cross_entropy():
-    """Also where logits are so far apart that the label's probability is zero in float32."""
-    logits = tf.Variable([[0.5, -1.0, 2.0], [0.0, 300.0, -300.0], [1.0, 1.0, 1.0]])
-    label, weight = tf.constant([2, 2, 0]), tf.constant([1.0, 0.5, -2.0])
+def test_the_losss_gradients_are_those_of_tensorflows_cross_entropy():
+    """Also where scores are so far apart that the label's probability is zero in float32."""
+    query = tf.Variable([[0.5, -1.0], [30.0, 0.0], [1.0, 1.0]])
+    candidates = tf.Variable([[9.0, 9.0], [1.0, 0.5], [-10.0, 0.0], [10.0, 0.0], [0.5, 2.0]])
+    label, left_out = tf.constant([1, 2, 4]), tf.constant([[2, 0], [0, 0], [1, 0]])
+    weight = tf.constant([1.0, 0.5, -2.0])
     with tf.GradientTape(persistent=True) as tape:
-        ours = tf.reduce_sum(weight * _cross_entropy(logits, label))
+        ours = tf.reduce_sum(weight * _cross_entropy(query, candidates, label, left_out))
+        logits = query @ tf.transpose(candidates)
+        out = tf.reduce_max(tf.one_hot(left_out, 5), axis=1) > 0
+        logits = tf.where(out, logits.dtype.min, logits)
         theirs = tf.reduce_sum(weight * tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits))
-    np.testing.assert_allclose(tape.gradient(ours, logits), tape.gradient(theirs, logits), atol=1e-6)
+    for variable in (query, candidates):
+        expected = tape.gradient(theirs, variable)
+        assert np.abs(expected).max() > 1
+        np.testing.assert_allclose(tape.gradient(ours, variable), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_last_movies_of_a_context_are_found_behind_pads_and_between_unknown_ones():
+    context = tf.constant([[1, 2, 3, 4], [5, 6, 7, 0], [1, 0, 2, 0], [3, 0, 0, 0], [0, 0, 0, 0]])
+    np.testing.assert_array_equal(_last_movies(context, 2), [[3, 4], [6, 7], [1, 2], [0, 3], [0, 0]])
+    np.testing.assert_array_equal(_last_movies(context, 9)[:3], [[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 1, 2]])
+
+
+def test_a_gru_that_reads_two_movies_knows_nothing_of_earlier_ones():
+    model = make_model(gru_reads=2, recency_mean=False)
+    queries = model.query_tower(tf.constant([[5, 6, 0, 0], [1, 2, 5, 6], [3, 5, 6, 0], [5, 1, 6, 0]])).numpy()
+    np.testing.assert_allclose(queries[1:3], queries[[0, 0]], atol=1e-6)
+    assert np.abs(queries[3] - queries[0]).max() > 1e-3
+
+
+def test_the_recency_mean_is_over_all_movies_whatever_the_gru_reads():
+    model = make_model(gru_reads=2)
+    queries = model.query_tower(tf.constant([[1, 2, 5, 6], [3, 2, 5, 6]])).numpy()
+    assert np.abs(queries[0] - queries[1]).max() > 1e-3
+
+
+def test_a_gru_that_reads_as_many_movies_as_a_context_holds_reads_all():
+    expected = make_model().query_tower(CONTEXT)
+    np.testing.assert_allclose(make_model(gru_reads=LENGTH).query_tower(CONTEXT), expected, atol=1e-6)
 
 
 def test_training_drops_the_same_entries_at_all_places_of_a_context():
