@@ -244,8 +244,22 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="random", help="random, leave-one-out or temporal (default: random)")
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
     parser.add_argument(
+        "--max-context-length",
+        type=positive_int,
+        metavar="N",
+        help="movies in a context (default: the configuration's)",
+    )
+    parser.add_argument(
         "--work-dir", type=Path, default=Path("runs/benchmarks"), help="where windows are kept (default: %(default)s)"
     )
+
+
+def release_overrides(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options of `add_release_options` say about the data, above a configuration's own."""
+    overrides = {"release": options.release, "split": options.split}
+    if options.max_context_length is not None:
+        overrides["max_context_length"] = options.max_context_length
+    return overrides
 
 
 def repeat_data_options(options: argparse.Namespace) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import add_release_options
+from benchmarks.harness import add_release_options, release_overrides
 from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
 from data.environment import prepare_environment
 from data.errors import InputError
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.settings import load_settings
 
     try:
-        overrides = {"release": options.release, "split": options.split}
+        overrides = release_overrides(options)
         settings = load_settings(options.config or options.release, overrides)
         models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
         systems = [*_baselines(), *(_model(other) for other in models), _model(settings)]

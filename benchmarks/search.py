@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from benchmarks.harness import add_release_options, positive_int
+from benchmarks.harness import add_release_options, positive_int, release_overrides
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pipeline.settings import load_settings
 
     try:
-        settings = load_settings(
-            options.config or options.release, {"release": options.release, "split": options.split}
-        )
+        settings = load_settings(options.config or options.release, release_overrides(options))
         varied: dict[str, list[Any]] = {}
         for name, values in options.vary:
             varied.setdefault(name, []).extend(values)

@@ -78,7 +78,7 @@ class QueryTower(keras.Model):
         movies = tf.not_equal(context_movie_index, NO_MOVIE)
         embedded = self._table(context_movie_index)
         read, mask = embedded, movies
-        if self._settings.gru_reads is not None:
+        if self._settings.gru_reads < context_movie_index.shape[1]:
             last = _last_movies(context_movie_index, self._settings.gru_reads)
             read, mask = self._table(last), tf.not_equal(last, NO_MOVIE)
         mask = mask if self._settings.mask_padding else None
@@ -91,24 +91,23 @@ class QueryTower(keras.Model):
         return tf.concat([state, tf.ones_like(state[:, :1])], axis=1)
 
 
-def _last_movies(context_movie_index: tf.Tensor, most: int) -> tf.Tensor:
+def _last_movies(context_movie_index: tf.Tensor, count: int) -> tf.Tensor:
     """Return the last movies of each context.
 
     Parameters
     ----------
     context_movie_index
         int `[batch, length]`.
-    most
-        How many movies to take.
+    count
+        How many movies to take, at most `length`.
 
     Returns
     -------
     tf.Tensor
-        int `[batch, min(most, length)]`, oldest first; contexts with fewer movies are filled up at the beginning.
+        int `[batch, count]`, oldest first; contexts with fewer movies are filled up at the beginning.
     """
-    length = context_movie_index.shape[1]
-    place = tf.where(tf.not_equal(context_movie_index, NO_MOVIE), tf.range(length), -1)
-    last = tf.reverse(tf.math.top_k(place, min(most, length)).values, axis=[1])
+    place = tf.where(tf.not_equal(context_movie_index, NO_MOVIE), tf.range(tf.shape(context_movie_index)[1]), -1)
+    last = tf.reverse(tf.math.top_k(place, count).values, axis=[1])
     movies = tf.gather(context_movie_index, tf.maximum(last, 0), batch_dims=1)
     return tf.where(last >= 0, movies, NO_MOVIE)
 

@@ -24,8 +24,9 @@ class ModelSettings(BaseModel):
     mask_padding: bool = True
     """Let the GRU pass over padding. The tutorial doesn't: it reads pads as the unknown movie."""
 
-    gru_reads: int | None = Field(default=None, ge=1)
-    """How many of a context's last movies the GRU reads; null means all. The recency mean is always over all."""
+    gru_reads: int = Field(default=10, ge=1)
+    """How many of a context's last movies the GRU reads; the recency mean is always over all. A context's order says
+    most at its end, and each movie that the GRU reads costs as much as any other."""
 
     item_bias: bool = True
     """Give each candidate a learned offset, which carries its popularity."""
