@@ -175,6 +175,8 @@ class NextMovieModel(tfrs.Model):
         )
         self.query_tower = QueryTower(table, max_context_length, settings)
         self.candidate_tower = CandidateTower(candidate_table, settings)
+        # Keras begins a model's metrics anew each epoch.
+        self._mean_loss = keras.metrics.Mean(name="loss")
         self.task = tfrs.tasks.Retrieval() if settings.loss == "in_batch" else None
         # Called once, so that every variable exists before weights are saved or compared.
         self.query_tower(tf.zeros([1, max_context_length], tf.int32))
@@ -190,12 +192,14 @@ class NextMovieModel(tfrs.Model):
         )
 
     def train_step(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Take one step, as `tfrs.Model` does, and return its losses."""
+        """Take one step, as `tfrs.Model` does, and return its losses, but for `loss` the mean since the epoch began."""
         step = super().train_step
         if self.task is None:
             # There is no Python control flow to rewrite, and AutoGraph would spend seconds on Keras's own code.
             step = tf.autograph.experimental.do_not_convert(step)
-        return step(inputs)
+        losses = step(inputs)
+        self._mean_loss.update_state(losses["loss"])
+        return {**losses, "loss": self._mean_loss.result()}
 
     def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Return the loss of a batch.

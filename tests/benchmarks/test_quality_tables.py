@@ -138,6 +138,15 @@ def test_values_of_a_setting_that_is_named_twice_are_all_tried(monkeypatch):
     assert tried == [{}, {"model.dropout": 0}, {"model.dropout": 0.5}]
 
 
+@pytest.mark.parametrize("command", [quality, search])
+def test_another_length_of_context_than_the_configurations_can_be_asked_for(command, monkeypatch):
+    compared = []
+    monkeypatch.setattr(command, "compare", lambda settings, *_: compared.append(settings))
+    assert command.main(["--release", "sample"]) == 0
+    assert command.main(["--release", "sample", "--max-context-length", "50"]) == 0
+    assert [settings.data.max_context_length for settings in compared] == [10, 50]
+
+
 def test_a_grid_of_nothing_is_the_configuration_alone():
     assert list(search.variants_of({}, grid=True)) == [{}]
 

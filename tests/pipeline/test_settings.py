@@ -139,5 +139,6 @@ def test_single_values_are_changed_by_their_dotted_names():
 def test_the_fast_configuration_asks_for_less_work_than_the_default():
     fast, default = load_settings("fast"), load_settings("ml-1m")
     assert fast.model.embedding_dim < default.model.embedding_dim
+    assert fast.model.gru_reads < default.model.gru_reads
     assert fast.training.epochs < default.training.epochs
     assert fast.pipeline_name != default.pipeline_name
