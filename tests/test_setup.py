@@ -66,6 +66,20 @@ def test_preparing_twice_is_no_error():
     run_python("from data.environment import prepare_environment as p; p(); p()")
 
 
+@pytest.mark.slow
+def test_tfx_comes_without_google_clouds_client_until_that_is_asked_for():
+    """Its import takes as long as all the rest of TFX."""
+    code = (
+        "from data.environment import prepare_environment; prepare_environment()\n"
+        "import sys\n"
+        "from tfx import v1 as tfx\n"
+        "assert tfx.extensions.__file__ and not hasattr(tfx.extensions, 'nothing_of_that_name')\n"
+        "print('google.cloud.aiplatform' in sys.modules, end=' ')\n"
+        "print(tfx.extensions.google_cloud_ai_platform.Trainer.__name__, 'google.cloud.aiplatform' in sys.modules)"
+    )
+    assert run_python(code) == "False Trainer True"
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_every_requirement_is_pinned_and_no_index_is_named(name):
     lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]

@@ -113,7 +113,7 @@ def test_a_model_learns_what_follows_what(fitted):
 def test_an_epochs_loss_is_the_mean_over_its_batches(tmp_path):
     still = TRAINING.model_copy(update={"epochs": 1, "learning_rate": 1e-12, "validation_fraction": 0.0})
     undisturbed = MODEL.model_copy(update={"dropout": 0.0})
-    windows = make_windows(64 * 4)
+    windows = make_windows(64 * 11)
     model = fit(windows, MOVIES, undisturbed, still, str(tmp_path))
     expected = float(model.compute_loss((tf.constant(windows.context), tf.constant(windows.label))))
     assert json.loads((tmp_path / HISTORY_FILE).read_text())["loss"] == [pytest.approx(expected, rel=1e-4)]
