@@ -191,7 +191,7 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
 
 
 def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache: bool, verbose: bool) -> bool:
-    print("  loading TFX, which takes some 20 seconds ...", flush=True)
+    print("  loading TFX, which takes some 12 seconds ...", flush=True)
     from tfx import v1 as tfx
     from tfx.orchestration.pipeline import RunOptions
 

@@ -18,7 +18,7 @@ from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX
 _PARSE_BATCH = 8192
 """Examples parsed at once; beyond some thousands nothing is gained."""
 
-_PARSE_THREADS = len(os.sched_getaffinity(0))
+_PARSE_THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
