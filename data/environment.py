@@ -55,7 +55,7 @@ def prepare_environment(*, verbose: bool = False) -> None:
 class _CloudExtensionsFinder(MetaPathFinder):
     """Finds TFX's extensions for Google Cloud as a package that imports its modules when they are asked for.
 
-    `from tfx import v1` imports them all, and with them the client of Vertex AI, which takes half of the 20 seconds that TFX takes
+    `from tfx import v1` imports them all, and with them the client of Vertex AI, which takes as long as the rest of TFX
     and which no step here uses.
     """
 
