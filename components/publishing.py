@@ -37,7 +37,18 @@ _OBJECT_STORE_MOUNTS = frozenset({"gcs", "s3", "minio"})
 
 
 def published_versions(serving: Path) -> list[int]:
-    """Return the versions that are whole, oldest first; none where the folder is missing."""
+    """Return the versions that are whole, oldest first; none where the folder is missing.
+
+    A listing is not made in one step: while it waits, all that it names may be superseded and gone, but for the
+    version of the last rollback, which stays and is old. So it is made until two agree.
+    """
+    versions, before = _list_versions(serving), None
+    while versions != before:
+        versions, before = _list_versions(serving), versions
+    return versions
+
+
+def _list_versions(serving: Path) -> list[int]:
     if not serving.is_dir():
         return []
     return sorted(

