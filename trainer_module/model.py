@@ -70,7 +70,9 @@ class QueryTower(keras.Model):
         self._context_dropout = keras.layers.Dropout(settings.dropout, noise_shape=(None, 1, None))
         self._dropout = keras.layers.Dropout(settings.dropout)
         # Contexts are short and of one length: unrolled, the steps need no loop in the graph.
-        self._gru = keras.layers.GRU(settings.embedding_dim, unroll=True)
+        self._gru = keras.layers.GRU(settings.gru_units or settings.embedding_dim, unroll=True)
+        # Without a bias: a query without a movie has to stay zero, so that popularity alone answers it.
+        self._of_state = keras.layers.Dense(settings.embedding_dim, use_bias=False) if settings.gru_units else None
         self._recency_mean = RecencyMean(max_context_length) if settings.recency_mean else None
 
     def call(self, context_movie_index: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -82,6 +84,8 @@ class QueryTower(keras.Model):
             read = self._table(read_index)
         mask = tf.not_equal(read_index, NO_MOVIE) if self._settings.mask_padding else None
         state = self._gru(self._context_dropout(read, training=training), mask=mask, training=training)
+        if self._of_state is not None:
+            state = self._of_state(state)
         if self._recency_mean is not None:
             state += _RECENCY_GAIN * self._recency_mean(embedded, tf.not_equal(context_movie_index, NO_MOVIE))
         state = self._dropout(state, training=training)

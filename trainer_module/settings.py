@@ -13,7 +13,11 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     embedding_dim: int = Field(default=128, ge=1)
-    """Width of a movie's embedding and of the GRU's state."""
+    """Width of a movie's embedding, and of the GRU's state unless `gru_units` says otherwise."""
+
+    gru_units: int | None = Field(default=None, ge=1)
+    """Width of the GRU's state, which a learned matrix then brings to that of the embeddings; None for a state of their
+    width and no matrix."""
 
     dropout: float = Field(default=0.25, ge=0, lt=1)
     """Share of the context embeddings' and of the state's entries that training zeroes."""
@@ -48,7 +52,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(default=8, ge=1)
-    """The most passes over the train windows; early stopping may end sooner."""
+    """Passes over the train windows; the most of them, where `patience` says when to stop sooner."""
 
     batch_size: int = Field(default=1024, ge=1)
     """Windows in one step."""
@@ -69,10 +73,12 @@ class TrainingSettings(BaseModel):
     """Draw new batches each epoch. The tutorial caches its first epoch's batches and repeats them."""
 
     validation_fraction: float = Field(default=0.02, ge=0, lt=1)
-    """Share of the *train* windows that is held out to watch the fit; 0 switches early stopping off."""
+    """Share of the *train* windows that is held out to watch the fit; 0 watches nothing and stops at nothing."""
 
-    patience: int = Field(default=2, ge=1)
-    """Epochs without a better validation recall@10 after which training stops; the best weights are kept."""
+    patience: int | None = Field(default=None, ge=1)
+    """Epochs without a better validation recall@10 after which training stops; the best epoch's weights are kept. None
+    takes all passes and keeps the last weights: a one-cycle schedule that is cut short ends at too high a rate, and
+    between its last epochs the held-out slice tells noise alone (docs/quality.md)."""
 
     seed: int = 42
     """Fixes initial weights, dropout, batches and the validation slice."""

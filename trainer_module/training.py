@@ -157,7 +157,8 @@ def fit(
     Parameters
     ----------
     windows
-        The train split. A slice of it is held out to stop on; the eval split has no place here.
+        The train split. A slice of it is held out to watch and, with patience, to stop on; the eval split has no place
+        here.
     num_movies
         Size of the vocabulary.
     model_settings, training
@@ -168,7 +169,7 @@ def fit(
     Returns
     -------
     NextMovieModel
-        With the weights of the best epoch on the held-out slice.
+        With the last weights, or with patience those of the best epoch on the held-out slice.
     """
     keras.utils.set_random_seed(training.seed)
     fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
@@ -176,7 +177,7 @@ def fit(
     steps_per_epoch = int(batches.cardinality())
     model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION)
     callbacks: list[keras.callbacks.Callback] = [_Watch(held_out, training.epochs)]
-    if len(held_out):
+    if len(held_out) and training.patience is not None:
         callbacks.append(
             keras.callbacks.EarlyStopping(
                 monitor=WATCHED_METRIC, mode="max", patience=training.patience, restore_best_weights=True

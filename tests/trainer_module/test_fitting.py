@@ -119,10 +119,21 @@ def test_an_epochs_loss_is_the_mean_over_its_batches(tmp_path):
     assert json.loads((tmp_path / HISTORY_FILE).read_text())["loss"] == [pytest.approx(expected, rel=1e-4)]
 
 
-def test_the_best_epochs_weights_are_kept(fitted):
+def test_with_patience_the_best_epochs_weights_are_kept(fitted):
     model, curves = fitted
     _, held_out = hold_out(make_windows(), TRAINING.validation_fraction, TRAINING.seed)
     assert validation_recall(model, held_out) == pytest.approx(max(curves[WATCHED_METRIC]), abs=1e-6)
+
+
+def test_without_patience_all_passes_are_taken_and_the_last_weights_kept(tmp_path):
+    # At so large a constant rate the last pass is not the best one.
+    all_passes = TRAINING.model_copy(update={"patience": None, "learning_rate": 1.0, "schedule": "constant"})
+    model = fit(make_windows(), MOVIES, MODEL, all_passes, str(tmp_path))
+    curve = json.loads((tmp_path / HISTORY_FILE).read_text())[WATCHED_METRIC]
+    assert len(curve) == 6
+    assert max(curve) > curve[-1] + 0.01, "the last pass is the best one, so that nothing is told apart"
+    _, held_out = hold_out(make_windows(), TRAINING.validation_fraction, TRAINING.seed)
+    assert validation_recall(model, held_out) == pytest.approx(curve[-1], abs=1e-6)
 
 
 def test_the_seed_fixes_the_model(fitted):

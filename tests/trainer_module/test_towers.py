@@ -138,6 +138,24 @@ def test_the_last_movies_of_a_context_are_found_behind_pads_and_between_unknown_
     np.testing.assert_array_equal(_last_movies(context, 4)[:3], [[1, 2, 3, 4], [0, 5, 6, 7], [0, 0, 1, 2]])
 
 
+def test_a_wider_gru_is_brought_to_the_width_of_the_candidates():
+    model = make_model(gru_units=8, recency_mean=False, item_bias=False)
+    shapes = {weight.name.split("/", 1)[1]: tuple(weight.shape) for weight in model.query_tower.trainable_variables}
+    assert shapes["gru/gru_cell/recurrent_kernel:0"] == (8, 3 * 8)
+    assert shapes["dense/kernel:0"] == (8, DIM)
+    query = model.query_tower(CONTEXT)
+    assert query.shape == (3, DIM)
+    (matrix,) = (weight for weight in model.query_tower.trainable_variables if "dense" in weight.name)
+    matrix.assign(2 * matrix)
+    np.testing.assert_allclose(model.query_tower(CONTEXT), 2 * query, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gru_units", [None, 8])
+def test_without_a_movie_a_query_meets_the_bias_alone(gru_units):
+    model = make_model(gru_units=gru_units)
+    np.testing.assert_array_equal(model.query_tower(tf.zeros([1, LENGTH], tf.int32)), [[0] * DIM + [1]])
+
+
 def test_a_gru_that_reads_two_movies_knows_nothing_of_earlier_ones():
     model = make_model(gru_reads=2, recency_mean=False)
     queries = model.query_tower(tf.constant([[5, 6, 0, 0], [1, 2, 5, 6], [3, 5, 6, 0], [5, 1, 6, 0]])).numpy()
