@@ -85,10 +85,9 @@ def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder:
     name
         A key of `benchmarks.peers.settings.OPTIONS`.
     data
-        The windows. The peer is fitted to those train windows that this project's model is fitted to, and stopped on
-        those that it is stopped on.
+        The windows. The peer is fitted to the train windows but for those held out, on which it is stopped.
     training
-        This project's settings: the share to hold out and the seed.
+        The share of train to hold out, and the seed.
     folder
         For the exchanged files and the log.
     python
