@@ -139,13 +139,13 @@ def test_the_last_movies_of_a_context_are_found_behind_pads_and_between_unknown_
 
 
 def test_a_wider_gru_is_brought_to_the_width_of_the_candidates():
-    model = make_model(gru_units=8, recency_mean=False, item_bias=False)
+    model = make_model(gru_units=5, recency_mean=False, item_bias=False)
     shapes = [tuple(weight.shape) for weight in model.query_tower.trainable_variables]
-    assert (8, 3 * 8) in shapes, "the state's own weights"
-    assert (8, DIM) in shapes, "the matrix"
+    assert (5, 3 * 5) in shapes, "the state's own weights"
+    assert (5, DIM) in shapes, "the matrix"
     query = model.query_tower(CONTEXT)
     assert query.shape == (3, DIM)
-    (matrix,) = (weight for weight in model.query_tower.trainable_variables if weight.shape == (8, DIM))
+    (matrix,) = (weight for weight in model.query_tower.trainable_variables if weight.shape == (5, DIM))
     matrix.assign(2 * matrix)
     np.testing.assert_allclose(model.query_tower(CONTEXT), 2 * query, rtol=1e-5)
 
