@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 _DECAYS = (0.5, 0.7, 0.85)
 _DAMPINGS = (0.0, 0.25, 0.5)
 
-_PEERS_SHARE = 0.05
-"""Of the train windows, held out for the peers to stop on; their learning rate is constant, so that they have to."""
-
 
 @dataclass(frozen=True)
 class System:
@@ -138,10 +135,10 @@ def _peers(settings: Settings, work_dir: Path) -> list[System]:
     from benchmarks.kept_ranks import digest_of_code
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
-    from benchmarks.peers.settings import OPTIONS
+    from benchmarks.peers.settings import HELD_OUT_SHARE, OPTIONS
 
     python = make_peer_environment()
-    training = settings.training.model_copy(update={"validation_fraction": _PEERS_SHARE})
+    training = settings.training.model_copy(update={"validation_fraction": HELD_OUT_SHARE})
     code = digest_of_code("benchmarks/peers/fit_recbole.py", "benchmarks/peers/scorer.py")
     return [
         System(

@@ -126,7 +126,7 @@ def fit_and_score(folder: Path, request: dict[str, Any], contexts: np.ndarray) -
     torch.autograd.set_detect_anomaly(False)
 
     class LeavesContextOut(get_model(request["model"])):  # type: ignore[misc]
-        """The library's model, stopped by the same figure as this project's: the context's own movies left out."""
+        """The library's model, stopped by the figure that this project's watches: the context's own movies left out."""
 
         def full_sort_predict(self, interaction: Interaction) -> torch.Tensor:
             scores = super().full_sort_predict(interaction)
