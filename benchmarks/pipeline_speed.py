@@ -354,7 +354,7 @@ def _look_at_run(places: Places, settings: Settings) -> tuple[list[str], bool]:
     from pipeline.run_record import read_run_record
 
     record = read_run_record(places.metadata, settings.model_gate)
-    return [step.name for step in record.steps if step.state == "done"], bool(record.judgement.baseline)
+    return [step.name for step in record.steps if step.state == "done"], bool(record.judgement.evaluation.baseline)
 
 
 def _score(options: argparse.Namespace) -> dict[str, float]:

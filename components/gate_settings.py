@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from data import features
 
 Action = Literal["stop", "warn"]
 
@@ -27,19 +30,57 @@ class DataGateSettings(BaseModel):
     """The most eval labels, as a share, that may be unseen in train: no model can answer those."""
 
 
+SLICES = (features.CONTEXT_LENGTH, features.LABEL_POPULARITY)
+"""Features whose values cut the eval split. They come with the examples, the same for candidate and baseline."""
+
+
+def _spelt_out(floors: Any) -> Any:
+    """Take slices that YAML reads as numbers for what they are called."""
+    if not isinstance(floors, Mapping):
+        return floors
+    return {
+        feature: {str(value): floor for value, floor in of_feature.items()}
+        if isinstance(of_feature, Mapping)
+        else of_feature
+        for feature, of_feature in floors.items()
+    }
+
+
+def _known_slices(floors: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    for feature, of_feature in floors.items():
+        if feature not in SLICES:
+            raise ValueError(f"there are no slices by {feature!r}: take one of {', '.join(SLICES)}")
+        for value in of_feature:
+            if feature == features.LABEL_POPULARITY and value not in features.POPULARITY_BUCKETS:
+                known = ", ".join(features.POPULARITY_BUCKETS)
+                raise ValueError(f"{feature} has no slice {value!r}: take one of {known}")
+            if feature == features.CONTEXT_LENGTH and not (value.isascii() and value.isdecimal() and int(value) > 0):
+                raise ValueError(f"{feature} has no slice {value!r}: take a number of movies")
+    return floors
+
+
 class ModelGateSettings(BaseModel):
     """What a model has to reach, on the eval split, to be blessed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_recall_at_10_lift: float = Field(default=1.5, ge=0)
-    """recall@10 divided by that of train popularity must be at least this."""
+    """recall@10 divided by that of train popularity, of all time or of late, whichever is higher, must be at least
+    this."""
 
     max_recall_at_10_drop: float = Field(default=0.005, ge=0, le=1)
-    """recall@10 may lie this far, absolutely, below the last blessed model's on the same eval split.
+    """recall@10 may lie this far, absolutely, below the last blessed model's on the same queries. A model that lies
+    further below is refused if chance doesn't explain it: if the 95 % interval of the difference is below zero."""
 
-    Above zero, because two trainings that differ in nothing but their threads differ in the third decimal.
-    """
+    non_inferior: bool = False
+    """Refuse a model unless it is shown to be no worse: the interval's lower end has to stay above the allowed drop."""
+
+    min_recall_at_10_of_slices: Annotated[
+        dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]],
+        BeforeValidator(_spelt_out),
+        AfterValidator(_known_slices),
+    ] = Field(default_factory=dict)
+    """The least recall@10 in slices of the eval split, such as `{"label_popularity": {"tail": 0.02}}`."""
 
 
 class ServableCheckSettings(BaseModel):

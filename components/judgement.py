@@ -9,14 +9,16 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from components.gate_settings import ModelGateSettings
-from components.retrieval_metrics import LIFT, RECALL
+from components.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
+from components.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, decide
+from components.paired_difference import PairedDifference
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
 
 _BLESSED_FILE = "BLESSED"
-
-Metrics = dict[str, float]
+_OF_DIFFERENCES = "_diff"
+"""What TFMA appends to the names of metrics that compare two models."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,29 @@ class Judgement:
     ----------
     blessed
         The decision.
-    candidate, baseline
-        Metrics of the whole eval split by name; `baseline` is None where no model was blessed before.
-    slices
-        The candidate's metrics by slice, such as `("context_length", "10")`.
-    reasons
-        In words, one sentence a threshold.
+    evaluation
+        The figures that it was made on.
+    checks
+        What the gate asked, and what became of it.
+    no_baseline
+        Why there was no model to compare with; None where there was one.
     """
 
     blessed: bool
-    candidate: Metrics
-    baseline: Metrics | None
-    slices: dict[tuple[str, str], Metrics]
-    reasons: list[str]
+    evaluation: Evaluation
+    checks: list[Check]
+    no_baseline: str | None = None
+
+    @property
+    def reasons(self) -> list[str]:
+        """The decision in words, one sentence for each check."""
+        said = [check.sentence for check in self.checks]
+        return said if self.no_baseline is None else [*said, f"compared with none: {self.no_baseline}"]
 
 
-def read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) -> Judgement:
+def read_judgement(
+    evaluation: Path, blessing: Path, gate: ModelGateSettings, no_baseline: str | None = None
+) -> Judgement:
     """Read what the Evaluator wrote.
 
     Parameters
@@ -50,55 +59,57 @@ def read_judgement(evaluation: Path, blessing: Path, gate: ModelGateSettings) ->
     evaluation, blessing
         Folders of its artifacts.
     gate
-        The thresholds that were asked for, to say the decision in words.
+        The thresholds that were asked for.
+    no_baseline
+        Why there was no model to compare with, if it is known and there was none.
     """
-    has_baseline = _has_baseline(evaluation)
-    candidate = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
-    overall = candidate.pop(())
-    baseline = _read_metrics(evaluation, BASELINE)[()] if has_baseline else None
+    found = read_evaluation(evaluation)
     return Judgement(
-        blessed=(blessing / _BLESSED_FILE).exists(),
-        candidate=overall,
-        baseline=baseline,
-        slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in candidate.items()},
-        reasons=_say_reasons(overall, baseline, gate),
+        blessed=is_blessed(blessing),
+        evaluation=found,
+        checks=decide(found, gate),
+        no_baseline=(no_baseline or NO_EARLIER_MODEL) if found.baseline is None else None,
     )
 
 
-def read_candidate_metrics(evaluation: Path) -> Metrics:
-    """Return the judged model's metrics of the whole eval split, from the folder of an evaluation."""
-    return _read_metrics(evaluation, CANDIDATE if _has_baseline(evaluation) else None)[()]
+def is_blessed(blessing: Path) -> bool:
+    """Return the Evaluator's decision, from the folder of a blessing."""
+    return (blessing / _BLESSED_FILE).exists()
+
+
+def read_evaluation(evaluation: Path) -> Evaluation:
+    """Return the figures in the folder of an evaluation."""
+    has_baseline = _has_baseline(evaluation)
+    by_slice = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
+    candidate = by_slice.pop(())
+    return Evaluation(
+        candidate=candidate,
+        slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in by_slice.items()},
+        baseline=_read_metrics(evaluation, BASELINE)[()] if has_baseline else None,
+        difference=_difference(candidate) if has_baseline else None,
+    )
+
+
+def _difference(candidate: Metrics) -> PairedDifference | None:
+    """Return the measured difference; None in an evaluation of an earlier version, which measured none."""
+    ends = [candidate.get(f"{name}{_OF_DIFFERENCES}") for name in (DIFFERENCE, DIFFERENCE_LOW, DIFFERENCE_HIGH)]
+    if None in ends:
+        return None
+    return PairedDifference(*ends, queries=round(candidate[QUERIES]))
 
 
 def _has_baseline(evaluation: Path) -> bool:
     return any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
 
 
-def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], Metrics]:
+def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], dict[str, float]]:
     """Return metrics by TFMA's slice key; the whole split's is the empty tuple."""
     result = tfma.load_eval_result(str(evaluation), model_name=model_name)
     return {
-        key: {name: value["doubleValue"] for name, value in of_output[""][""].items()}
+        # JSON spells what is no number as text.
+        key: {name: float(value["doubleValue"]) for name, value in of_output[""][""].items()}
         for key, of_output in result.slicing_metrics
     }
-
-
-def _say_reasons(candidate: Metrics, baseline: Metrics | None, gate: ModelGateSettings) -> list[str]:
-    lift, recall = candidate[LIFT], candidate[RECALL]
-    verdict = "meets" if lift >= gate.min_recall_at_10_lift else "misses"
-    reasons = [
-        f"recall@10 is {lift:.2f} times popularity's, which {verdict} the required {gate.min_recall_at_10_lift:g} times"
-    ]
-    if baseline is None:
-        reasons.append("no model was blessed before, so there is none to compare with")
-    else:
-        change = recall - baseline[RECALL]
-        verdict = "within" if change >= -gate.max_recall_at_10_drop else "beyond"
-        reasons.append(
-            f"recall@10 differs by {change:+.4f} from the last blessed model's, {verdict} the allowed drop of "
-            f"{gate.max_recall_at_10_drop:g}"
-        )
-    return reasons
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,12 @@ NAMESPACE = "next_movie"
 ARTIFACTS_MODULE = "components.artifacts"
 """Holds the classes of our artifact types."""
 
+BASELINE_NODE = "LatestBlessedModel"
+"""Id of the node that looks for the model to compare with."""
+
+PASSED_OVER = "passed_over"
+"""Its output for the last blessed model where that one can't be compared with."""
+
 ABSENT = "absent"
 """Custom property of an artifact that stands for "there is none yet".
 

@@ -159,6 +159,34 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
         return _add(folder, serving, {**publication, RESTORED_FROM: version})
 
 
+def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
+    """Go on with the folder that an earlier version of this project published to.
+
+    Its versions, and whoever reads them there, stay where they are: the folder gets its present name as a link.
+
+    Parameters
+    ----------
+    serving
+        The folder of versions as it is named now.
+    former
+        The folder as it was named, beside it; nothing is done where it holds no version.
+    note
+        Gets a line about what was done, or what is to be done by hand.
+    """
+    if not published_versions(former) or (serving.exists() and serving.samefile(former)):
+        return
+    if in_object_store(serving) or (serving.is_dir() and any(serving.iterdir())):
+        note(
+            f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
+            "have its readers turn there, then remove it"
+        )
+        return
+    if serving.is_dir():
+        serving.rmdir()
+    serving.symlink_to(former.name, target_is_directory=True)
+    note(f"note: going on with the versions in {former}, which is also called {serving.name} now")
+
+
 @contextlib.contextmanager
 def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Let one process at a time change the folder, and clear away what killed ones left."""

@@ -15,7 +15,7 @@ from tfx.types import artifact_utils, component_spec, standard_component_specs
 from tfx.utils import json_utils
 
 from components.example_gen import DIGEST_PROPERTY
-from components.judgement import read_candidate_metrics
+from components.judgement import read_evaluation
 from components.publishing import find_published, model_digest, publish
 
 EXAMPLES = "examples"
@@ -72,7 +72,7 @@ def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
         known["manifest_digest"] = examples.get_string_custom_property(DIGEST_PROPERTY)
     if input_dict.get(EVALUATION):
         evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
-        known["metrics"] = read_candidate_metrics(Path(evaluation.uri))
+        known["metrics"] = dict(read_evaluation(Path(evaluation.uri)).candidate)
     return known
 
 

@@ -5,7 +5,11 @@ With one label a query, at rank r counted from 1:
 - recall@k (equal to hit rate@k) is the share of queries with r <= k;
 - NDCG@k is the mean of 1 / log2(r + 1) where r <= k, else 0 (Järvelin and Kekäläinen, 2002, the ideal being 1);
 - MRR is the mean of 1 / r (Voorhees, 1999);
-- coverage@k is the share of the catalogue that stands in at least one query's first k.
+- coverage@k is the share of the catalogue that stands in at least one query's first k;
+- the lift is recall@10 divided by that of popularity: the higher of all-time train popularity's and recent one's.
+
+With a baseline there is also the difference of both models' recall@10 on the same queries, with its interval and the
+gate's rule about it: see `components.paired_difference`.
 
 TFMA's own `NDCG` and `SetMatchRecall` fit neither top-k ids nor negative scores, and TFMA has no MRR.
 """
@@ -20,21 +24,34 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
+from components.metric_names import (
+    DIFFERENCE,
+    DIFFERENCE_HIGH,
+    DIFFERENCE_LOW,
+    LIFT,
+    MARGIN,
+    POPULARITY,
+    QUERIES,
+    RECENT_POPULARITY,
+)
+from components.paired_difference import paired_difference
+
 CUTOFFS = (1, 5, 10, 50, 100)
 """The k of recall@k, the tutorial's own."""
 
 NDCG_CUTOFF = 10
 """The k of NDCG@k and coverage@k."""
 
-RECALL = "recall_at_10"
-"""The metric that the gate holds against the last blessed model."""
+RANK_OUTPUTS = {
+    "rank": "",
+    "rank_unfiltered": "_unfiltered",
+    "rank_popularity": POPULARITY,
+    "rank_recent_popularity": RECENT_POPULARITY,
+}
+"""Outputs of the signature that hold ranks, and what their metrics' names end in. Models of earlier versions lack the
+last one."""
 
-LIFT = "recall_at_10_lift"
-"""recall@10 divided by that of train popularity."""
-
-RANK_OUTPUTS = {"rank": "", "rank_unfiltered": "_unfiltered", "rank_popularity": "_popularity"}
-"""Outputs of the signature that hold ranks, and what their metrics' names end in."""
-
+_FLOORS = ("rank_popularity", "rank_recent_popularity")
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
 
@@ -42,7 +59,7 @@ _SIZE_OUTPUT = "catalogue_size"
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
     """Return the names of all metrics, in the order in which they are shown."""
     names = [f"recall_at_{k}{suffix}" for suffix in RANK_OUTPUTS.values() for k in cutoffs]
-    return [*names, f"ndcg_at_{NDCG_CUTOFF}", "mrr", f"coverage_at_{NDCG_CUTOFF}", LIFT]
+    return [*names, f"ndcg_at_{NDCG_CUTOFF}", "mrr", f"coverage_at_{NDCG_CUTOFF}", LIFT, QUERIES]
 
 
 def metrics_from_ranks(
@@ -53,7 +70,8 @@ def metrics_from_ranks(
     Parameters
     ----------
     ranks
-        For each key of `RANK_OUTPUTS` int `[num_queries]`, counted from 1.
+        For each key of `RANK_OUTPUTS` int `[num_queries]`, counted from 1; an empty array for one that the model
+        doesn't have.
     recommended
         The distinct movies that stand in any query's first ten.
     catalogue_size
@@ -64,23 +82,24 @@ def metrics_from_ranks(
     Returns
     -------
     dict
-        Metric values by name; NaN for all where there is no query. The lift over a popularity that never hits
-        is taken as if it had hit once.
+        Metric values by name; NaN for all but the number of queries where there is none. The lift over a popularity
+        that never hits is taken as if it had hit once.
     """
     num_queries = len(ranks["rank"])
     if num_queries == 0:
-        return dict.fromkeys(metric_names(cutoffs), float("nan"))
+        return {**dict.fromkeys(metric_names(cutoffs), float("nan")), QUERIES: 0.0}
     values = {
-        f"recall_at_{k}{suffix}": float(np.mean(ranks[output] <= k))
+        f"recall_at_{k}{suffix}": float(np.mean(ranks[output] <= k)) if len(ranks[output]) else float("nan")
         for output, suffix in RANK_OUTPUTS.items()
         for k in cutoffs
     }
+    values[QUERIES] = float(num_queries)
     rank = ranks["rank"].astype(np.float64)
     values[f"ndcg_at_{NDCG_CUTOFF}"] = float(np.mean(np.where(rank <= NDCG_CUTOFF, 1 / np.log2(rank + 1), 0)))
     values["mrr"] = float(np.mean(1 / rank))
     values[f"coverage_at_{NDCG_CUTOFF}"] = len(set(recommended)) / catalogue_size
-    popularity = np.mean(ranks["rank_popularity"] <= NDCG_CUTOFF)
-    values[LIFT] = float(np.mean(rank <= NDCG_CUTOFF) / max(popularity, 1 / num_queries))
+    floors = [np.mean(ranks[output] <= NDCG_CUTOFF) for output in _FLOORS if len(ranks[output])]
+    values[LIFT] = float(np.mean(rank <= NDCG_CUTOFF) / max(*floors, 1 / num_queries))
     return values
 
 
@@ -91,17 +110,34 @@ class RetrievalMetrics(tfma.metrics.Metric):
     ----------
     cutoffs
         The k of recall@k.
+    allowed_drop, non_inferior
+        The gate's rule about the difference to the baseline: see `PairedDifference.margin`.
     source_digest
         Digest of the code that computes the metrics. It changes nothing but the Evaluator's cache key: TFX
         doesn't see that the code changed.
     """
 
-    def __init__(self, cutoffs: Sequence[int] = CUTOFFS, source_digest: str = "") -> None:
-        super().__init__(_computations, name="retrieval_metrics", cutoffs=tuple(cutoffs), source_digest=source_digest)
+    def __init__(
+        self,
+        cutoffs: Sequence[int] = CUTOFFS,
+        allowed_drop: float = 0.0,
+        non_inferior: bool = False,
+        source_digest: str = "",
+    ) -> None:
+        super().__init__(
+            _computations,
+            name="retrieval_metrics",
+            cutoffs=tuple(cutoffs),
+            allowed_drop=allowed_drop,
+            non_inferior=non_inferior,
+            source_digest=source_digest,
+        )
 
 
 def _computations(
     cutoffs: Sequence[int],
+    allowed_drop: float,
+    non_inferior: bool,
     source_digest: str,
     name: str | None = None,
     eval_config: tfma.EvalConfig | None = None,
@@ -111,7 +147,8 @@ def _computations(
     example_weighted: bool = False,
     query_key: str = "",
 ) -> list[tfma.metrics.MetricComputation]:
-    """Return one computation for each model, as TFMA asks."""
+    """Return one computation for each model and, with a baseline, one for the difference to it, as TFMA asks."""
+    baseline = next((spec.name for spec in eval_config.model_specs if spec.is_baseline), None) if eval_config else None
     computations = []
     for model_name in model_names:
         for output_name in output_names:
@@ -127,6 +164,16 @@ def _computations(
                     keys=keys, preprocessors=None, combiner=_RankCombiner(keys, tuple(cutoffs), model_name)
                 )
             )
+            if baseline is None or model_name == baseline:
+                continue
+            keys = [
+                tfma.metrics.MetricKey(
+                    name=metric, model_name=model_name, output_name=output_name, example_weighted=None, is_diff=True
+                )
+                for metric in (DIFFERENCE, DIFFERENCE_LOW, DIFFERENCE_HIGH, MARGIN)
+            ]
+            combiner = _DifferenceCombiner(keys, model_name, baseline, allowed_drop, non_inferior)
+            computations.append(tfma.metrics.MetricComputation(keys=keys, preprocessors=None, combiner=combiner))
     return computations
 
 
@@ -153,7 +200,7 @@ class _RankCombiner(beam.CombineFn):
     def add_input(self, accumulator: _Seen, element: tfma.metrics.StandardMetricInputs) -> _Seen:
         predictions = element.get_predictions(self._model_name)
         for output, ranks in accumulator.ranks.items():
-            ranks.extend(np.ravel(predictions[output]).tolist())
+            ranks.extend(np.ravel(predictions.get(output, ())).tolist())
         accumulator.recommended.update(np.ravel(predictions[_TOP_OUTPUT]).tolist())
         accumulator.catalogue_size = int(np.max(predictions[_SIZE_OUTPUT]))
         return accumulator
@@ -171,3 +218,63 @@ class _RankCombiner(beam.CombineFn):
         ranks = {output: np.array(of_output, np.int64) for output, of_output in accumulator.ranks.items()}
         values = metrics_from_ranks(ranks, accumulator.recommended, accumulator.catalogue_size, self._cutoffs)
         return {key: values[key.name] for key in self._keys}
+
+
+@dataclass
+class _Pairs:
+    """Sums over queries that two models answered; `total` and `squares` as for `paired_difference`."""
+
+    queries: int = 0
+    total: int = 0
+    squares: int = 0
+
+
+class _DifferenceCombiner(beam.CombineFn):
+    """Adds up on which queries only one of two models hits, and turns the sums into the difference of their recall."""
+
+    def __init__(
+        self,
+        keys: Sequence[tfma.metrics.MetricKey],
+        candidate: str,
+        baseline: str,
+        allowed_drop: float,
+        non_inferior: bool,
+    ) -> None:
+        self._keys = keys
+        self._candidate = candidate
+        self._baseline = baseline
+        self._allowed_drop = allowed_drop
+        self._non_inferior = non_inferior
+
+    def create_accumulator(self) -> _Pairs:
+        return _Pairs()
+
+    def add_input(self, accumulator: _Pairs, element: tfma.metrics.StandardMetricInputs) -> _Pairs:
+        gained = self._hits(element, self._candidate).astype(np.int64) - self._hits(element, self._baseline)
+        accumulator.queries += len(gained)
+        accumulator.total += int(gained.sum())
+        accumulator.squares += int(np.abs(gained).sum())
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[_Pairs]) -> _Pairs:
+        merged = _Pairs()
+        for accumulator in accumulators:
+            merged.queries += accumulator.queries
+            merged.total += accumulator.total
+            merged.squares += accumulator.squares
+        return merged
+
+    def extract_output(self, accumulator: _Pairs) -> dict[tfma.metrics.MetricKey, float]:
+        found = paired_difference(accumulator.queries, accumulator.total, accumulator.squares)
+        values = {
+            DIFFERENCE: found.mean,
+            DIFFERENCE_LOW: found.low,
+            DIFFERENCE_HIGH: found.high,
+            MARGIN: found.margin(self._allowed_drop, non_inferior=self._non_inferior),
+        }
+        return {key: values[key.name] for key in self._keys}
+
+    @staticmethod
+    def _hits(element: tfma.metrics.StandardMetricInputs, model_name: str) -> np.ndarray:
+        """Return whether each query's label is among the first ten, bool `[num_queries]`."""
+        return np.ravel(element.get_predictions(model_name)["rank"]) <= NDCG_CUTOFF

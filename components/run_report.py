@@ -29,10 +29,12 @@ def RunReporter(  # noqa: N802
     pipeline_name: tfx.dsl.components.Parameter[str],
     settings: tfx.dsl.components.Parameter[str],
     source_digest: tfx.dsl.components.Parameter[str],
+    passed_over: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model] = None,
 ) -> None:
     """Write `report.html` and the facts behind it.
 
-    `settings` is the whole of the pipeline's settings as JSON. `source_digest` only tells TFX's cache when this
+    `settings` is the whole of the pipeline's settings as JSON. `passed_over` is the last blessed model, where it could
+    not be compared with. `source_digest` only tells TFX's cache when this
     code or a template changes.
     """
     pushed = pushed_model.get_int_custom_property("pushed") == 1
@@ -46,6 +48,7 @@ def RunReporter(  # noqa: N802
         evaluation=Path(evaluation.uri),
         blessing=Path(blessing.uri),
         servability=Path(servability.uri),
+        passed_over=Path(passed_over.uri) if passed_over is not None else None,
         published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
     )
     facts = gather_facts(artifacts, pipeline_name, json.loads(settings))

@@ -54,6 +54,8 @@ class Manifest(BaseModel):
     """What the examples were generated with."""
     split: SplitName
     """The split, as in the options."""
+    train_until: int | None = None
+    """Time of the newest train label in seconds since 1970, under the temporal split; None under others."""
     counts: Counts
     """Sizes of the source and of the result."""
     shards: tuple[Shard, ...]

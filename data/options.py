@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -14,6 +15,21 @@ SplitName = Literal["random", "leave_one_out", "temporal"]
 
 RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
 SPLIT_NAMES: tuple[str, ...] = get_args(SplitName)
+
+
+@dataclass(frozen=True)
+class DecidesSplit:
+    """Marks an option that decides which examples are train and which eval.
+
+    What bears no mark may change while a model's figures stay comparable: see `data.identity`.
+
+    Attributes
+    ----------
+    under
+        The splits that use the option.
+    """
+
+    under: tuple[str, ...] = SPLIT_NAMES
 
 
 def _underscored(value: object) -> object:
@@ -31,7 +47,7 @@ class GenerateOptions(BaseModel):
     release: ReleaseName
     """The MovieLens release, which fixes the files' format and the stars that may occur."""
 
-    min_timeline_length: int = Field(3, ge=2, le=1_000_000)
+    min_timeline_length: Annotated[int, DecidesSplit()] = Field(3, ge=2, le=1_000_000)
     """Users with fewer ratings than this, counted after the filter by stars, are left out."""
 
     max_context_length: int = Field(10, ge=1, le=1_000)
@@ -40,20 +56,32 @@ class GenerateOptions(BaseModel):
     max_context_movie_genre_length: int = Field(10, ge=1, le=10_000)
     """How many genres of the context movies an example holds; fewer are padded, more are cut."""
 
-    min_rating: float = Field(2.0, ge=0.0, le=5.0, allow_inf_nan=False)
+    min_rating: Annotated[float, DecidesSplit()] = Field(2.0, ge=0.0, le=5.0, allow_inf_nan=False)
     """Ratings with fewer stars than this are left out."""
 
-    train_fraction: float = Field(0.9, gt=0.0, lt=1.0, allow_inf_nan=False)
+    train_fraction: Annotated[float, DecidesSplit(under=("random", "temporal"))] = Field(
+        0.9, gt=0.0, lt=1.0, allow_inf_nan=False
+    )
     """The share of train examples under the random and the temporal split."""
 
-    split: Annotated[SplitName, BeforeValidator(_underscored)] = "random"
+    split: Annotated[SplitName, BeforeValidator(_underscored), DecidesSplit()] = "random"
     """Which examples are held out: see `data.splits`."""
 
-    seed: int = Field(42, ge=0, lt=2**63)
-    """Decides the random split and the order of the examples in every split."""
+    seed: Annotated[int, DecidesSplit(under=("random",))] = Field(42, ge=0, lt=2**63)
+    """Decides the random split, and the order of the examples in every split."""
 
     shards: int | None = Field(None, ge=1, le=10_000)
     """Train shards; by default one for every `RATINGS_PER_SHARD` ratings. A shard is sorted in memory."""
+
+
+def deciding_options(options: GenerateOptions) -> dict[str, Any]:
+    """Return the options that decide which examples are train and which eval, by name."""
+    return {
+        name: getattr(options, name)
+        for name, field in GenerateOptions.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, DecidesSplit) and options.split in mark.under
+    }
 
 
 def parse_options(values: Mapping[str, Any]) -> GenerateOptions:

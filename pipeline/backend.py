@@ -10,7 +10,8 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.example_gen import shard_example_gen
-from components.resolving import PreviousStatistics
+from components.naming import BASELINE_NODE, PASSED_OVER
+from components.resolving import ComparableModel, PreviousStatistics
 from pipeline.settings import Places, Settings
 from pipeline.source_digest import source_digest
 
@@ -38,14 +39,20 @@ class Backend(Protocol):
     def source(self, settings: Settings, places: Places) -> Source:
         """Return the nodes that bring examples and schema."""
 
-    def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
-        """Return the node whose output `previous` holds the last other run's statistics, if there are any."""
+    def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
+        """Return the node whose output `previous` holds the last other statistics of the same data identity, if any."""
 
-    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+    def remember(
+        self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
 
-    def baseline(self, places: Places) -> BaseNode:
-        """Return the node whose output `model` holds the last blessed model, if there is one."""
+    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
+        """Return the node that looks for the model to compare with.
+
+        Its output `model` holds the last blessed model that may be compared with on the examples, if there is one;
+        where there is none, `passed_over` holds the last blessed model of other data.
+        """
 
 
 class LocalBackend:
@@ -57,27 +64,27 @@ class LocalBackend:
         schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
         return Source((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
 
-    def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
+    def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""
         return tfx.dsl.Resolver(
             strategy_class=PreviousStatistics,
+            examples=examples,
             current=statistics,
             previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
         ).with_id("PreviousStatistics")
 
-    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+    def remember(
+        self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
         """Return nothing: ML Metadata remembers."""
         return ()
 
-    def baseline(self, places: Places) -> BaseNode:
+    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""
-        return latest_blessed_model()
-
-
-def latest_blessed_model() -> BaseNode:
-    """Return TFX's own Resolver of the latest blessed model."""
-    return tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("LatestBlessedModel")
+        return tfx.dsl.Resolver(
+            strategy_class=ComparableModel,
+            examples=examples,
+            model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+            model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+            **{PASSED_OVER: tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model)},
+        ).with_id(BASELINE_NODE)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 
 import tensorflow_model_analysis as tfma
 
-from components.gate_settings import ModelGateSettings
+from components.gate_settings import SLICES, ModelGateSettings
 from components.judgement import BASELINE, CANDIDATE
-from components.retrieval_metrics import LIFT, RECALL
-from data import features
+from components.model_gate import Requirement, requirements
 
 METRICS_MODULE = "components.retrieval_metrics"
 
 EXTRACTORS_MODULE = "components.grouped_extracts"
 """What TFMA is fed by; see there."""
-
-SLICES = (features.CONTEXT_LENGTH, features.LABEL_POPULARITY)
-"""Features whose values cut the eval split. They come with the examples, the same for candidate and baseline."""
 
 
 def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalConfig:
@@ -30,19 +27,15 @@ def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalC
     source_digest
         Digest of the code behind the metrics, for the Evaluator's cache.
     """
-    metric = tfma.MetricConfig(
-        class_name="RetrievalMetrics", module=METRICS_MODULE, config=json.dumps({"source_digest": source_digest})
-    )
-    thresholds = {
-        LIFT: _on_all_examples(
-            value_threshold=tfma.GenericValueThreshold(lower_bound={"value": gate.min_recall_at_10_lift})
-        ),
-        RECALL: _on_all_examples(
-            change_threshold=tfma.GenericChangeThreshold(
-                direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": -gate.max_recall_at_10_drop}
-            )
-        ),
+    config = {
+        "allowed_drop": gate.max_recall_at_10_drop,
+        "non_inferior": gate.non_inferior,
+        "source_digest": source_digest,
     }
+    metric = tfma.MetricConfig(class_name="RetrievalMetrics", module=METRICS_MODULE, config=json.dumps(config))
+    thresholds: defaultdict[str, tfma.PerSliceMetricThresholds] = defaultdict(tfma.PerSliceMetricThresholds)
+    for requirement in requirements(gate):
+        thresholds[requirement.metric].thresholds.append(_threshold(requirement))
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(name=CANDIDATE, signature_name="evaluate", model_type="tf_generic"),
@@ -53,12 +46,17 @@ def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalC
     )
 
 
-def _on_all_examples(**threshold: object) -> tfma.PerSliceMetricThresholds:
-    """Ask of the eval split as a whole, not of each slice of it."""
-    return tfma.PerSliceMetricThresholds(
-        thresholds=[
-            tfma.PerSliceMetricThreshold(
-                slicing_specs=[tfma.SlicingSpec()], threshold=tfma.MetricThreshold(**threshold)
+def _threshold(requirement: Requirement) -> tfma.PerSliceMetricThreshold:
+    """Return a requirement as a threshold; one against the baseline as a change threshold, which TFX drops without."""
+    if requirement.against_baseline:
+        threshold = tfma.MetricThreshold(
+            change_threshold=tfma.GenericChangeThreshold(
+                direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": requirement.least}
             )
-        ]
-    )
+        )
+    else:
+        threshold = tfma.MetricThreshold(
+            value_threshold=tfma.GenericValueThreshold(lower_bound={"value": requirement.least})
+        )
+    of_slice = dict([requirement.of_slice]) if requirement.of_slice is not None else None
+    return tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec(feature_values=of_slice)], threshold=threshold)

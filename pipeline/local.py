@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
+from components.publishing import adopt
 from data.catalogue import Catalogue
 from data.errors import InputError
 from data.generate import generate
@@ -98,6 +99,11 @@ def run_locally(
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error)}") from error
         check_metadata(Path(places.metadata), Path(places.pipeline_root))
+        adopt(
+            Path(places.serving),
+            serving_root(work_dir) / settings.pipeline_name,
+            note=lambda line: print(f"  {line}", flush=True),
+        )
         return _run(settings, places, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
@@ -145,16 +151,11 @@ def lay_out(
         data_root=str(data_root),
         schema_file=str(_place_schema(home / "schema", manifest, data_root)),
         pipeline_root=str(home / "artifacts"),
-        serving=str(serving_folder(work_dir, settings.pipeline_name)),
+        serving=str(serving_root(work_dir) / settings.serving_name),
         metadata=str(home / "metadata.sqlite"),
         manifest_digest=manifest.digest,
         beam_args=_beam_arguments(beam_args),
     )
-
-
-def serving_folder(work_dir: Path, pipeline_name: str) -> Path:
-    """Return the folder of a pipeline's published versions."""
-    return serving_root(work_dir) / pipeline_name
 
 
 def _beam_arguments(own: Sequence[str]) -> tuple[str, ...]:
@@ -219,7 +220,7 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
             raise
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
     record = read_run_record(places.metadata, settings.model_gate)
-    print_summary(record, settings)
+    print_summary(record)
     try:
         print(f"\nReport\n  {write_local_report(settings, places)}")
     except OSError as error:

@@ -9,6 +9,7 @@ from components.report.facts import FACTS_FILE, Failure, RunFacts, StepFacts
 from components.report.gather import RunArtifacts, gather_facts
 from components.report.render import render_report
 from components.run_report import REPORT_FILE
+from data.manifest import Manifest
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
 from pipeline.settings import Places, Settings
@@ -47,13 +48,18 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
                 for step in record.steps
             ],
             "seconds": ended - began,
-            "history": read_history(places.metadata, settings.model_gate, evaluation.uri if evaluation else None),
+            "history": read_history(places.metadata, _examples_of(record), evaluation.uri if evaluation else None),
             "failure": failure,
         }
     )
     page = Path(places.metadata).parent / REPORT_FILE
     page.write_text(render_report(told), encoding="utf-8")
     return page
+
+
+def _examples_of(record: RunRecord) -> Manifest | None:
+    examples = record.outputs.get(("ExampleGen", "examples"))
+    return Manifest.load(examples.uri) if examples is not None else None
 
 
 def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
@@ -76,6 +82,7 @@ def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
         evaluation=place("Evaluator", "evaluation"),
         blessing=place("Evaluator", "blessing"),
         servability=place("ServableCheck", "blessing"),
+        passed_over=record.passed_over,
         published=record.published.name if record.published is not None else None,
     )
     return gather_facts(artifacts, settings.pipeline_name, settings.model_dump(mode="json", exclude={"kubeflow"}))

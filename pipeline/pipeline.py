@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfx import v1 as tfx
 
 from components.data_gate import DataGate
+from components.naming import PASSED_OVER
 from components.pusher import Pusher
 from components.run_report import RunReporter
 from components.servable_check import ServableCheck
@@ -38,7 +39,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
 
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
 
-    previous = backend.previous_statistics(statistics.outputs["statistics"])
+    previous = backend.previous_statistics(statistics.outputs["statistics"], examples)
 
     gate = DataGate(
         statistics=statistics.outputs["statistics"],
@@ -49,7 +50,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         source_digest=source_digest("components.data_gate"),
     )
 
-    remember = backend.remember(statistics.outputs["statistics"], gate.outputs["verdict"])
+    remember = backend.remember(statistics.outputs["statistics"], examples, gate.outputs["verdict"])
 
     transform = ShardTransform(
         examples=examples,
@@ -73,7 +74,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         },
     )
 
-    baseline = backend.baseline(places)
+    baseline = backend.baseline(places, examples)
 
     evaluator = tfx.components.Evaluator(
         examples=examples,
@@ -120,6 +121,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         blessing=evaluator.outputs["blessing"],
         servability=servable.outputs["blessing"],
         pushed_model=push.outputs["pushed_model"],
+        passed_over=baseline.outputs[PASSED_OVER],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
         source_digest=source_digest("components.run_report"),

@@ -1,4 +1,4 @@
-"""The models that a pipeline has judged so far."""
+"""The models that a pipeline has judged so far on the same data."""
 
 from __future__ import annotations
 
@@ -8,49 +8,58 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.gate_settings import ModelGateSettings
-from components.judgement import read_judgement
+from components.judgement import is_blessed, read_evaluation
+from components.lineage import manifest_behind
+from components.metric_names import POPULARITY, RECALL
 from components.report.facts import PastRun
-from components.retrieval_metrics import RECALL
+from data.identity import DataIdentity
+from data.manifest import Manifest
 from pipeline.run_record import open_store
 
 _SHOWN = 20
-"""The latest judgements that are told of."""
+"""The latest evaluations that are told of."""
 
 
-def read_history(metadata_file: str, gate: ModelGateSettings, current: Path | None) -> list[PastRun]:
-    """Read the latest judgements, oldest first.
+def read_history(metadata_file: str, examples: Manifest | None, current: Path | None) -> list[PastRun]:
+    """Read the latest evaluations on the data of a run, oldest first.
 
     Parameters
     ----------
     metadata_file
         The pipeline's SQLite file.
-    gate
-        The thresholds.
+    examples
+        Of the run's examples; figures of another data identity are left out. None if the run got to no examples: it
+        has no history then.
     current
-        Folder of the evaluation of the run that is being told about; None if it has none.
+        Folder of the run's own evaluation; None if it has none.
     """
+    if examples is None:
+        return []
     store = open_store(metadata_file)
+    data = DataIdentity.of(examples)
     evaluations = _by_execution(store, "ModelEvaluation")
     blessings = _by_execution(store, "ModelBlessing")
-    history = []
-    for execution in sorted(evaluations.keys() & blessings.keys())[-_SHOWN:]:
+    history: list[PastRun] = []
+    for execution in sorted(evaluations.keys() & blessings.keys(), reverse=True):
         evaluation, blessing = evaluations[execution], blessings[execution]
         folder = Path(evaluation.uri)
-        if not folder.is_dir():
-            # Somebody tidied up.
+        judged_on = manifest_behind(store, evaluation.id)
+        # Folders may have been removed by hand.
+        if not folder.is_dir() or judged_on is None or data.why_other(DataIdentity.of(judged_on)) is not None:
             continue
-        judgement = read_judgement(folder, Path(blessing.uri), gate)
+        candidate = read_evaluation(folder).candidate
         history.append(
             PastRun(
                 when=datetime.fromtimestamp(evaluation.create_time_since_epoch / 1000, timezone.utc),
-                recall=judgement.candidate[RECALL],
-                recall_popularity=judgement.candidate[f"{RECALL}_popularity"],
-                blessed=judgement.blessed,
+                recall=candidate[RECALL],
+                recall_popularity=candidate[f"{RECALL}{POPULARITY}"],
+                blessed=is_blessed(Path(blessing.uri)),
                 current=folder == current,
             )
         )
-    return history
+        if len(history) == _SHOWN:
+            break
+    return history[::-1]
 
 
 def _by_execution(store: mlmd.MetadataStore, type_name: str) -> dict[int, metadata_store_pb2.Artifact]:

@@ -10,12 +10,16 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from components.comparability import why_passed_over
 from components.data_gate import VERDICT_FILE
 from components.gate_settings import ModelGateSettings
 from components.judgement import Judgement, read_judgement
+from components.naming import BASELINE_NODE, PASSED_OVER
 from components.servable_check import FINDINGS_FILE, Servability
 
 _Execution = metadata_store_pb2.Execution
+_OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.INTERNAL_OUTPUT)
+"""A resolver's outputs are internal ones: it makes no artifacts, it hands them on."""
 _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
 
 
@@ -55,6 +59,8 @@ class RunRecord:
         What the data gate wrote; empty where it did not run.
     servability
         What the servable check found; None where it did not run.
+    passed_over
+        Folder of the last blessed model's artifact, where it could not be compared with; None otherwise.
     """
 
     run_id: str
@@ -63,6 +69,7 @@ class RunRecord:
     judgement: Judgement | None = None
     data_verdict: dict[str, Any] = field(default_factory=dict)
     servability: Servability | None = None
+    passed_over: Path | None = None
 
     @property
     def published(self) -> Path | None:
@@ -109,16 +116,23 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
         for name, artifact in _outputs_of(store, execution.id):
             outputs[node, name] = artifact
-    evaluation = outputs.get(("Evaluator", "evaluation"))
+    evaluation, examples = outputs.get(("Evaluator", "evaluation")), outputs.get(("ExampleGen", "examples"))
+    passed_over = outputs.get((BASELINE_NODE, PASSED_OVER))
     verdict = outputs.get(("DataGate", "verdict"))
     servable = outputs.get(("ServableCheck", "blessing"))
+    no_baseline = why_passed_over(passed_over.uri, examples.uri) if passed_over and examples else None
     return RunRecord(
         run_id=latest.name,
         steps=steps,
         outputs=outputs,
-        judgement=read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate) if evaluation else None,
+        judgement=(
+            read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate, no_baseline)
+            if evaluation
+            else None
+        ),
         data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text()) if verdict else {},
         servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text()) if servable else None,
+        passed_over=passed_over.uri if passed_over else None,
     )
 
 
@@ -130,11 +144,7 @@ def _node_of(store: mlmd.MetadataStore, execution_id: int) -> str:
 
 
 def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str, OutputArtifact]]:
-    events = [
-        event
-        for event in store.get_events_by_execution_ids([execution_id])
-        if event.type == metadata_store_pb2.Event.OUTPUT
-    ]
+    events = [event for event in store.get_events_by_execution_ids([execution_id]) if event.type in _OUTPUTS]
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
     found = []
     for event in events:

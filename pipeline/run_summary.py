@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from components.metric_names import QUERIES
 from components.report.facts import MetricRow, Sample
 from components.report.metrics import metric_rows
 from components.report.samples import sample_recommendations
 from pipeline.run_record import RunRecord
-from pipeline.settings import Settings
 
 _SHOWN_HISTORY = 3
 
 
-def print_summary(record: RunRecord, settings: Settings) -> None:
+def print_summary(record: RunRecord) -> None:
     """Print steps, metrics, decision, place and sample recommendations of a run."""
     print("\nSteps")
     print_table(["step", "state", "seconds"], [[step.name, step.state, f"{step.seconds:.1f}"] for step in record.steps])
     if record.judgement is not None:
         print("\nMetrics on the eval split, the context's own movies left out")
         judgement = record.judgement
-        rows = metric_rows(judgement.candidate, judgement.baseline, settings.model_gate)
-        print_table(["metric", "model", "popularity", "last blessed", "required"], [_cells_of(row) for row in rows])
+        header = ["metric", "model", "popularity", "recent", "last blessed", "required"]
+        print_table(header, [_cells_of(row) for row in metric_rows(judgement)])
+        print(f"  of {judgement.evaluation.candidate[QUERIES]:,.0f} queries")
         print("\nDecision")
-        print(f"  {'blessed' if record.judgement.blessed else 'NOT blessed'}")
-        for reason in record.judgement.reasons:
+        print(f"  {'blessed' if judgement.blessed else 'NOT blessed'}")
+        for reason in judgement.reasons:
             print(f"  - {reason}")
     if record.servability is not None:
         for finding in record.servability.findings:
@@ -51,6 +52,7 @@ def _cells_of(row: MetricRow) -> list[str]:
         row.label,
         f"{row.model:.4f}",
         "" if row.popularity is None else f"{row.popularity:.4f}",
+        "" if row.recent_popularity is None else f"{row.recent_popularity:.4f}",
         "" if row.baseline is None else f"{row.baseline:.4f}",
         "" if row.required is None else f">= {row.required:.4g}",
     ]

@@ -40,7 +40,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    """Keys, together with release and split, the pipeline's metadata, its baseline and its serving folder."""
+    """Keys, together with the release, the serving folder, and with the split too the pipeline's metadata."""
 
     data: GenerateOptions
     """The release, and how windows are made and split."""
@@ -69,8 +69,17 @@ class Settings(BaseModel):
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline: no two data sets or configurations share one."""
-        parts = dict.fromkeys((self.name, self.data.release, self.data.split.replace("_", "-")))
-        return "-".join(["next-movie", *parts])
+        return _joined(self.name, self.data.release, self.data.split.replace("_", "-"))
+
+    @property
+    def serving_name(self) -> str:
+        """Name of the folder of published versions: who reads from it keeps it whatever way data is split."""
+        return _joined(self.name, self.data.release)
+
+
+def _joined(*parts: str) -> str:
+    """Return the parts of a name, each once."""
+    return "-".join(["next-movie", *dict.fromkeys(parts)])
 
 
 @dataclass(frozen=True)

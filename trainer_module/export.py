@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from trainer_module.export_record import RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
 
 EXTRA_ASSETS = "assets.extra"
@@ -20,8 +21,10 @@ _CANARY_ANSWERS = 10
 """Movies recorded for each request; ties further down may change places between processors."""
 
 
-def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str) -> None:
-    """Write a SavedModel with its signatures, the catalogue and canaries.
+def save_model(
+    serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, record: ExportRecord, folder: str
+) -> None:
+    """Write a SavedModel with its signatures, the catalogue, canaries and what it says of itself.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray
         File of the data release's catalogue, copied into `assets.extra/`.
     movie_ids
         int64 `[num_movies]`: ids that the model knows, most frequent first.
+    record
+        What it says of itself.
     folder
         Where to write, a local path or one that TensorFlow's file layer knows.
     """
@@ -41,6 +46,8 @@ def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file)
+    with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
+        file.write(record.model_dump_json())
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:

@@ -10,8 +10,10 @@ import tensorflow_transform as tft
 
 from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
+from data.identity import DataIdentity
 from data.manifest import Manifest
 from trainer_module.export import save_model
+from trainer_module.export_record import FORMAT, ExportRecord
 from trainer_module.inputs import read_windows
 from trainer_module.preprocessing import VOCABULARY
 from trainer_module.settings import ModelSettings, TrainingSettings
@@ -38,7 +40,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
     windows = read_windows(fn_args.train_files, transform_output)
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
-    _check_complete(len(windows.label), examples_root)
+    manifest = Manifest.load(Path(examples_root))
+    _check_complete(len(windows.label), manifest, examples_root)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     serving = ServingModel(
         model,
@@ -46,12 +49,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         label_counts=np.bincount(windows.label, minlength=len(movie_ids) + 1)[1:],
         max_context_length=windows.context.shape[1],
     )
-    save_model(serving, f"{examples_root}/{CATALOGUE_FILE}", movie_ids, fn_args.serving_model_dir)
+    record = ExportRecord(format=FORMAT, max_context_length=windows.context.shape[1], data=DataIdentity.of(manifest))
+    save_model(serving, f"{examples_root}/{CATALOGUE_FILE}", movie_ids, record, fn_args.serving_model_dir)
 
 
-def _check_complete(num_windows: int, examples_root: str) -> None:
+def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:
     """Refuse to train on fewer examples than were generated: a shard that is gone raises no error of its own."""
-    expected = Manifest.load(Path(examples_root)).counts.train
+    expected = manifest.counts.train
     if num_windows != expected:
         raise InputError(
             f"{examples_root} holds {num_windows:,} train examples in place of {expected:,}: "

@@ -25,6 +25,7 @@ class MetricRow(BaseModel):
     model: float
     unfiltered: float | None = None
     popularity: float | None = None
+    recent_popularity: float | None = None
     baseline: float | None = None
     required: float | None = None
     met: bool | None = None
@@ -146,6 +147,22 @@ class SliceFacts(BaseModel):
     examples: int | None = None
 
 
+class CheckFacts(BaseModel):
+    """One thing that the gate asked, in words, and whether it was met."""
+
+    sentence: str
+    met: bool
+
+
+class DifferenceFacts(BaseModel):
+    """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    queries: int
+
+
 class DecisionFacts(BaseModel):
     """What became of the model, and why.
 
@@ -153,8 +170,12 @@ class DecisionFacts(BaseModel):
     ----------
     blessed
         The Evaluator's decision; None where it did not get to judge.
-    reasons
-        One sentence a threshold.
+    checks
+        What the gate asked.
+    difference
+        To the last blessed model; None where there was none to compare with.
+    no_baseline
+        Why there was none.
     servable
         What the servable check found wrong; None where it did not run.
     published
@@ -162,7 +183,9 @@ class DecisionFacts(BaseModel):
     """
 
     blessed: bool | None = None
-    reasons: list[str] = []
+    checks: list[CheckFacts] = []
+    difference: DifferenceFacts | None = None
+    no_baseline: str | None = None
     servable: list[str] | None = None
     published: str | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,19 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.utils import path_utils
 
+from components.comparability import why_passed_over
 from components.data_gate import VERDICT_FILE, find_anomalies
 from components.figures import SplitFigures, read_figures, split_names
 from components.gate_settings import ModelGateSettings
 from components.judgement import Judgement, read_judgement
+from components.metric_names import POPULARITY, RECALL
 from components.report.facts import (
+    CheckFacts,
     DataFacts,
     DataFinding,
     DataGateFacts,
     DecisionFacts,
+    DifferenceFacts,
     RunFacts,
     SliceFacts,
     SplitFacts,
@@ -28,7 +32,6 @@ from components.report.facts import (
 )
 from components.report.metrics import metric_rows
 from components.report.samples import sample_recommendations
-from components.retrieval_metrics import RECALL
 from components.servable_check import FINDINGS_FILE, Servability
 from data import features
 from data.catalogue import CATALOGUE_FILE, Catalogue
@@ -53,6 +56,8 @@ class RunArtifacts:
     evaluation: Path | None = None
     blessing: Path | None = None
     servability: Path | None = None
+    passed_over: Path | None = None
+    """The last blessed model, where it could not be compared with."""
     published: str | None = None
     """The published version."""
 
@@ -73,7 +78,9 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
     judgement = None
     gate = ModelGateSettings.model_validate(settings.get("model_gate", {}))
     if artifacts.evaluation is not None and artifacts.blessing is not None:
-        judgement = read_judgement(artifacts.evaluation, artifacts.blessing, gate)
+        passed_over = artifacts.passed_over if artifacts.examples is not None else None
+        no_baseline = why_passed_over(passed_over, artifacts.examples) if passed_over is not None else None
+        judgement = read_judgement(artifacts.evaluation, artifacts.blessing, gate, no_baseline)
     return RunFacts(
         pipeline=pipeline,
         made_at=datetime.now(timezone.utc),
@@ -81,7 +88,7 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
         data=data,
         data_gate=_read_data_gate(artifacts),
         curves=_read_curves(artifacts.model_run),
-        metrics=metric_rows(judgement.candidate, judgement.baseline, gate) if judgement else [],
+        metrics=metric_rows(judgement) if judgement else [],
         slices=_slices_of(judgement, data) if judgement else [],
         decision=_decide(judgement, artifacts),
         samples=(
@@ -181,12 +188,12 @@ def _slices_of(judgement: Judgement, data: DataFacts | None) -> list[SliceFacts]
             feature=feature,
             value=value,
             recall=metrics[RECALL],
-            recall_popularity=metrics[f"{RECALL}_popularity"],
+            recall_popularity=metrics[f"{RECALL}{POPULARITY}"],
             ndcg=metrics["ndcg_at_10"],
             mrr=metrics["mrr"],
             examples=examples.get(feature, {}).get(value),
         )
-        for (feature, value), metrics in sorted(judgement.slices.items(), key=lambda item: place(item[0]))
+        for (feature, value), metrics in sorted(judgement.evaluation.slices.items(), key=lambda item: place(item[0]))
     ]
 
 
@@ -195,9 +202,14 @@ def _decide(judgement: Judgement | None, artifacts: RunArtifacts) -> DecisionFac
     if artifacts.servability is not None:
         text = (artifacts.servability / FINDINGS_FILE).read_text()
         servable = Servability.model_validate_json(text).findings
+    if judgement is None:
+        return DecisionFacts(servable=servable, published=artifacts.published)
+    difference = judgement.evaluation.difference
     return DecisionFacts(
-        blessed=judgement.blessed if judgement else None,
-        reasons=judgement.reasons if judgement else [],
+        blessed=judgement.blessed,
+        checks=[CheckFacts(sentence=check.sentence, met=check.met) for check in judgement.checks],
+        difference=DifferenceFacts(**asdict(difference)) if difference is not None else None,
+        no_baseline=judgement.no_baseline,
         servable=servable,
         published=artifacts.published,
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from components.gate_settings import ModelGateSettings
+from components.judgement import Judgement
+from components.metric_names import LIFT, POPULARITY, RECALL, RECENT_POPULARITY
 from components.report.facts import MetricRow
-from components.retrieval_metrics import LIFT, RECALL
 
 SHOWN_METRICS = (
     "recall_at_1",
@@ -21,22 +19,21 @@ SHOWN_METRICS = (
 )
 
 
-def metric_rows(
-    candidate: Mapping[str, float], baseline: Mapping[str, float] | None, gate: ModelGateSettings
-) -> list[MetricRow]:
-    """Lay a model's metrics beside popularity's, the last blessed model's, and what the gate asks."""
-    required = {LIFT: gate.min_recall_at_10_lift}
-    if baseline is not None:
-        required[RECALL] = baseline[RECALL] - gate.max_recall_at_10_drop
+def metric_rows(judgement: Judgement) -> list[MetricRow]:
+    """Return a model's metrics beside popularity's, the last blessed model's, and what the gate asks of all queries."""
+    evaluation = judgement.evaluation
+    candidate, baseline = evaluation.candidate, evaluation.baseline
+    asked = {check.requirement.metric: check for check in judgement.checks if check.requirement.of_slice is None}
     return [
         MetricRow(
             name=name,
             model=candidate[name],
             unfiltered=candidate.get(f"{name}_unfiltered"),
-            popularity=candidate.get(f"{name}_popularity"),
+            popularity=candidate.get(f"{name}{POPULARITY}"),
+            recent_popularity=candidate.get(f"{name}{RECENT_POPULARITY}"),
             baseline=baseline[name] if baseline is not None else None,
-            required=required.get(name),
-            met=candidate[name] >= required[name] if name in required else None,
+            required=asked[name].requirement.least if name in asked else None,
+            met=asked[name].met if name in asked else None,
         )
         for name in SHOWN_METRICS
     ]

@@ -11,7 +11,8 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.artifacts import DataSource
 from components.data_generator import DataGenerator, GeneratedExampleGen
 from components.earlier_runs import KeptStatistics, PublishedModel, StatisticsKeeper
-from pipeline.backend import Source, latest_blessed_model
+from components.naming import BASELINE_NODE
+from pipeline.backend import Source
 from pipeline.kubeflow.run_parameters import DATA_ROOT
 from pipeline.settings import Places, Settings
 
@@ -26,13 +27,13 @@ class ClusterBackend:
         URI of the data source, unless a run names another; None where the release is downloaded.
     statistics
         Folder of the statistics of earlier runs.
-    has_resolver
-        Whether the orchestrator implements TFX's Resolver. Open-source Kubeflow Pipelines does not, Vertex does.
+    former_serving
+        Folder that earlier versions of this project published to.
     """
 
     data_root: str | None
     statistics: str
-    has_resolver: bool
+    former_serving: str
 
     def source(self, settings: Settings, places: Places) -> Source:
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
@@ -50,16 +51,20 @@ class ClusterBackend:
         examples = GeneratedExampleGen(data=generator.outputs["data"]).with_id("ExampleGen")
         return Source((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
 
-    def previous_statistics(self, statistics: types.BaseChannel) -> BaseNode:
+    def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks for kept statistics."""
-        return KeptStatistics(current=statistics, folder=self.statistics).with_id("PreviousStatistics")
+        return KeptStatistics(examples=examples, current=statistics, folder=self.statistics).with_id(
+            "PreviousStatistics"
+        )
 
-    def remember(self, statistics: types.BaseChannel, verdict: types.BaseChannel) -> tuple[BaseNode, ...]:
+    def remember(
+        self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
         """Return the task that keeps them."""
-        return (StatisticsKeeper(statistics=statistics, verdict=verdict, folder=self.statistics),)
+        return (StatisticsKeeper(examples=examples, statistics=statistics, verdict=verdict, folder=self.statistics),)
 
-    def baseline(self, places: Places) -> BaseNode:
-        """Return the Resolver, or the task that looks into the serving folder in its place."""
-        if self.has_resolver:
-            return latest_blessed_model()
-        return PublishedModel(serving=places.serving).with_id("LatestBlessedModel")
+    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
+        """Return the task that looks into the serving folder: no backend runs a resolver of our own."""
+        return PublishedModel(examples=examples, serving=places.serving, former_serving=self.former_serving).with_id(
+            BASELINE_NODE
+        )

@@ -69,12 +69,12 @@ def compile_pipeline(
         data_root="",
         schema_file="",
         pipeline_root=root,
-        serving=f"{lasting}/serving/{settings.pipeline_name}",
+        serving=f"{lasting}/serving/{settings.serving_name}",
     )
     means = ClusterBackend(
         data_root=cluster.data_root,
         statistics=f"{lasting}/statistics/{settings.pipeline_name}",
-        has_resolver=backend == "vertex",
+        former_serving=f"{lasting}/serving/{settings.pipeline_name}",
     )
     job = _compile(create_pipeline(settings, places, means), cluster, image)
     spec = job["pipelineSpec"]

@@ -95,5 +95,5 @@ def test_a_published_model_carries_its_lineage(sample_run):
     said = read_publication(sample_run.model)
     assert said["manifest_digest"] == sample_run.places.manifest_digest
     assert said["source_digest"] == source_digest("trainer_module.preprocessing", "trainer_module.trainer")
-    assert said["metrics"] == sample_run.record.judgement.candidate
+    assert said["metrics"] == sample_run.record.judgement.evaluation.candidate
     assert said["settings"] == sample_run.settings.model_dump(mode="json", exclude={"kubeflow"})

@@ -96,7 +96,7 @@ def test_every_node_of_the_pipeline_is_a_task(plain):
     graph = create_pipeline(
         load_settings("sample"),
         Places(data_root="", schema_file="", pipeline_root="", serving="/s"),
-        ClusterBackend(data_root=None, statistics="/s", has_resolver=False),
+        ClusterBackend(data_root=None, statistics="/s", former_serving="/f"),
     )
     assert {node.id for node in graph.components} == set(plain[0]["root"]["dag"]["tasks"])
 

@@ -118,7 +118,7 @@ def test_the_pushed_model_leads_back_to_the_examples(sample_run):
 def test_the_blessed_model_is_the_published_one(sample_run):
     judgement = sample_run.record.judgement
     assert judgement.blessed
-    assert judgement.baseline is None
+    assert judgement.evaluation.baseline is None
     assert sample_run.model == Path(sample_run.places.serving) / "1"
     trained = sample_run.artifact("Trainer", "model") / "Format-Serving" / "variables" / "variables.data-00000-of-00001"
     published = sample_run.model / "variables" / "variables.data-00000-of-00001"
@@ -127,7 +127,7 @@ def test_the_blessed_model_is_the_published_one(sample_run):
 
 def test_the_evaluation_is_what_a_plain_count_over_the_eval_split_gives(sample_run, ranks, held_out):
     expected = count_metrics(ranks, list(range(len(held_out))))
-    found = sample_run.record.judgement.candidate
+    found = sample_run.record.judgement.evaluation.candidate
     assert set(found) >= set(expected)
     for name, value in expected.items():
         # A few near ties may fall otherwise in batches of another size.
@@ -139,7 +139,7 @@ def test_each_slice_is_judged_by_its_own_examples(sample_run, ranks, held_out):
     for row, window in enumerate(held_out):
         rows["context_length", str(window.length)].append(row)
         rows["label_popularity", window.popularity].append(row)
-    slices = sample_run.record.judgement.slices
+    slices = sample_run.record.judgement.evaluation.slices
     assert set(slices) == set(rows)
     for key, of_slice in rows.items():
         expected = count_metrics(ranks, of_slice)
@@ -163,8 +163,8 @@ def count_markov_recall(train: list[Window], held_out: list[Window]) -> float:
 
 
 def test_the_model_learned_what_popularity_and_the_last_movie_alone_can_not_tell(sample_run, train, held_out):
-    recall = sample_run.record.judgement.candidate["recall_at_10"]
-    assert recall > 3 * sample_run.record.judgement.candidate["recall_at_10_popularity"]
+    recall = sample_run.record.judgement.evaluation.candidate["recall_at_10"]
+    assert recall > 3 * sample_run.record.judgement.evaluation.candidate["recall_at_10_popularity"]
     assert recall > 2 * count_markov_recall(train, held_out)
 
 
@@ -184,7 +184,7 @@ def test_transform_materialises_no_examples(sample_run):
 
 
 def test_the_summary_shows_the_figures_that_metadata_holds(sample_run):
-    candidate = sample_run.record.judgement.candidate
+    candidate = sample_run.record.judgement.evaluation.candidate
     row = re.search(r"^  recall@10 +(\S+) +(\S+)$", sample_run.output, re.MULTILINE)
     assert row.groups() == (f"{candidate['recall_at_10']:.4f}", f"{candidate['recall_at_10_popularity']:.4f}")
     lift = re.search(r"^  recall@10 lift +(\S+) +>= 1\.5$", sample_run.output, re.MULTILINE)

@@ -92,7 +92,7 @@ def judge(sample_run, model: Path, folder: Path, baseline: Path | None = None) -
 
 def test_a_model_with_shuffled_embeddings_is_refused_and_not_published(sample_run, original, tmp_path):
     record = judge(sample_run, altered(original, tmp_path / "model", shuffled), tmp_path)
-    assert record.judgement.candidate["recall_at_10_lift"] < 1.5
+    assert record.judgement.evaluation.candidate["recall_at_10_lift"] < 1.5
     assert not record.judgement.blessed
     assert "misses the required 1.5 times" in record.judgement.reasons[0]
     assert record.published is None
@@ -101,7 +101,7 @@ def test_a_model_with_shuffled_embeddings_is_refused_and_not_published(sample_ru
 
 def test_a_model_that_answers_no_numbers_hits_nothing_and_is_refused(sample_run, original, tmp_path):
     record = judge(sample_run, altered(original, tmp_path / "model", not_a_number), tmp_path)
-    assert record.judgement.candidate["recall_at_100"] == 0
+    assert record.judgement.evaluation.candidate["recall_at_100"] == 0
     assert not record.judgement.blessed
     assert published_versions(tmp_path / "serving") == []
 
@@ -109,8 +109,8 @@ def test_a_model_that_answers_no_numbers_hits_nothing_and_is_refused(sample_run,
 def test_one_that_is_worse_than_the_last_blessed_is_refused(sample_run, original, worse, tmp_path):
     record = judge(sample_run, worse, tmp_path, baseline=original)
     judgement = record.judgement
-    assert judgement.candidate["recall_at_10_lift"] > 1.5, "it has to fail against the baseline alone"
-    assert judgement.candidate["recall_at_10"] < judgement.baseline["recall_at_10"] - 0.005
+    assert judgement.evaluation.candidate["recall_at_10_lift"] > 1.5, "it has to fail against the baseline alone"
+    assert judgement.evaluation.candidate["recall_at_10"] < judgement.evaluation.baseline["recall_at_10"] - 0.005
     assert not judgement.blessed
     assert "beyond the allowed drop" in judgement.reasons[1]
     assert published_versions(tmp_path / "serving") == []

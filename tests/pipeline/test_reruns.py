@@ -54,7 +54,9 @@ def test_the_second_run_only_judges_the_model_against_the_first_runs(second_and_
     record, output = second_and_third[0].record, second_and_third[0].output
     assert "Evaluator" in worked(record)
     assert worked(record) <= {"Evaluator", "Pusher", *REPORTING}
-    assert record.judgement.baseline["recall_at_10"] == pytest.approx(record.judgement.candidate["recall_at_10"])
+    assert record.judgement.evaluation.baseline["recall_at_10"] == pytest.approx(
+        record.judgement.evaluation.candidate["recall_at_10"]
+    )
     assert "differs by +0.0000 from the last blessed model's" in output
 
 

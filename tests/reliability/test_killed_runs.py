@@ -155,7 +155,7 @@ def test_statistics_are_those_of_an_undisturbed_run(ordeal, sample_run):
 
 def test_metrics_are_those_of_an_undisturbed_run_within_the_tolerance(ordeal, sample_run):
     expected = _rates(sample_run.record)
-    found = {name: ordeal.last.record.judgement.candidate[name] for name in expected}
+    found = {name: ordeal.last.record.judgement.evaluation.candidate[name] for name in expected}
     assert found == pytest.approx(expected, abs=METRIC_TOLERANCE)
 
 
@@ -176,4 +176,4 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 def _rates(record: RunRecord) -> Metrics:
     """Return the metrics that lie between 0 and 1; the lift is a quotient of two of them."""
-    return {name: value for name, value in record.judgement.candidate.items() if not name.endswith("_lift")}
+    return {name: value for name, value in record.judgement.evaluation.candidate.items() if not name.endswith("_lift")}

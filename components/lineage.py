@@ -1,0 +1,44 @@
+"""Which data an artifact of a run came from, by its lineage in ML Metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2
+
+from data.manifest import MANIFEST_FILE, Manifest
+
+_Event = metadata_store_pb2.Event
+
+_EXAMPLES = "examples"
+"""What every step calls its input of examples."""
+
+
+def manifest_behind(store: mlmd.MetadataStore, artifact_id: int) -> Manifest | None:
+    """Return the manifest of the examples that the step read which made an artifact; None if it is gone.
+
+    Parameters
+    ----------
+    store
+        The pipeline's metadata.
+    artifact_id
+        The artifact's id there.
+
+    Raises
+    ------
+    InputError
+        The manifest is damaged.
+    """
+    makers = [
+        event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == _Event.OUTPUT
+    ]
+    read = [
+        event.artifact_id
+        for event in store.get_events_by_execution_ids(makers)
+        if event.type == _Event.INPUT and event.path.steps[0].key == _EXAMPLES
+    ]
+    for artifact in store.get_artifacts_by_id(read):
+        if (Path(artifact.uri) / MANIFEST_FILE).is_file():
+            return Manifest.load(Path(artifact.uri))
+    return None

@@ -1,0 +1,173 @@
+"""The data identity: it changes with all that moves an example between train and eval, and with nothing else."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.identity import DataIdentity
+from data.options import SPLIT_NAMES, DecidesSplit, GenerateOptions, deciding_options
+from data.splits import find_cut, is_train, locate_cut, rank_histogram, ranks_in_bin, split_ranks
+from data.timelines import RATING_DTYPE, build_timelines
+from data.windows import label_rows
+
+OTHER = {
+    "release": "ml-latest-small",
+    "min_timeline_length": 6,
+    "max_context_length": 4,
+    "max_context_movie_genre_length": 3,
+    "min_rating": 3.5,
+    "train_fraction": 0.6,
+    "seed": 7,
+    "shards": 5,
+}
+"""Another value for each option."""
+
+Labels = set[tuple[int, int, int]]
+
+
+def invented_ratings() -> np.ndarray:
+    """Forty users with two to eleven ratings each, in the order of a release's file."""
+    rng = np.random.default_rng(3)
+    rows = [
+        (user, movie, rng.choice([1.0, 2.0, 3.0, 4.0, 5.0]), int(rng.integers(0, 10_000)))
+        for user in range(1, 41)
+        for movie in rng.permutation(60)[: rng.integers(2, 12)] + 1
+    ]
+    return np.array(rows, dtype=RATING_DTYPE)
+
+
+def split(ratings: np.ndarray, options: GenerateOptions) -> tuple[Labels, Labels, int | None]:
+    """Return train and eval labels as (user, movie, time), and the cut."""
+    timelines = build_timelines(ratings, min_rating=options.min_rating, min_timeline_length=options.min_timeline_length)
+    rows = label_rows(timelines)
+    cut = None
+    if options.split != "leave_one_out":
+        ranks = split_ranks(timelines, rows, options)
+        cut_bin = locate_cut(rank_histogram(ranks), options.train_fraction)
+        cut = find_cut(ranks_in_bin(ranks, cut_bin), cut_bin)
+    train = is_train(timelines, rows, options, cut)
+    labels = timelines.ratings[rows]
+
+    def chosen(which: np.ndarray) -> Labels:
+        return {(int(row["user"]), int(row["movie"]), int(row["time"])) for row in labels[which]}
+
+    return chosen(train), chosen(~train), cut
+
+
+def options_of(split_name: str, **changes: object) -> GenerateOptions:
+    return GenerateOptions.model_validate({"release": "sample", "split": split_name, **changes})
+
+
+def test_another_value_is_tried_for_every_option():
+    assert set(OTHER) | {"split"} == set(GenerateOptions.model_fields)
+
+
+@pytest.mark.parametrize("split_name", SPLIT_NAMES)
+@pytest.mark.parametrize("name", sorted(set(OTHER) - {"release"}))
+def test_an_option_is_of_the_identity_if_and_only_if_it_moves_examples(split_name, name):
+    one, other = options_of(split_name), options_of(split_name, **{name: OTHER[name]})
+    ratings = invented_ratings()
+    moves = split(ratings, one)[:2] != split(ratings, other)[:2]
+    assert moves == (deciding_options(one) != deciding_options(other))
+
+
+def test_the_split_itself_and_the_data_set_are_of_the_identity():
+    identities = [
+        DataIdentity(data_set=data_set, source_digest="a", options=deciding_options(options_of(name)))
+        for name in SPLIT_NAMES
+        for data_set in ("sample", "ml-1m")
+    ]
+    for one in identities:
+        for other in identities:
+            assert (one.why_other(other) is None) == (one is other)
+
+
+def test_what_differs_is_told():
+    def identity(data_set: str = "sample", source: str = "a", **changes: object) -> DataIdentity:
+        options = deciding_options(options_of("random", **changes))
+        return DataIdentity(data_set=data_set, source_digest=source, options=options)
+
+    now = identity(seed=43, min_rating=3.5)
+    assert now.why_other(now) is None
+    assert now.why_other(identity()) == "min_rating was 2 and is 3.5, seed was 42 and is 43"
+    assert identity(source="b").why_other(identity()) == "the source's content changed"
+    assert identity("ml-1m", "b").why_other(identity()) == "the data set was sample and is ml-1m"
+    left_out = DataIdentity(data_set="sample", source_digest="a", options=deciding_options(options_of("leave_one_out")))
+    assert left_out.why_other(identity()) == (
+        "split was random and is leave_one_out, train_fraction was 0.9 and is none, seed was 42 and is none"
+    )
+
+
+@pytest.mark.parametrize("split_name", ["random", "leave_one_out"])
+def test_more_or_fewer_ratings_turn_train_labels_into_eval_labels_and_so_are_other_data(split_name):
+    ratings = invented_ratings()
+    options = options_of(split_name)
+    train = split(ratings, options)[0]
+    changed = [ratings[:keep] for keep in range(len(ratings) // 2, len(ratings))]
+    assert any(train & split(fewer, options)[1] for fewer in changed)
+    assert "seed" not in deciding_options(options) or any(
+        split(earlier, options)[0] & split(later, options)[1] for earlier, later in pairwise(changed)
+    ), "appending alone moves the random cut"
+    identity = DataIdentity(data_set="sample", source_digest="a", options=deciding_options(options))
+    assert identity.why_other(identity.model_copy(update={"source_digest": "b"})) is not None
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.sampled_from([0.5, 0.8, 0.9]))
+def test_a_temporal_cut_that_does_not_move_back_keeps_every_train_label_out_of_eval(seed, added, fraction):
+    rng = np.random.default_rng(seed)
+    options = options_of("temporal", train_fraction=fraction)
+    before = invented_ratings()
+    kept = before[rng.random(len(before)) > rng.choice([0.0, 0.1])]
+    new = np.zeros(added, dtype=RATING_DTYPE)
+    new["user"], new["movie"] = rng.integers(1, 60, added), rng.integers(61, 90, added)
+    new["stars"], new["time"] = 4.0, rng.integers(rng.choice([0, 9_000]), 20_000, added)
+    after = np.concatenate([kept, new])
+    train, _, cut_before = split(before, options)
+    _, held_out, cut_after = split(after, options)
+
+    def identity(digest: str, cut: int | None) -> DataIdentity:
+        until = None if cut is None else cut >> 32
+        return DataIdentity(
+            data_set="sample", source_digest=digest, options=deciding_options(options), train_until=until
+        )
+
+    if identity("b", cut_after).why_other(identity("a", cut_before)) is None:
+        assert not train & held_out
+    else:
+        assert cut_after is None or cut_before is None or cut_after < cut_before
+
+
+def test_of_a_cut_by_time_that_moved_back_and_of_one_that_is_not_known_nothing_is_proved():
+    def identity(digest: str, until: int | None) -> DataIdentity:
+        options = deciding_options(options_of("temporal"))
+        return DataIdentity(data_set="sample", source_digest=digest, options=options, train_until=until)
+
+    assert identity("b", 100).why_other(identity("a", 100)) is None
+    assert identity("b", 101).why_other(identity("a", 100)) is None
+    assert identity("b", 99).why_other(identity("a", 100)) == "the source's content changed"
+    assert identity("b", 100).why_other(identity("a", None)) == "the source's content changed"
+    assert identity("b", None).why_other(identity("a", 100)) == "the source's content changed"
+    assert identity("a", 100).why_other(identity("a", None)) is None
+
+
+def test_an_identity_survives_its_json_and_anything_else_is_none():
+    identity = DataIdentity(data_set="sample", source_digest="a", options=deciding_options(options_of("temporal")))
+    assert DataIdentity.parse(identity.model_dump_json()) == identity
+    assert DataIdentity.parse("{}") is None
+    assert DataIdentity.parse("no JSON") is None
+
+
+def test_a_mark_names_splits_that_there_are():
+    marks = [
+        mark
+        for field in GenerateOptions.model_fields.values()
+        for mark in field.metadata
+        if isinstance(mark, DecidesSplit)
+    ]
+    assert marks
+    assert all(set(mark.under) <= set(SPLIT_NAMES) for mark in marks)

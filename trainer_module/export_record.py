@@ -1,0 +1,55 @@
+"""What an exported model says of itself, beside its graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data.identity import DataIdentity
+
+RECORD_FILE = "assets.extra/export.json"
+"""Where the record lies in a SavedModel's folder."""
+
+FORMAT = 2
+"""The form of exports now. From 2 on, `evaluate` takes examples of any context length."""
+
+
+class ExportRecord(BaseModel):
+    """An export's form and the data it was fitted to.
+
+    Attributes
+    ----------
+    format
+        Counts up when the export's signatures change. Exports without a record are of format 1.
+    max_context_length
+        How many of a history's last movies the model reads.
+    data
+        The identity of the data; None in exports without a record.
+    """
+
+    # A later version's record may say more.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: int = 1
+    max_context_length: int | None = None
+    data: DataIdentity | None = None
+
+    @property
+    def ranks_any_length(self) -> bool:
+        """Whether the signature `evaluate` takes examples of any context length, or of the model's own alone."""
+        return self.format >= FORMAT
+
+
+def read_record(model: Path) -> ExportRecord:
+    """Return what a SavedModel's folder says; that of format 1 where it says nothing that can be read."""
+    try:
+        return ExportRecord.model_validate_json((model / RECORD_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return ExportRecord()
+
+
+def copy_record(model: Path, target: Path) -> None:
+    """Copy the record alone to where it would lie in another SavedModel's folder."""
+    (target / RECORD_FILE).parent.mkdir(parents=True, exist_ok=True)
+    (target / RECORD_FILE).write_text(read_record(model).model_dump_json(), encoding="utf-8")
