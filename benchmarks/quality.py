@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         overrides = release_overrides(options)
         settings = load_settings(options.config or options.release, overrides)
         models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
-        systems = [*_baselines(), *(_model(other) for other in models), _model(settings)]
+        systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
         _check_names(systems)
         if options.peers:
             systems += _peers(settings, options.work_dir)
@@ -93,14 +93,15 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     found: dict[str, Ranks] = {}
     for system in systems:
         ranked = keep_ranks(
-            work_dir / "ranks", system.name, data, system.made_of, functools.partial(_fit_and_rank, system, data)
+            work_dir / "ranks", system.name, data, system.made_of, functools.partial(fit_and_rank, system, data)
         )
         _print_row(system.name, ranked.ranks, ranked.seconds)
         found[system.name] = ranked.ranks
     _print_differences(settings.name, found)
 
 
-def _fit_and_rank(system: System, data: DataSet) -> Ranks:
+def fit_and_rank(system: System, data: DataSet) -> Ranks:
+    """Fit a system to the train windows and rank the labels of the eval windows."""
     return _rank(system.fit(data), data.evaluation, data.num_movies)
 
 
@@ -123,7 +124,8 @@ def _baselines() -> list[System]:
     ]
 
 
-def _model(settings: Settings) -> System:
+def model_system(settings: Settings) -> System:
+    """Return a configuration's model as a system to rank."""
     from pipeline.source_digest import source_digest
 
     made_of = [settings.model.model_dump(), settings.training.model_dump(), source_digest("trainer_module.training")]

@@ -142,8 +142,8 @@ def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def _varied(text: str) -> tuple[str, list[Any]]:
-    """Read `name=value,value`."""
+def read_variation(text: str) -> tuple[str, list[Any]]:
+    """Read `name=value,value`: a setting by its dotted name, and values to give it."""
     name, equals, values = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     add_release_options(parser)
     parser.add_argument(
         "--vary",
-        type=_varied,
+        type=read_variation,
         action="append",
         default=[],
         metavar="NAME=VALUES",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import publishing
-from components.publishing import find_published, model_digest, publish, published_versions, read_publication
+from components.publishing import adopt, find_published, model_digest, publish, published_versions, read_publication
 
 
 def make_model(folder: Path, content: str = "weights") -> Path:
@@ -120,3 +120,46 @@ def test_what_a_killed_run_left_is_swept_away(model, serving):
     make_model(serving / ".staging-killed")
     publish(model, serving, {}, keep=5)
     assert names(serving) == ["1"]
+
+
+@pytest.fixture
+def former(serving) -> Path:
+    return serving.with_name("next-movie-random")
+
+
+def test_the_folder_of_an_earlier_version_goes_on_under_its_present_name(model, serving, former):
+    publish(model, former, {}, keep=5)
+    noted: list[str] = []
+    adopt(serving, former, noted.append)
+    assert published_versions(serving) == [1]
+    assert noted == [f"note: going on with the versions in {former}, which is also called next-movie now"]
+    # Who reads the folder by its former name gets what is published under the present one, and the other way round.
+    assert publish(model, serving, {}, keep=5) == 2
+    assert published_versions(former) == published_versions(serving) == [1, 2]
+    adopt(serving, former, noted.append)
+    assert len(noted) == 1
+
+
+def test_a_folder_that_goes_on_moves_with_the_folder_around_it(model, serving, former, tmp_path):
+    publish(model, former, {}, keep=5)
+    adopt(serving, former, lambda _: None)
+    moved = serving.parent.rename(tmp_path / "moved")
+    assert published_versions(moved / serving.name) == [1]
+
+
+def test_versions_in_both_folders_stay_and_are_told_of(model, serving, former):
+    publish(model, former, {}, keep=5)
+    publish(model, serving, {}, keep=5)
+    noted: list[str] = []
+    adopt(serving, former, noted.append)
+    assert not serving.is_symlink()
+    assert published_versions(former) == published_versions(serving) == [1]
+    assert noted == [
+        f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
+        "have its readers turn there, then remove it"
+    ]
+
+
+def test_without_a_former_folder_nothing_is_done(serving, former):
+    adopt(serving, former, pytest.fail)
+    assert not serving.exists()

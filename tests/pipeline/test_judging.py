@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import tensorflow_model_analysis as tfma
 
@@ -12,23 +14,37 @@ from pipeline.run_summary import print_table
 pytestmark = pytest.mark.slow
 
 
-def thresholds(config: tfma.EvalConfig) -> dict[str, tfma.MetricThreshold]:
+def thresholds(config: tfma.EvalConfig) -> dict[tuple[str, tuple[tuple[str, str], ...]], tfma.MetricThreshold]:
+    """Return the thresholds by metric and slice."""
     (spec,) = config.metrics_specs
     found = {}
     for name, of_slices in spec.per_slice_thresholds.items():
-        (on,) = of_slices.thresholds
-        assert list(on.slicing_specs) == [tfma.SlicingSpec()], "a slice alone must not decide"
-        found[name] = on.threshold
+        for on in of_slices.thresholds:
+            (slicing,) = on.slicing_specs
+            assert not slicing.feature_keys, "a slice that is not named must not decide"
+            found[name, tuple(slicing.feature_values.items())] = on.threshold
     return found
 
 
 def test_the_thresholds_are_the_settings():
-    found = thresholds(evaluation_config(ModelGateSettings(min_recall_at_10_lift=2.5, max_recall_at_10_drop=0.02), ""))
-    assert set(found) == {"recall_at_10_lift", "recall_at_10"}
-    assert found["recall_at_10_lift"].value_threshold.lower_bound.value == 2.5
-    change = found["recall_at_10"].change_threshold
-    assert change.absolute.value == pytest.approx(-0.02)
+    floors = {"label_popularity": {"tail": 0.03}, "context_length": {"1": 0.02}}
+    gate = ModelGateSettings(min_recall_at_10_lift=2.5, min_recall_at_10_of_slices=floors)
+    found = thresholds(evaluation_config(gate, ""))
+    assert {key: threshold.value_threshold.lower_bound.value for key, threshold in found.items() if key[1]} == {
+        ("recall_at_10", (("label_popularity", "tail"),)): 0.03,
+        ("recall_at_10", (("context_length", "1"),)): 0.02,
+    }
+    assert found["recall_at_10_lift", ()].value_threshold.lower_bound.value == 2.5
+    change = found["recall_at_10_margin", ()].change_threshold
+    assert change.absolute.value == 0
     assert change.direction == tfma.MetricDirection.HIGHER_IS_BETTER
+    assert len(found) == 4
+
+
+def test_the_rule_about_the_difference_is_the_metrics_own():
+    (spec,) = evaluation_config(ModelGateSettings(max_recall_at_10_drop=0.02, non_inferior=True), "").metrics_specs
+    config = json.loads(spec.metrics[0].config)
+    assert (config["allowed_drop"], config["non_inferior"]) == (0.02, True)
 
 
 def test_candidate_and_baseline_are_asked_through_the_same_signature():

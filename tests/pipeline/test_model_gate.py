@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tfx.dsl.components.base import executor_spec
 from components import pusher
 from components.gate_settings import ModelGateSettings
 from components.publishing import published_versions
-from pipeline.judging import evaluation_config
+from pipeline.judging import EXTRACTORS_MODULE, evaluation_config
 from pipeline.run_record import RunRecord
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,11 @@ def blurred(candidates: np.ndarray) -> np.ndarray:
     return candidates + 0.5 * candidates.std() * noise
 
 
+def slightly_blurred(candidates: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(size=candidates.shape).astype(np.float32)
+    return candidates + 0.05 * candidates.std() * noise
+
+
 def not_a_number(candidates: np.ndarray) -> np.ndarray:
     return np.full_like(candidates, np.nan)
 
@@ -61,9 +67,11 @@ def worse(original, tmp_path_factory) -> Path:
     return altered(original, tmp_path_factory.mktemp("worse") / "model", blurred)
 
 
-def judge(sample_run, model: Path, folder: Path, baseline: Path | None = None) -> RunRecord:
+def judge(
+    sample_run, model: Path, folder: Path, baseline: Path | None = None, gate: ModelGateSettings | None = None
+) -> RunRecord:
     """Run Evaluator and Pusher."""
-    gate = ModelGateSettings()
+    gate = gate or ModelGateSettings()
     examples = imported_examples(sample_run.artifact("ExampleGen", "examples"))
     schema = imported("Schema", artifacts.Schema, sample_run.artifact("SchemaImporter", "schema"))
     candidate = imported("Candidate", artifacts.Model, model)
@@ -77,6 +85,8 @@ def judge(sample_run, model: Path, folder: Path, baseline: Path | None = None) -
         baseline_model=nodes[-1].outputs["result"] if baseline is not None else None,
         schema=schema.outputs["result"],
         eval_config=evaluation_config(gate, source_digest=""),
+        # As the pipeline ships it.
+        module_path=EXTRACTORS_MODULE,
     )
     push = tfx.components.Pusher(
         model=candidate.outputs["result"],
@@ -112,8 +122,63 @@ def test_one_that_is_worse_than_the_last_blessed_is_refused(sample_run, original
     assert judgement.evaluation.candidate["recall_at_10_lift"] > 1.5, "it has to fail against the baseline alone"
     assert judgement.evaluation.candidate["recall_at_10"] < judgement.evaluation.baseline["recall_at_10"] - 0.005
     assert not judgement.blessed
-    assert "beyond the allowed drop" in judgement.reasons[1]
+    assert "beyond the allowed drop of 0.005, and beyond chance" in judgement.reasons[1]
     assert published_versions(tmp_path / "serving") == []
+
+
+def test_the_difference_is_measured_query_by_query(sample_run, original, worse, tmp_path):
+    """Both models are asked again about each eval example, and their hits are subtracted in a plain loop."""
+    difference = judge(sample_run, worse, tmp_path, baseline=original).judgement.evaluation.difference
+    files = sorted(str(path) for path in (sample_run.artifact("ExampleGen", "examples") / "Split-eval").iterdir())
+    examples = tf.constant(list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()))
+    hits = []
+    for model in (worse, original):
+        loaded = tf.saved_model.load(str(model / "Format-Serving"))
+        hits.append(loaded.signatures["evaluate"](examples=examples)["rank"].numpy() <= 10)
+    gained = [int(mine) - int(theirs) for mine, theirs in zip(*hits, strict=True)]
+    assert difference.queries == len(gained)
+    # A few near ties may fall otherwise in batches of another size.
+    assert difference.mean == pytest.approx(sum(gained) / len(gained), abs=2.5 / len(gained))
+    spread = 1.96 * np.std(gained) / len(gained) ** 0.5
+    assert difference.high - difference.low == pytest.approx(2 * spread, rel=0.05)
+
+
+def test_chance_alone_refuses_no_model(sample_run, original, tmp_path):
+    """A model that lost a little, beyond the allowed drop, on so few queries that the interval holds zero."""
+    barely = altered(original, tmp_path / "barely", slightly_blurred)
+    strict = ModelGateSettings(max_recall_at_10_drop=0.0)
+    judgement = judge(sample_run, barely, tmp_path / "one", baseline=original, gate=strict).judgement
+    difference = judgement.evaluation.difference
+    assert difference.mean < 0 < difference.high, "the case has to be one of chance"
+    assert judgement.blessed
+    assert "but within chance" in judgement.reasons[1]
+    proof = ModelGateSettings(max_recall_at_10_drop=0.0, non_inferior=True)
+    judgement = judge(sample_run, barely, tmp_path / "other", baseline=original, gate=proof).judgement
+    assert not judgement.blessed
+    assert "the interval's lower end is not above the allowed drop of 0" in judgement.reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("floors", "blessed", "reason"),
+    [
+        ({"label_popularity": {"middle": 0.05}}, True, "for label popularity middle is 0.\\d+, which meets"),
+        ({"label_popularity": {"middle": 0.99}}, False, "for label popularity middle is 0.\\d+, which misses"),
+        ({"context_length": {"11": 0.0}}, False, "no query has context length 11"),
+    ],
+)
+def test_a_floor_of_a_slice_decides(sample_run, original, tmp_path, floors, blessed, reason):
+    gate = ModelGateSettings(min_recall_at_10_of_slices=floors)
+    judgement = judge(sample_run, original, tmp_path, gate=gate).judgement
+    assert judgement.blessed == blessed
+    assert re.search(reason, judgement.reasons[1])
+
+
+@pytest.mark.parametrize("change", ["shuffled", "blurred"])
+def test_the_decision_in_words_is_the_evaluators_own(sample_run, original, worse, tmp_path, change):
+    model = altered(original, tmp_path / "model", {"shuffled": shuffled, "blurred": blurred}[change])
+    for place, baseline in enumerate((None, original, worse)):
+        judgement = judge(sample_run, model, tmp_path / str(place), baseline=baseline).judgement
+        assert judgement.blessed == all(check.met for check in judgement.checks)
 
 
 def test_a_better_one_goes_through_and_is_published_once(sample_run, original, worse, tmp_path):
