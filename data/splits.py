@@ -49,12 +49,17 @@ class Counts:
         distinct, counts = np.unique(values, return_counts=True)
         return cls(distinct, counts.astype(np.int64))
 
+    @classmethod
+    def added_up(cls, values: NDArray[np.generic], counts: NDArray[np.int64]) -> Counts:
+        """Add up the counts `[n]` of equal values `[n]`, which may come in any order."""
+        distinct, places = np.unique(values, return_inverse=True)
+        sums = np.zeros(len(distinct), dtype=np.int64)
+        np.add.at(sums, places.ravel(), counts)
+        return cls(distinct, sums)
+
     def merge(self, other: Counts) -> Counts:
         """Add up two counts."""
-        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
-        counts = np.zeros(len(values), dtype=np.int64)
-        np.add.at(counts, places.ravel(), np.concatenate([self.counts, other.counts]))
-        return Counts(values, counts)
+        return Counts.added_up(np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts]))
 
 
 @dataclass(frozen=True)
