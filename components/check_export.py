@@ -34,6 +34,7 @@ SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.
             "rank": (tf.int64, 1),
             "rank_unfiltered": (tf.int64, 1),
             "rank_popularity": (tf.int64, 1),
+            "rank_recent_popularity": (tf.int64, 1),
             "top_movie_id": (tf.int64, 2),
             "catalogue_size": (tf.int64, 1),
         },

@@ -5,6 +5,7 @@ Workers exchange only small arrays and the places of windows in temporary files,
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from data.blocks import UserBlock
 from data.flow import (
     FlowPlan,
+    FlowResult,
     ShardKey,
     WindowSlice,
     count_ranks_in_bin,
@@ -27,12 +29,16 @@ from data.flow import (
     write_shard_of,
     write_windows,
 )
+from data.periods import count_by_movie
 from data.popularity import PopularityTable
 from data.shards import Shard
 from data.splits import NUM_BINS, Counts, find_cut, locate_cut
 
 IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 """Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""
+
+
+_LABELS_DTYPE = np.dtype("<i8")
 
 
 class _SumArrays(beam.CombineFn):
@@ -71,7 +77,7 @@ class _MergeCounts(beam.CombineFn):
         return accumulator if accumulator is not None else Counts.of(np.empty(0, dtype=np.int64))
 
 
-def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequence[str]) -> list[Shard]:
+def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequence[str]) -> FlowResult:
     """Generate the examples of all blocks into shards, as `data.flow.run_flow` does.
 
     Parameters
@@ -85,12 +91,14 @@ def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequen
 
     Returns
     -------
-    list[Shard]
-        Every shard of both splits, empty ones too, train first.
+    FlowResult
+        The shards, and the counts of train labels.
     """
     with beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args])) as pipeline:
         _build(pipeline, blocks, plan)
-    return [Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys]
+    shards = tuple(Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys)
+    labels = Counts(*np.fromfile(_labels_path(plan), dtype=_LABELS_DTYPE).reshape(2, -1))
+    return FlowResult(shards, labels, cut=json.loads(_cut_path(plan).read_bytes()))
 
 
 def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan) -> None:
@@ -111,11 +119,15 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan)
             | "MergeRanks" >> beam.CombineGlobally(_MergeCounts())
             | "FindCut" >> beam.Map(find_cut, cut_bin=AsSingleton(cut_bin))
         )
-    popularity = (
+    _ = cut | "WriteCut" >> beam.Map(_write_cut, plan)
+    labels = (
         users
-        | "TrainLabels" >> beam.Map(count_train_labels, options, cut=AsSingleton(cut))
+        | "TrainLabels" >> beam.Map(count_train_labels, plan, cut=AsSingleton(cut))
         | "MergeLabels" >> beam.CombineGlobally(_MergeCounts())
-        | "Popularity" >> beam.Map(PopularityTable.from_counts)
+    )
+    _ = labels | "WriteLabels" >> beam.Map(_write_labels, plan)
+    popularity = (
+        labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
     )
     windows = users | "Windows" >> beam.FlatMap(
         write_windows, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
@@ -134,12 +146,34 @@ def _write_shard(element: tuple[ShardKey, Iterable[WindowSlice | None]], plan: F
     """Write a shard, and what the manifest needs to know of it into the work folder."""
     key, slices = element
     shard = write_shard_of(key, [part for part in slices if part is not None], plan, feature_table(plan))
-    record = _record_path(plan, key)
-    temporary = record.with_name(f"{record.name}.{uuid.uuid4().hex}")
-    temporary.write_text(shard.model_dump_json(), encoding="utf-8")
-    temporary.replace(record)
+    _write_whole(_record_path(plan, key), shard.model_dump_json().encode())
+
+
+def _write_labels(labels: Counts, plan: FlowPlan) -> None:
+    """Write the counts of train labels into the work folder: the values, and behind them their counts."""
+    _write_whole(_labels_path(plan), np.stack([labels.values, labels.counts]).astype(_LABELS_DTYPE).tobytes())
+
+
+def _write_cut(cut: int | None, plan: FlowPlan) -> None:
+    """Write the largest rank of a train example into the work folder."""
+    _write_whole(_cut_path(plan), json.dumps(cut).encode())
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is complete once it is there: a worker may be asked twice."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def _record_path(plan: FlowPlan, key: ShardKey) -> Path:
     split, index = key
     return Path(plan.work_folder) / f"{split}-{index:05d}.json"
+
+
+def _cut_path(plan: FlowPlan) -> Path:
+    return Path(plan.work_folder) / "cut.json"
+
+
+def _labels_path(plan: FlowPlan) -> Path:
+    return Path(plan.work_folder) / "train-labels"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hashing import mix64
+from data.periods import TimeRange
 from data.timelines import RATING_DTYPE
 
 BYTES_PER_BLOCK = 4 << 20
@@ -35,6 +36,8 @@ class Spill:
         Over all blocks.
     movie_ids
         int32 `[n]`: the distinct movies that are rated, ascending.
+    time_range
+        From the first to the last rating.
     repeated
         A rating, as a `RATING_DTYPE` scalar, that the file holds more than once; None if there is none.
     """
@@ -43,6 +46,7 @@ class Spill:
     num_ratings: int
     num_users: int
     movie_ids: NDArray[np.int32]
+    time_range: TimeRange
     repeated: NDArray[np.void] | None
 
 
@@ -52,7 +56,7 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
     Parameters
     ----------
     ratings
-        `RATING_DTYPE[n]` each, in the order of the release's file.
+        `RATING_DTYPE[n]` each, in the order of the release's file; at least one rating in all.
     folder
         Where the blocks go; it exists and is seen by all workers.
     num_blocks
@@ -77,13 +81,15 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
                     file.write(rows.tobytes())
     blocks = tuple(UserBlock(str(path)) for path in paths if path.exists())
     num_ratings = num_users = 0
+    ends: list[int] = []
     repeated = None
     for block in blocks:
         rows = read_block(block)
         num_ratings += len(rows)
         num_users += len(np.unique(rows["user"]))
+        ends += [int(rows["time"].min()), int(rows["time"].max())]
         repeated = find_repeated(rows) if repeated is None else repeated
-    return Spill(blocks, num_ratings, num_users, movie_ids, repeated)
+    return Spill(blocks, num_ratings, num_users, movie_ids, TimeRange(min(ends), max(ends)), repeated)
 
 
 def read_block(block: UserBlock) -> NDArray[np.void]:

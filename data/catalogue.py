@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from data.periods import NUM_PERIODS
 
 CATALOGUE_FILE = "catalogue.jsonl"
-"""One movie a line, ids ascending: `{"id": 1, "title": "...", "year": 1995, "genres": ["..."]}`."""
+"""One movie a line, ids ascending: `{"id":1,"title":"...","year":1995,"genres":["..."],"train_labels":[[0,12],[5,3]]}`.
+
+`train_labels` holds the periods in which the movie is a train label, each with how often; other movies have none.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,16 @@ class Catalogue:
         int64 `[num_movies]`: 0 where unknown.
     genres
         `[num_movies]`: each movie's genres in the release's order, perhaps none.
+    train_labels
+        int64 `[num_movies, NUM_PERIODS]`: how often each movie is a train label in each period. None where nobody
+        counted: in files that earlier versions wrote.
     """
 
     ids: NDArray[np.int64]
     titles: Sequence[str]
     years: NDArray[np.int64]
     genres: Sequence[tuple[str, ...]]
+    train_labels: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, movies: Iterable[Movie], rated_ids: Iterable[int] = ()) -> Catalogue:
@@ -75,19 +84,63 @@ class Catalogue:
             lines = path.read_text(encoding="utf-8").splitlines()
             rows = json.loads(f"[{','.join(lines)}]")
             movies = [Movie(row["id"], row["title"], row["year"], tuple(row["genres"])) for row in rows]
-            return cls.of(movies)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            labels = [
+                (row["id"], period, count)
+                for row in rows
+                if "train_labels" in row
+                for period, count in row["train_labels"]
+            ]
+            catalogue = cls.of(movies)
+            return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+
+    def with_train_labels(
+        self, movie_ids: NDArray[np.int64], periods: NDArray[np.int64], counts: NDArray[np.int64]
+    ) -> Catalogue:
+        """Return this catalogue with how often its movies are train labels.
+
+        Parameters
+        ----------
+        movie_ids, periods
+            int64 `[n]`: distinct pairs of a movie of the catalogue and a period.
+        counts
+            int64 `[n]`: how often each occurs.
+
+        Raises
+        ------
+        ValueError
+            A period is none, or a count is not positive.
+        """
+        if len(periods) and not (periods.min() >= 0 and periods.max() < NUM_PERIODS and counts.min() > 0):
+            raise ValueError(f"counts are positive, in periods from 0 to {NUM_PERIODS - 1}")
+        train_labels = np.zeros((len(self), NUM_PERIODS), dtype=np.int64)
+        train_labels[self.indices_of(movie_ids), periods] = counts
+        return replace(self, train_labels=train_labels)
 
     def save(self, path: Path) -> None:
         """Write the catalogue to a file; equal catalogues give equal bytes."""
+        train_labels = self._sparse_train_labels()
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            for movie_id, title, year, genres in zip(
-                self.ids.tolist(), self.titles, self.years.tolist(), self.genres, strict=True
+            for place, (movie_id, title, year, genres) in enumerate(
+                zip(self.ids.tolist(), self.titles, self.years.tolist(), self.genres, strict=True)
             ):
-                # ASCII only: a line separator within a title must not look like the end of the line.
-                json.dump({"id": movie_id, "title": title, "year": year, "genres": genres}, file)
-                file.write("\n")
+                row = {"id": movie_id, "title": title, "year": year, "genres": genres}
+                if place in train_labels:
+                    row["train_labels"] = train_labels[place]
+                # ASCII only: a line separator within a title must not look like the end of the line. Without blanks,
+                # which would make up a fifth of the counts.
+                file.write(f"{json.dumps(row, separators=(',', ':'))}\n")
+
+    def _sparse_train_labels(self) -> dict[int, list[tuple[int, int]]]:
+        """List periods and counts by the places of the movies that have any."""
+        sparse: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+        if self.train_labels is not None:
+            places, periods = np.nonzero(self.train_labels)
+            counts = self.train_labels[places, periods]
+            for place, period, count in zip(places.tolist(), periods.tolist(), counts.tolist(), strict=True):
+                sparse[place].append((period, count))
+        return sparse
 
     def __len__(self) -> int:
         return len(self.ids)

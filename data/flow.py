@@ -23,6 +23,7 @@ from data.blocks import UserBlock, read_block
 from data.catalogue import Catalogue
 from data.examples import FeatureTable
 from data.options import GenerateOptions
+from data.periods import TimeRange, count_by_movie, label_keys
 from data.popularity import PopularityTable
 from data.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
 from data.splits import (
@@ -53,6 +54,8 @@ class FlowPlan:
 
     options: GenerateOptions
     num_shards: dict[Split, int]
+    time_range: TimeRange
+    """Of all ratings of the source."""
     catalogue_path: str
     work_folder: str
     """Takes temporary files."""
@@ -74,12 +77,31 @@ class WindowSlice:
     stop: int
 
 
+@dataclass(frozen=True)
+class FlowResult:
+    """What the steps leave behind.
+
+    Attributes
+    ----------
+    shards
+        Every shard of both splits, empty ones too, train first.
+    train_labels
+        How often each movie is a train label in each period; the values are `data.periods.label_keys`.
+    cut
+        The largest rank of a train example; None where the split has none.
+    """
+
+    shards: tuple[Shard, ...]
+    train_labels: Counts
+    cut: int | None
+
+
 def available_workers() -> int:
     """Count the processors that this process may use, up to `MAX_WORKERS`."""
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
-def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> list[Shard]:
+def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
     """Generate the examples of all blocks into shards, in threads: numpy and zlib let each other run.
 
     Parameters
@@ -91,8 +113,8 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> list[Shard]:
 
     Returns
     -------
-    list[Shard]
-        Every shard of both splits, empty ones too, train first.
+    FlowResult
+        The shards, and the counts of train labels.
 
     Raises
     ------
@@ -102,15 +124,16 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> list[Shard]:
     options = plan.options
     with ThreadPoolExecutor(available_workers()) as pool:
         cut = _find_cut(pool, blocks, options)
-        labels = reduce(Counts.merge, pool.map(partial(count_train_labels, options=options, cut=cut), blocks))
-        popularity = PopularityTable.from_counts(labels)
+        labels = reduce(Counts.merge, pool.map(partial(count_train_labels, plan=plan, cut=cut), blocks))
+        popularity = PopularityTable.from_counts(count_by_movie(labels))
         slices: defaultdict[ShardKey, list[WindowSlice]] = defaultdict(list)
         for written in pool.map(partial(_list_windows, plan=plan, cut=cut, popularity=popularity), blocks):
             for key, part in written:
                 slices[key].append(part)
         keys = plan.shard_keys
         write = partial(write_shard_of, plan=plan, table=feature_table(plan))
-        return list(pool.map(write, keys, [slices[key] for key in keys]))
+        shards = tuple(pool.map(write, keys, [slices[key] for key in keys]))
+    return FlowResult(shards, labels, cut)
 
 
 def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: GenerateOptions) -> int | None:
@@ -138,10 +161,12 @@ def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutB
     return ranks_in_bin(split_ranks(*_timelines(block, options), options), cut_bin)
 
 
-def count_train_labels(block: UserBlock, options: GenerateOptions, cut: int | None) -> Counts:
-    """Count how often each movie is a train label in a block."""
+def count_train_labels(block: UserBlock, plan: FlowPlan, cut: int | None) -> Counts:
+    """Count how often each movie is a train label in each period, in a block; values are `label_keys`."""
+    options = plan.options
     timelines, rows = _timelines(block, options)
-    return Counts.of(timelines.ratings["movie"][rows[is_train(timelines, rows, options, cut)]])
+    labels = timelines.ratings[rows[is_train(timelines, rows, options, cut)]]
+    return Counts.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
 
 
 def write_windows(

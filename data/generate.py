@@ -106,7 +106,9 @@ def _write(
     from data.catalogue import CATALOGUE_FILE, Catalogue
     from data.manifest import Counts, Manifest, library_versions
     from data.parsing import find_repeats, read_movies, read_ratings
+    from data.periods import movies_and_periods
     from data.shards import RATINGS_PER_SHARD, file_sha256
+    from data.splits import newest_train_time
 
     work = folder / "work"
     work.mkdir()
@@ -120,7 +122,8 @@ def _write(
     catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
     if len(catalogue) > len(movies):
         progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
-    catalogue.save(folder / CATALOGUE_FILE)
+    # The steps look years and genres up in it; how often its movies are train labels, only they find out.
+    catalogue.save(work / CATALOGUE_FILE)
 
     progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
     from data.flow import FlowPlan, run_flow
@@ -131,17 +134,21 @@ def _write(
     plan = FlowPlan(
         options=options,
         num_shards={"train": num_train, "eval": num_eval},
-        catalogue_path=str(folder / CATALOGUE_FILE),
+        time_range=spill.time_range,
+        catalogue_path=str(work / CATALOGUE_FILE),
         work_folder=str(work),
         shard_folder=str(folder),
     )
     if beam_args:
         from data.beam_flow import run_beam_flow
 
-        shards = run_beam_flow(spill.blocks, plan, beam_args)
+        result = run_beam_flow(spill.blocks, plan, beam_args)
     else:
-        shards = run_flow(spill.blocks, plan)
+        result = run_flow(spill.blocks, plan)
     shutil.rmtree(work)
+    labels = result.train_labels
+    catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
+    shards = result.shards
     counts = Counts(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
         eval=sum(shard.examples for shard in shards if shard.split == "eval"),
@@ -155,8 +162,9 @@ def _write(
         source_digest=digest,
         options=options,
         split=options.split,
+        train_until=newest_train_time(options, result.cut),
         counts=counts,
-        shards=tuple(shards),
+        shards=shards,
         catalogue_file=CATALOGUE_FILE,
         catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
         libraries=library_versions(),

@@ -16,8 +16,11 @@ from data.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
 
 MANIFEST_FILE = "manifest.json"
 
-FORMAT_VERSION = 1
-"""To be raised when equal options and an equal source begin to give other examples."""
+FORMAT_VERSION = 2
+"""The format of a folder: to be raised when equal options and an equal source begin to give other files.
+
+2: the catalogue counts train labels by period. The examples are those of 1.
+"""
 
 _LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
 

@@ -49,12 +49,17 @@ class Counts:
         distinct, counts = np.unique(values, return_counts=True)
         return cls(distinct, counts.astype(np.int64))
 
+    @classmethod
+    def added_up(cls, values: NDArray[np.generic], counts: NDArray[np.int64]) -> Counts:
+        """Add up the counts `[n]` of equal values `[n]`, which may come in any order."""
+        distinct, places = np.unique(values, return_inverse=True)
+        sums = np.zeros(len(distinct), dtype=np.int64)
+        np.add.at(sums, places.ravel(), counts)
+        return cls(distinct, sums)
+
     def merge(self, other: Counts) -> Counts:
         """Add up two counts."""
-        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
-        counts = np.zeros(len(values), dtype=np.int64)
-        np.add.at(counts, places.ravel(), np.concatenate([self.counts, other.counts]))
-        return Counts(values, counts)
+        return Counts.added_up(np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts]))
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,19 @@ def find_cut(in_bin: Counts, cut_bin: CutBin | None) -> int | None:
         return None
     place = np.searchsorted(np.cumsum(in_bin.counts), cut_bin.rank)
     return int(in_bin.values[place])
+
+
+def newest_train_time(options: GenerateOptions, cut: int | None) -> int | None:
+    """Return the time of the newest train label in seconds since 1970; None unless the split is by time.
+
+    Parameters
+    ----------
+    options
+        The split.
+    cut
+        The largest rank of a train example.
+    """
+    return cut >> int(_TIME_SHIFT) if options.split == "temporal" and cut is not None else None
 
 
 def is_train(

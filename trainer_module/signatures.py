@@ -49,6 +49,9 @@ class ServingModel(tf.Module):
         int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
     max_context_length
         How many of the last movies the query tower reads.
+    recent_popularity
+        int `[num_movies]`: larger for movies that were labels in train more often lately, below 2^24, in the
+        vocabulary's order; by default popularity of all time stands in.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ServingModel(tf.Module):
         transform_output: tft.TFTransformOutput,
         label_counts: np.ndarray,
         max_context_length: int,
+        recent_popularity: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -72,6 +76,11 @@ class ServingModel(tf.Module):
         # Standing in for the model where nothing is known, and the floor that the gate holds it against.
         # Monotone in the counts, which is all that a rank sees.
         self._popularity = tf.Variable(np.log1p(label_counts), dtype=tf.float32, trainable=False, name="popularity")
+        self._recent_popularity = self._popularity
+        if recent_popularity is not None:
+            self._recent_popularity = tf.Variable(
+                recent_popularity, dtype=tf.float32, trainable=False, name="recent_popularity"
+            )
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 transform_output.vocabulary_file_by_name(VOCABULARY),
@@ -152,7 +161,8 @@ class ServingModel(tf.Module):
         -------
         dict
             int64 `[batch]`: `rank`, with the context's own movies left out as in serving; `rank_unfiltered`,
-            with them; `rank_popularity`, the same label under plain train popularity, context left out. See
+            with them; `rank_popularity`, the same label under plain train popularity, context left out;
+            `rank_recent_popularity`, likewise under what was popular lately, see `trainer_module.popularity`. See
             `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, and
             `catalogue_size` int64 `[batch]`, the same everywhere.
         """
@@ -161,10 +171,12 @@ class ServingModel(tf.Module):
         scores = self._scores(index)
         left_out = columns_of(index, self._num_movies())
         popularity = tf.broadcast_to(self._popularity, tf.shape(scores))
+        recent_popularity = tf.broadcast_to(self._recent_popularity, tf.shape(scores))
         return {
             "rank": rank_of_label(scores, label - 1, left_out),
             "rank_unfiltered": rank_of_label(scores, label - 1),
             "rank_popularity": rank_of_label(popularity, label - 1, left_out),
+            "rank_recent_popularity": rank_of_label(recent_popularity, label - 1, left_out),
             "top_movie_id": self._top(scores, left_out)["movie_id"][:, :EVALUATION_TOP_K],
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }

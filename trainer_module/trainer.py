@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow_transform as tft
 
-from data.catalogue import CATALOGUE_FILE
+from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
 from data.identity import DataIdentity
 from data.manifest import Manifest
 from trainer_module.export import save_model
 from trainer_module.export_record import FORMAT, ExportRecord
 from trainer_module.inputs import read_windows
+from trainer_module.popularity import counts_by_period, recent_popularity
 from trainer_module.preprocessing import VOCABULARY
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
@@ -42,15 +43,18 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
     manifest = Manifest.load(Path(examples_root))
     _check_complete(len(windows.label), manifest, examples_root)
+    catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
+    counts = counts_by_period(Catalogue.load(Path(catalogue_file)), movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     serving = ServingModel(
         model,
         transform_output,
         label_counts=np.bincount(windows.label, minlength=len(movie_ids) + 1)[1:],
         max_context_length=windows.context.shape[1],
+        recent_popularity=None if counts is None else recent_popularity(counts),
     )
     record = ExportRecord(format=FORMAT, max_context_length=windows.context.shape[1], data=DataIdentity.of(manifest))
-    save_model(serving, f"{examples_root}/{CATALOGUE_FILE}", movie_ids, record, fn_args.serving_model_dir)
+    save_model(serving, catalogue_file, movie_ids, record, fn_args.serving_model_dir)
 
 
 def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 
@@ -112,6 +113,19 @@ def plain_popularity(train: Iterable[PlainExample]) -> dict[int, str]:
         counts[example.label_movie_id] += 1
     ranked = sorted(counts, key=lambda movie: (-counts[movie], movie))
     return {movie: "head" if rank < 100 else "middle" if rank < 1000 else "tail" for rank, movie in enumerate(ranked)}
+
+
+def plain_train_labels(
+    train: Iterable[PlainExample], ratings: Iterable[PlainRating], *, num_periods: int = 64
+) -> dict[int, dict[int, int]]:
+    """Count how often each movie is a train label in each period that has any: movie to period to count."""
+    times = [rating.time for rating in ratings]
+    first = min(times)
+    length = Fraction(max(times) + 1 - first, num_periods)
+    counts: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for example in train:
+        counts[example.label_movie_id][int((example.label_time - first) / length)] += 1
+    return {movie: dict(by_period) for movie, by_period in counts.items()}
 
 
 def _genres(movie: int, movies: Mapping[int, PlainMovie]) -> tuple[str, ...]:

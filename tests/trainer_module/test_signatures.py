@@ -13,6 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from synthetic_model import export_untrained_model
+
+from data.catalogue import CATALOGUE_FILE, Catalogue
+from trainer_module.popularity import choose_stretch
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +66,14 @@ def train_counts(sample_run) -> Counter[int]:
     """Count how often each movie is a label in train."""
     records = read_records(sample_run.artifact("ExampleGen", "examples") / "Split-train")
     return Counter(integers(record, "label_movie_id")[0] for record in records)
+
+
+@pytest.fixture(scope="module")
+def counts_by_period(sample_run) -> dict[int, dict[int, int]]:
+    """Give, by movie, how often it is a train label in each period, as the catalogue beside the examples has it."""
+    lines = (sample_run.artifact("ExampleGen", "examples") / CATALOGUE_FILE).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {row["id"]: dict(row["train_labels"]) for row in rows if "train_labels" in row}
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +242,7 @@ def test_similarity_goes_both_ways(answers, movies):
 
 
 def test_evaluation_gives_a_rank_for_each_example(answers, windows, movies):
-    for name in ("rank", "rank_unfiltered", "rank_popularity", "catalogue_size"):
+    for name in ("rank", "rank_unfiltered", "rank_popularity", "rank_recent_popularity", "catalogue_size"):
         assert answers[f"evaluate/{name}"].shape == (len(windows),)
         assert answers[f"evaluate/{name}"].dtype == np.int64
     assert answers["evaluate/top_movie_id"].shape == (len(windows), 10)
@@ -261,12 +273,43 @@ def test_the_rank_under_popularity_is_counted_in_train(answers, windows, movies,
         assert rank == sum(train_counts[movie] >= train_counts[label] for movie in offered)
 
 
+def test_the_catalogue_counts_the_train_labels_that_the_trainer_reads(counts_by_period, train_counts):
+    assert {movie: sum(counts.values()) for movie, counts in counts_by_period.items()} == train_counts
+
+
+def test_the_rank_under_recent_popularity_is_counted_in_the_last_periods_of_train(
+    answers, windows, movies, counts_by_period, train_counts, sample_run
+):
+    catalogue = Catalogue.load(sample_run.artifact("ExampleGen", "examples") / CATALOGUE_FILE)
+    first = 1 + max(max(counts) for counts in counts_by_period.values()) - choose_stretch(catalogue.train_labels)
+
+    def popularity(movie: int) -> tuple[int, int]:
+        counts = counts_by_period.get(movie, {})
+        return sum(count for period, count in counts.items() if period >= first), train_counts[movie]
+
+    for rank, (_, context, label) in zip(answers["evaluate/rank_recent_popularity"], windows, strict=True):
+        offered = [movie for movie in movies if movie not in context]
+        assert rank == sum(popularity(movie) >= popularity(label) for movie in offered)
+    assert (answers["evaluate/rank_recent_popularity"] != answers["evaluate/rank_popularity"]).any()
+
+
+def test_without_counts_by_period_recent_popularity_is_that_of_all_time(tmp_path):
+    model = tf.saved_model.load(str(export_untrained_model(tmp_path / "model", num_movies=30)))
+    example = tf.train.Example()
+    example.features.feature["context_movie_id"].int64_list.value.extend([3, 4, *[0] * 8])
+    example.features.feature["label_movie_id"].int64_list.value.append(0)
+    examples = [with_integers(example.SerializeToString(), label_movie_id=[label]) for label in range(1, 32)]
+    ranks = model.signatures["evaluate"](examples=tf.constant(examples))
+    np.testing.assert_array_equal(ranks["rank_recent_popularity"], ranks["rank_popularity"])
+    assert len(set(ranks["rank_popularity"].numpy())) > 20
+
+
 def test_training_and_serving_see_the_same_history(answers):
     np.testing.assert_array_equal(answers["evaluate/top_movie_id"], answers["eval/movie_id"][:, :10])
 
 
 def test_a_label_that_train_never_showed_ranks_behind_the_whole_catalogue(answers, movies):
-    for name in ("rank", "rank_unfiltered", "rank_popularity"):
+    for name in ("rank", "rank_unfiltered", "rank_popularity", "rank_recent_popularity"):
         assert answers[f"odd/{name}"][0] == len(movies) + 1
 
 
