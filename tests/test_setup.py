@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -100,6 +101,15 @@ def test_the_installed_versions_are_the_pinned_ones():
     )
     for name in ("tfx", "tensorflow", "apache-beam", "tensorflow-recommenders", "tensorflow-model-analysis"):
         assert version(name) == pins[name]
+
+
+def test_the_pinned_setuptools_still_has_what_tensorboard_imports():
+    (tensorboard,) = importlib.util.find_spec("tensorboard").submodule_search_locations
+    # As soon as it does without, the pin in requirements.in can go.
+    assert "import pkg_resources" in (Path(tensorboard) / "default.py").read_text()
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (major,) = re.findall(r"^setuptools==(\d+)", (ROOT / name).read_text(), re.MULTILINE)
+        assert int(major) < 82, name
 
 
 def test_the_environments_python_is_the_named_one():
