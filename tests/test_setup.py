@@ -72,6 +72,7 @@ def test_tfx_comes_without_google_clouds_client_until_that_is_asked_for():
     """Its import takes as long as all the rest of TFX."""
     code = (
         "from data.environment import prepare_environment; prepare_environment()\n"
+        "from pipeline.tfx_imports import defer_cloud_extensions; defer_cloud_extensions()\n"
         "import sys\n"
         "from tfx import v1 as tfx\n"
         "assert tfx.extensions.__file__ and not hasattr(tfx.extensions, 'nothing_of_that_name')\n"

@@ -23,6 +23,7 @@ from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
 from pipeline.kubeflow.uris import to_local, to_remote
+from pipeline.tfx_imports import defer_cloud_extensions
 
 LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 """Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the task and end the process."""
     options, beam_args = _parse(arguments)
     prepare_environment()
+    defer_cloud_extensions()
     try:
         run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
         code = 0
