@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.defaults import DEFAULT_WORK_DIR
+from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
     from pipeline.inspection.telling import Named
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
     prepare_environment()
+    defer_cloud_extensions()
     try:
         return {"show": _show, "compare": _compare, "validate": _validate}[options.command](options)
     except InputError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from pipeline.tfx_imports import defer_cloud_extensions
 
 EXIT_INPUT_ERROR = 2
 
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
     prepare_environment()
+    defer_cloud_extensions()
     try:
         _COMMANDS[options.command](options)
     except InputError as error:

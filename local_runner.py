@@ -10,6 +10,7 @@ from pathlib import Path
 from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.defaults import DEFAULT_WORK_DIR
+from pipeline.tfx_imports import defer_cloud_extensions
 
 EXIT_INPUT_ERROR = 2
 EXIT_NOT_PUBLISHED = 3
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
     prepare_environment(verbose=options.verbose)
+    defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
     from pipeline.local import StepFailedError, run_locally
 

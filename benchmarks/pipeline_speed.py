@@ -39,6 +39,7 @@ from benchmarks.harness import (
 )
 from data.environment import prepare_environment
 from data.errors import InputError
+from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
     from pipeline.progress import StepPrinter
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
     prepare_environment()
+    defer_cloud_extensions()
     try:
         if options.part in (_TEXTBOOK, _OURS):
             give_result(_run(options))

@@ -16,8 +16,10 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from data.environment import prepare_environment  # noqa: E402
+from pipeline.tfx_imports import defer_cloud_extensions  # noqa: E402
 
 prepare_environment()
+defer_cloud_extensions()
 
 import real_data  # noqa: E402
 from fuzzing import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: E402, F401

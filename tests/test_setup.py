@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -71,6 +72,7 @@ def test_tfx_comes_without_google_clouds_client_until_that_is_asked_for():
     """Its import takes as long as all the rest of TFX."""
     code = (
         "from data.environment import prepare_environment; prepare_environment()\n"
+        "from pipeline.tfx_imports import defer_cloud_extensions; defer_cloud_extensions()\n"
         "import sys\n"
         "from tfx import v1 as tfx\n"
         "assert tfx.extensions.__file__ and not hasattr(tfx.extensions, 'nothing_of_that_name')\n"
@@ -100,6 +102,15 @@ def test_the_installed_versions_are_the_pinned_ones():
     )
     for name in ("tfx", "tensorflow", "apache-beam", "tensorflow-recommenders", "tensorflow-model-analysis"):
         assert version(name) == pins[name]
+
+
+def test_the_pinned_setuptools_still_has_what_tensorboard_imports():
+    (tensorboard,) = importlib.util.find_spec("tensorboard").submodule_search_locations
+    # As soon as it does without, the pin in requirements.in can go.
+    assert "import pkg_resources" in (Path(tensorboard) / "default.py").read_text()
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        (major,) = re.findall(r"^setuptools==(\d+)", (ROOT / name).read_text(), re.MULTILINE)
+        assert int(major) < 82, name
 
 
 def test_the_environments_python_is_the_named_one():

@@ -83,6 +83,7 @@ def compile_pipeline(
     for name in _container_tasks(spec):
         # ExampleGen's driver runs in the entrypoint, on every backend.
         _container(spec, name).pop("lifecycle", None)
+        _name_outputs(spec, name)
         _apply_settings(spec, name, cluster.of(name))
         _choose_caching(spec, name, cluster, lasting)
     if backend == "vertex":
@@ -135,6 +136,14 @@ def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
             definitions[task_input(name)] = {"parameterType": kind}
             inputs = _task(spec, task).setdefault("inputs", {}).setdefault("parameters", {})
             inputs[task_input(name)] = {"componentInputParameter": name}
+
+
+def _name_outputs(spec: dict[str, Any], name: str) -> None:
+    """Tell a task which outputs its component defines: the backend adds others to what it hands over."""
+    component = spec["components"][_task(spec, name)["componentRef"]["name"]]
+    definitions = component.get("outputDefinitions", {})
+    names = sorted({*definitions.get("artifacts", {}), *definitions.get("parameters", {})})
+    _container(spec, name)["args"].append(f"--output_names={','.join(names)}")
 
 
 def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:

@@ -2,7 +2,8 @@
 
 Between Kubeflow's launcher and TFX's executors stand some differences, and this module is where they are bridged. The
 launcher hands over remote URIs, which TFX's and our own code can't open, but keeps local folders in step with them;
-it passes input artifacts without a type; it runs no driver; and it can't pass "no artifact".
+it passes input artifacts without a type; it runs no driver; it can't pass "no artifact"; and it has outputs of its own
+among a task's.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
 from pipeline.kubeflow.uris import to_local, to_remote
+from pipeline.tfx_imports import defer_cloud_extensions
 
 LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 """Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the task and end the process."""
     options, beam_args = _parse(arguments)
     prepare_environment()
+    defer_cloud_extensions()
     try:
         run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
         code = 0
@@ -61,8 +64,8 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     Parameters
     ----------
     options
-        `executor_class_path`, and the JSON of `ExecutorInput` and of the component's inputs as
-        `json_serialized_invocation_args` and `json_serialized_inputs_spec_args`.
+        `executor_class_path`, the JSON of `ExecutorInput` and of the component's inputs as
+        `json_serialized_invocation_args` and `json_serialized_inputs_spec_args`, and `output_names`, as for `localize`.
     beam_args
         Options for Beam.
     launcher_root
@@ -70,7 +73,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     """
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     invocation = json.loads(options.json_serialized_invocation_args)
-    beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root)]
+    beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
     from data.beam_flow import IN_PROCESS_ARGS
     from pipeline.kubeflow import tfx_internals
@@ -93,11 +96,16 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     output_file.write_text(json.dumps(globalize(output, launcher_root)), encoding="utf-8")
 
 
-def localize(invocation: dict[str, Any], inputs_spec: dict[str, Any], launcher_root: str) -> list[str]:
+def localize(
+    invocation: dict[str, Any],
+    inputs_spec: dict[str, Any],
+    launcher_root: str,
+    output_names: Collection[str] | None = None,
+) -> list[str]:
     """Turn an `ExecutorInput`, in place, into one that TFX can work with.
 
-    Artifacts get local paths and the types of the component's definition, absent ones are left out, and what the run
-    chose is put into the parameters.
+    Artifacts get local paths and the types of the component's definition, absent ones and those that the component does
+    not define are left out, and what the run chose is put into the parameters.
 
     Parameters
     ----------
@@ -107,28 +115,42 @@ def localize(invocation: dict[str, Any], inputs_spec: dict[str, Any], launcher_r
         `ComponentInputsSpec` as JSON has it.
     launcher_root
         Folder of the launcher's folders.
+    output_names
+        The outputs that the component defines; None, as in files that were compiled without them, stands for all that
+        are handed over.
 
     Returns
     -------
     list[str]
         The run's options for Beam.
     """
-    inputs = invocation.setdefault("inputs", {})
+    inputs, outputs = invocation.setdefault("inputs", {}), invocation["outputs"]
     artifacts = inputs.setdefault("artifacts", {})
+    types = {name: spec["artifactType"] for name, spec in inputs_spec.get("artifacts", {}).items()}
+    _keep_only(artifacts, types)
+    if output_names is not None:
+        # Others are the launcher's own, such as the file `executor-logs`, which is open already.
+        _keep_only(outputs.get("artifacts", {}), output_names)
+        _keep_only(outputs.get("parameters", {}), output_names)
     for name in [name for name, artifact in _single(artifacts) if artifact.get("metadata", {}).get(ABSENT)]:
         del artifacts[name]
-    types = {name: spec["artifactType"] for name, spec in inputs_spec.get("artifacts", {}).items()}
     for name, artifact in _single(artifacts):
         artifact["type"] = types[name]
-    for _, artifact in [*_single(artifacts), *_single(invocation["outputs"].get("artifacts", {}))]:
+    for _, artifact in [*_single(artifacts), *_single(outputs.get("artifacts", {}))]:
         artifact["type"] = _with_class(artifact["type"])
         artifact["uri"] = to_local(artifact["uri"], launcher_root)
-    invocation["outputs"]["outputFile"] = to_local(invocation["outputs"]["outputFile"], launcher_root)
+    outputs["outputFile"] = to_local(outputs["outputFile"], launcher_root)
     parameters = inputs.setdefault("parameterValues", {})
     if _INPUT_BASE in parameters and _DATA_INPUT in artifacts:
         parameters[_INPUT_BASE] = artifacts[_DATA_INPUT]["artifacts"][0]["uri"]
     apply_epochs(parameters)
     return take_beam_args(parameters)
+
+
+def _keep_only(content: dict[str, Any], names: Collection[str]) -> None:
+    """Remove what is not named."""
+    for name in content.keys() - set(names):
+        del content[name]
 
 
 def _single(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -157,11 +179,16 @@ def globalize(output: Any, launcher_root: str) -> Any:
     return to_remote(output, launcher_root) if isinstance(output, str) else output
 
 
+def _split(names: str) -> list[str]:
+    return names.split(",") if names else []
+
+
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
+    parser.add_argument("--output_names", type=_split, metavar="NAME,NAME")
     return parser.parse_known_args(arguments)
 
 

@@ -4,6 +4,8 @@ It does what `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.g
 no more: a task gets remote URIs, untyped input artifacts, numbers as doubles; what it leaves at the launcher's local
 paths goes to the object store, and only to keys below the run's own root. Each task's command runs as a process of its
 own, with the image's environment and nothing else.
+
+What the releases hand over differs: `recorded_executor_input.json` is what the real driver of 2.17.0 wrote.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 from kfp.pipeline_spec import pipeline_spec_pb2 as specs
 from object_store import ObjectStore, launcher_path
+
+Release = Literal["2.4.0", "2.17.0"]
+
+EXECUTOR_LOGS = "executor-logs"
+"""The output that the driver adds to every container task since 2.5: a file with what the task's command writes."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 PARALLEL_TASKS = 2
@@ -84,9 +91,18 @@ class ConformingExecutor:
         Folders by the name of their claim.
     work
         A folder for the tasks' own file systems.
+    release
+        Whose driver and launcher are followed.
     """
 
-    def __init__(self, request: Mapping[str, Any], store: ObjectStore, volumes: Mapping[str, Path], work: Path) -> None:
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        store: ObjectStore,
+        volumes: Mapping[str, Path],
+        work: Path,
+        release: Release = "2.17.0",
+    ) -> None:
         content = request["pipeline_spec"]
         self.spec = json_format.ParseDict(content.get("pipeline_spec", content), specs.PipelineSpec())
         self.platform = json_format.ParseDict(content.get("platform_spec", {}), specs.PlatformSpec())
@@ -101,7 +117,7 @@ class ConformingExecutor:
             for name, definition in self.spec.root.input_definitions.parameters.items()
         }
         self.root = f"{runtime['pipeline_root'].rstrip('/')}/{self.spec.pipeline_info.name}/{uuid.uuid4()}"
-        self.store, self.volumes, self.work = store, volumes, work
+        self.store, self.volumes, self.work, self.release = store, volumes, work, release
         self.artifact_ids = itertools.count(1)
 
     def run(self, only: str | None = None, earlier: RunResult | None = None) -> RunResult:
@@ -150,7 +166,7 @@ class ConformingExecutor:
         for attempt in range(task.retry_policy.max_retry_count + 1):
             result.attempts[name] = attempt + 1
             try:
-                return self._launch(name, component, executor.container, inputs, result)
+                return self._launch(name, attempt, component, executor.container, inputs, result)
             except TaskFailedError:
                 if attempt == task.retry_policy.max_retry_count:
                     raise
@@ -167,7 +183,13 @@ class ConformingExecutor:
         for name, source in task.inputs.artifacts.items():
             output = source.task_output_artifact
             artifact = result.outputs[output.producer_task][output.output_artifact_key]
-            inputs.artifacts[name].artifacts.add(name=artifact.name, uri=artifact.uri, metadata=artifact.metadata)
+            given = inputs.artifacts[name].artifacts.add(
+                name=artifact.name, uri=artifact.uri, metadata=artifact.metadata
+            )
+            if self.release == "2.17.0":
+                given.type.instance_schema = ""
+                given.metadata["display_name"] = output.output_artifact_key
+                given.metadata["store_session_info"] = '{"Provider":"minio","Params":{"fromEnv":"false"}}'
         return inputs
 
     def _import(
@@ -188,6 +210,7 @@ class ConformingExecutor:
     def _launch(
         self,
         name: str,
+        attempt: int,
         component: specs.ComponentSpec,
         container: specs.PipelineDeploymentConfig.PipelineContainerSpec,
         inputs: specs.ExecutorInput.Inputs,
@@ -195,20 +218,18 @@ class ConformingExecutor:
     ) -> dict[str, Artifact]:
         """Do what driver and launcher do around a container's process."""
         home = self.work / f"{name}-{uuid.uuid4().hex[:8]}"
-        executor_input = specs.ExecutorInput(inputs=inputs)
-        executor_input.outputs.output_file = str(home / "tmp" / "kfp_outputs" / "output_metadata.json")
-        task_id = uuid.uuid4()
-        for key, definition in component.output_definitions.artifacts.items():
-            executor_input.outputs.artifacts[key].artifacts.add(
-                type=definition.artifact_type,
-                uri=f"{self.root}/{name}/{task_id}/{key}",
-                metadata=definition.metadata,
-            )
+        executor_input = self._drive(name, component, inputs, home)
         for content in inputs.artifacts.values():
             uri = content.artifacts[0].uri
             self.store.download(uri, launcher_path(uri, home))
         for content in executor_input.outputs.artifacts.values():
             launcher_path(content.artifacts[0].uri, home).parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
+        log = home / "log"
+        if self.release == "2.17.0":
+            logs = executor_input.outputs.artifacts[EXECUTOR_LOGS].artifacts[0]
+            logs.uri += f"-{attempt}"
+            log = launcher_path(logs.uri, home)
         placeholder = json_format.MessageToJson(executor_input, indent=None)
         mounts = self._mounts(component.executor_label)
         command = []
@@ -218,20 +239,43 @@ class ConformingExecutor:
                 part = part.replace(f"{inside}/", f"{folder}/")
             command.append(part)
         environment = image_environment(home)
-        with _SLOTS:
+        # Open before the command runs, as with the launcher: nothing else may be made at that path.
+        with _SLOTS, log.open("w") as output:
             process = subprocess.run(
                 ["/usr/bin/env", *command],
                 env=environment,
                 cwd=environment["PYTHONPATH"],
-                stdout=subprocess.PIPE,
+                stdout=output,
                 stderr=subprocess.STDOUT,
-                text=True,
                 check=False,
             )
-        result.logs[name] = process.stdout
+        result.logs[name] = log.read_text()
         if process.returncode:
             raise TaskFailedError(f"exit code {process.returncode}")
         return self._collect_outputs(executor_input, home)
+
+    def _drive(
+        self, name: str, component: specs.ComponentSpec, inputs: specs.ExecutorInput.Inputs, home: Path
+    ) -> specs.ExecutorInput:
+        """Do what the driver does: decide where outputs go, those among them that the component does not define."""
+        executor_input = specs.ExecutorInput(inputs=inputs)
+        outputs = executor_input.outputs
+        folder = f"{self.root}/{name}/{uuid.uuid4()}"
+        for key, definition in component.output_definitions.artifacts.items():
+            outputs.artifacts[key].artifacts.add(
+                type=definition.artifact_type,
+                uri=f"{folder}/{key}",
+                metadata=definition.metadata if definition.HasField("metadata") else None,
+            )
+        if self.release == "2.4.0":
+            outputs.output_file = str(home / "tmp" / "kfp_outputs" / "output_metadata.json")
+            return executor_input
+        logs = outputs.artifacts[EXECUTOR_LOGS].artifacts.add(uri=f"{folder}/{EXECUTOR_LOGS}")
+        logs.type.schema_title = "system.Artifact"
+        for key, content in outputs.artifacts.items():
+            content.artifacts[0].name = key
+        outputs.output_file = str(launcher_path(f"{folder}/output_metadata.json", home))
+        return executor_input
 
     def _mounts(self, executor_label: str) -> dict[str, Path]:
         """Return the folders of the mounted volumes by mount path."""

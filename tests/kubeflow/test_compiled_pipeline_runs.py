@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from api_server import ApiServer
-from executor import ConformingExecutor, RunResult
+from executor import EXECUTOR_LOGS, ConformingExecutor, Release, RunResult
 from object_store import ObjectStore
 
 import kubeflow_runner
@@ -37,15 +37,16 @@ TOLERANCE = 0.03
 
 @dataclass
 class Cluster:
-    """What outlives a run on a cluster, and a place to write files."""
+    """What outlives a run on a cluster, a place to write files, and the release of Kubeflow Pipelines there."""
 
     folder: Path
+    release: Release
 
     @classmethod
-    def make(cls, folder: Path) -> Cluster:
+    def make(cls, folder: Path, release: Release) -> Cluster:
         """Make one without anything on it."""
         (folder / "volume").mkdir()
-        return cls(folder)
+        return cls(folder, release)
 
     @property
     def store(self) -> ObjectStore:
@@ -79,7 +80,7 @@ class Cluster:
 
         def execute(request: dict[str, Any]) -> tuple[str, str | None]:
             work = self.folder / "tasks" / compiled.stem
-            results.append(ConformingExecutor(request, self.store, {CLAIM: self.volume}, work).run())
+            results.append(self._executor(request, work).run())
             return results[0].state, results[0].error
 
         with ApiServer(execute) as server:
@@ -94,7 +95,10 @@ class Cluster:
             "runtime_config": {"pipeline_root": spec["defaultPipelineRoot"], "parameters": parameters},
         }
         work = self.folder / "tasks" / f"only-{task}"
-        return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work).run(only=task, earlier=earlier)
+        return self._executor(request, work).run(only=task, earlier=earlier)
+
+    def _executor(self, request: dict[str, Any], work: Path) -> ConformingExecutor:
+        return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work, self.release)
 
     def output(self, result: RunResult, task: str, key: str) -> Path:
         """Return where an output lies in the object store."""
@@ -104,13 +108,13 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """Give a cluster on which nothing ran yet."""
-    return Cluster.make(tmp_path_factory.mktemp("cluster"))
+    return Cluster.make(tmp_path_factory.mktemp("cluster"), "2.17.0")
 
 
 @pytest.fixture(scope="session")
 def used_cluster(tmp_path_factory: pytest.TempPathFactory, sample_run: SampleRun) -> Cluster:
     """Give a cluster with a published model, kept statistics, and an archive in its object store."""
-    cluster = Cluster.make(tmp_path_factory.mktemp("used-cluster"))
+    cluster = Cluster.make(tmp_path_factory.mktemp("used-cluster"), "2.4.0")
     shutil.copytree(sample_run.model, cluster.serving / sample_run.model.name)
     # As if they were of other data: their name is made of another digest.
     shutil.copytree(sample_run.artifact("StatisticsGen", "statistics"), cluster.kept_statistics / "000007-of-others")
@@ -146,13 +150,13 @@ def runs(cluster: Cluster, used_cluster: Cluster, compiled: Path, from_archive: 
 
 @pytest.fixture(scope="session")
 def first(runs: list[RunResult]) -> RunResult:
-    """Give the run on the empty cluster, artifacts under gs://."""
+    """Give the run on the empty cluster of release 2.17.0, artifacts under gs://."""
     return runs[0]
 
 
 @pytest.fixture(scope="session")
 def later(runs: list[RunResult]) -> RunResult:
-    """Give the run on the used cluster, artifacts under minio://, from the archive, with fewer epochs."""
+    """Give the run on the used cluster of 2.4.0, artifacts under minio://, from the archive, with fewer epochs."""
     return runs[1]
 
 
@@ -210,6 +214,12 @@ def test_its_examples_are_byte_for_byte_those_of_a_run_on_this_machine(
     assert {path.relative_to(there) for path in there.rglob("*.gz")} == names
     for name in names:
         assert (there / name).read_bytes() == (here / name).read_bytes()
+
+
+def test_what_the_backend_adds_to_a_tasks_outputs_is_left_to_it(cluster: Cluster, first: RunResult, later: RunResult):
+    for task, log in first.logs.items():
+        assert cluster.output(first, task, EXECUTOR_LOGS).read_text() == log
+    assert not any(EXECUTOR_LOGS in outputs for outputs in later.outputs.values())
 
 
 def test_artifacts_are_remote_wherever_the_backend_sees_them(first: RunResult, later: RunResult):

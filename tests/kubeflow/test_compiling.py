@@ -128,6 +128,17 @@ def test_every_task_runs_the_entrypoint_in_the_image(plain):
         assert "lifecycle" not in container(plain, name)
 
 
+def test_every_task_is_told_which_outputs_its_component_defines(plain):
+    told = {
+        name: [argument for argument in container(plain, name)["args"] if argument.startswith("--output_names=")]
+        for name in container_tasks(plain)
+    }
+    assert told["Pusher"] == ["--output_names=pushed_model"]
+    assert told["Evaluator"] == ["--output_names=blessing,evaluation"]
+    assert told["StatisticsKeeper"] == ["--output_names="]
+    assert all(len(names) == 1 for names in told.values())
+
+
 def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
     uncached = {name for name in container_tasks(plain) if not task(plain, name)["cachingOptions"]["enableCache"]}
     assert uncached == {

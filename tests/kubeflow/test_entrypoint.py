@@ -67,6 +67,58 @@ def test_artifacts_become_local_and_get_the_types_of_the_component():
     assert task["outputs"]["outputFile"] == "/kfp/outputs/output_metadata.json"
 
 
+def recorded() -> dict[str, Any]:
+    """Return what the launcher of Kubeflow Pipelines 2.17.0 handed to ServableCheck."""
+    return json.loads((Path(__file__).parent / "recorded_executor_input.json").read_text())
+
+
+def test_outputs_that_the_component_does_not_define_are_left_alone():
+    task = recorded()
+    assert set(task["outputs"]["artifacts"]) == {"blessing", "executor-logs"}
+    localize(task, INPUTS_SPEC, "/launcher", ["blessing"])
+    assert set(task["outputs"]["artifacts"]) == {"blessing"}
+    assert task["outputs"]["artifacts"]["blessing"]["artifacts"][0]["uri"].startswith("/launcher/minio/mlpipeline/")
+
+
+def test_a_component_without_outputs_has_none_whatever_the_backend_adds():
+    task = recorded()
+    localize(task, INPUTS_SPEC, "/", [])
+    assert task["outputs"]["artifacts"] == {}
+
+
+def test_output_parameters_that_the_component_does_not_define_are_left_alone():
+    task = recorded()
+    task["outputs"]["parameters"] = {"added": {"outputFile": "/added"}, "made": {"outputFile": "/made"}}
+    localize(task, INPUTS_SPEC, "/", ["made"])
+    assert set(task["outputs"]["parameters"]) == {"made"}
+
+
+def test_a_file_that_was_compiled_without_names_of_outputs_has_them_all():
+    task = invocation()
+    localize(task, INPUTS_SPEC, "/")
+    assert set(task["outputs"]["artifacts"]) == {"made"}
+
+
+def test_inputs_that_the_component_does_not_define_are_left_out():
+    task = recorded()
+    task["inputs"]["artifacts"]["added"] = {"artifacts": [{"name": "9", "uri": "minio://bucket/run/added"}]}
+    task["inputs"]["artifacts"]["none"] = {"artifacts": []}
+    localize(task, INPUTS_SPEC, "/", ["blessing"])
+    assert set(task["inputs"]["artifacts"]) == {"model"}
+
+
+def test_fields_that_are_not_known_change_nothing():
+    task, with_more = recorded(), recorded()
+    (model,) = with_more["inputs"]["artifacts"]["model"]["artifacts"]
+    for place in (with_more, with_more["inputs"], with_more["outputs"], model):
+        place["added"] = {"later": 1}
+    model["metadata"]["added"] = {"later": 1}
+    assert localize(task, INPUTS_SPEC, "/", ["blessing"]) == localize(with_more, INPUTS_SPEC, "/", ["blessing"])
+    for place in (with_more, with_more["inputs"], with_more["outputs"], model, model["metadata"]):
+        assert place.pop("added") == {"later": 1}
+    assert with_more == task
+
+
 def test_a_type_of_our_own_becomes_the_class_that_tfx_has_to_import():
     task = invocation()
     localize(
