@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from data_helpers import read_csv_release
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_reference import plain_examples, plain_split
 
+from data.generate import generate
 from data.identity import DataIdentity
+from data.manifest import Manifest
 from data.options import SPLIT_NAMES, DecidesSplit, GenerateOptions, deciding_options
 from data.splits import find_cut, is_train, locate_cut, rank_histogram, ranks_in_bin, split_ranks
 from data.timelines import RATING_DTYPE, build_timelines
@@ -171,3 +176,16 @@ def test_a_mark_names_splits_that_there_are():
     ]
     assert marks
     assert all(set(mark.under) <= set(SPLIT_NAMES) for mark in marks)
+
+
+@pytest.mark.parametrize("split_name", SPLIT_NAMES)
+@pytest.mark.parametrize("beam_args", [[], ["--direct_num_workers=1"]], ids=["threads", "Beam"])
+def test_the_manifest_says_when_train_ends_if_and_only_if_the_split_is_by_time(
+    small_release: Path, tmp_path: Path, split_name: str, beam_args: list[str]
+):
+    options = GenerateOptions(release="ml-latest-small", split=split_name, train_fraction=0.7)
+    manifest = generate(options, tmp_path / "out", source=small_release, beam_args=beam_args)
+    train, _ = plain_split(plain_examples(*read_csv_release(small_release)), split_name, train_fraction=0.7)
+    newest = max(example.label_time for example in train)
+    assert manifest.train_until == (newest if split_name == "temporal" else None)
+    assert Manifest.load(tmp_path / "out").train_until == manifest.train_until
