@@ -20,6 +20,7 @@ from data.schema import SCHEMA_FILE, build_schema
 from pipeline.defaults import serving_root
 from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
+from pipeline.relocation import reroot
 from pipeline.settings import Places, Settings, load_settings
 
 DEFAULT_RELEASE = "ml-1m"
@@ -98,6 +99,8 @@ def run_locally(
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error)}") from error
         check_metadata(Path(places.metadata), Path(places.pipeline_root))
+        if reroot(places.metadata):
+            print("  moved or copied since the last run: its metadata follows, and no step comes from the cache")
         return _run(settings, places, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 

@@ -12,7 +12,8 @@ from components.gate_settings import ModelGateSettings
 from components.judgement import read_judgement
 from components.report.facts import PastRun
 from components.retrieval_metrics import RECALL
-from pipeline.run_record import open_store
+from pipeline.metadata_store import open_store
+from pipeline.relocation import Home
 
 _SHOWN = 20
 """The latest judgements that are told of."""
@@ -30,12 +31,12 @@ def read_history(metadata_file: str, gate: ModelGateSettings, current: Path | No
     current
         Folder of the evaluation of the run that is being told about; None if it has none.
     """
-    store = open_store(metadata_file)
+    store, home = open_store(metadata_file), Home.of(metadata_file)
     evaluations = _by_execution(store, "ModelEvaluation")
     blessings = _by_execution(store, "ModelBlessing")
     history = []
     for execution in sorted(evaluations.keys() & blessings.keys())[-_SHOWN:]:
-        evaluation, blessing = evaluations[execution], blessings[execution]
+        evaluation, blessing = home.present(evaluations[execution]), home.present(blessings[execution])
         folder = Path(evaluation.uri)
         if not folder.is_dir():
             # Somebody tidied up.

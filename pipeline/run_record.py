@@ -14,6 +14,8 @@ from components.data_gate import VERDICT_FILE
 from components.gate_settings import ModelGateSettings
 from components.judgement import Judgement, read_judgement
 from components.servable_check import FINDINGS_FILE, Servability
+from pipeline.metadata_store import open_store
+from pipeline.relocation import Home
 
 _Execution = metadata_store_pb2.Execution
 _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
@@ -73,13 +75,6 @@ class RunRecord:
         return Path(str(pushed.properties["pushed_destination"]))
 
 
-def open_store(metadata_file: str) -> mlmd.MetadataStore:
-    """Open the SQLite file of ML Metadata."""
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = metadata_file
-    return mlmd.MetadataStore(config)
-
-
 def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
     """Read the latest run.
 
@@ -107,7 +102,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
         state = _STATES.get(execution.last_known_state, "unfinished")
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
-        for name, artifact in _outputs_of(store, execution.id):
+        for name, artifact in _outputs_of(store, execution.id, Home.of(metadata_file)):
             outputs[node, name] = artifact
     evaluation = outputs.get(("Evaluator", "evaluation"))
     verdict = outputs.get(("DataGate", "verdict"))
@@ -129,7 +124,7 @@ def _node_of(store: mlmd.MetadataStore, execution_id: int) -> str:
     return next(context.name for context in contexts if types[context.type_id] == "node").rsplit(".", 1)[1]
 
 
-def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str, OutputArtifact]]:
+def _outputs_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> list[tuple[str, OutputArtifact]]:
     events = [
         event
         for event in store.get_events_by_execution_ids([execution_id])
@@ -138,7 +133,7 @@ def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str,
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
     found = []
     for event in events:
-        artifact = artifacts[event.artifact_id]
+        artifact = home.present(artifacts[event.artifact_id])
         properties = {
             name: getattr(value, value.WhichOneof("value"))
             for name, value in {**artifact.properties, **artifact.custom_properties}.items()
