@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_metadata as mlmd
@@ -15,7 +16,11 @@ _EXAMPLES = "examples"
 """What every step calls its input of examples."""
 
 
-def manifest_behind(store: mlmd.MetadataStore, artifact_id: int) -> Manifest | None:
+def manifest_behind(
+    store: mlmd.MetadataStore,
+    artifact_id: int,
+    present: Callable[[metadata_store_pb2.Artifact], metadata_store_pb2.Artifact] = lambda artifact: artifact,
+) -> Manifest | None:
     """Return the manifest of the examples that the step read which made an artifact; None if it is gone.
 
     Parameters
@@ -24,6 +29,8 @@ def manifest_behind(store: mlmd.MetadataStore, artifact_id: int) -> Manifest | N
         The pipeline's metadata.
     artifact_id
         The artifact's id there.
+    present
+        Returns an artifact with its URI as it is now, for metadata of a folder that was moved since.
 
     Raises
     ------
@@ -38,7 +45,7 @@ def manifest_behind(store: mlmd.MetadataStore, artifact_id: int) -> Manifest | N
         for event in store.get_events_by_execution_ids(makers)
         if event.type == _Event.INPUT and event.path.steps[0].key == _EXAMPLES
     ]
-    for artifact in store.get_artifacts_by_id(read):
+    for artifact in map(present, store.get_artifacts_by_id(read)):
         if (Path(artifact.uri) / MANIFEST_FILE).is_file():
             return Manifest.load(Path(artifact.uri))
     return None

@@ -21,6 +21,7 @@ from data.schema import SCHEMA_FILE, build_schema
 from pipeline.defaults import serving_root
 from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
+from pipeline.relocation import reroot
 from pipeline.settings import Places, Settings, load_settings
 
 DEFAULT_RELEASE = "ml-1m"
@@ -99,6 +100,8 @@ def run_locally(
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error)}") from error
         check_metadata(Path(places.metadata), Path(places.pipeline_root))
+        if reroot(places.metadata):
+            print("  moved or copied since the last run: its metadata follows, and no step comes from the cache")
         adopt(
             Path(places.serving),
             serving_root(work_dir) / settings.pipeline_name,

@@ -14,7 +14,8 @@ from components.metric_names import POPULARITY, RECALL
 from components.report.facts import PastRun
 from data.identity import DataIdentity
 from data.manifest import Manifest
-from pipeline.run_record import open_store
+from pipeline.metadata_store import open_store
+from pipeline.relocation import Home
 
 _SHOWN = 20
 """The latest evaluations that are told of."""
@@ -35,15 +36,15 @@ def read_history(metadata_file: str, examples: Manifest | None, current: Path | 
     """
     if examples is None:
         return []
-    store = open_store(metadata_file)
+    store, home = open_store(metadata_file), Home.of(metadata_file)
     data = DataIdentity.of(examples)
     evaluations = _by_execution(store, "ModelEvaluation")
     blessings = _by_execution(store, "ModelBlessing")
     history: list[PastRun] = []
     for execution in sorted(evaluations.keys() & blessings.keys(), reverse=True):
-        evaluation, blessing = evaluations[execution], blessings[execution]
+        evaluation, blessing = home.present(evaluations[execution]), home.present(blessings[execution])
         folder = Path(evaluation.uri)
-        judged_on = manifest_behind(store, evaluation.id)
+        judged_on = manifest_behind(store, evaluation.id, home.present)
         # Folders may have been removed by hand.
         if not folder.is_dir() or judged_on is None or data.why_other(DataIdentity.of(judged_on)) is not None:
             continue

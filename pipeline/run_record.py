@@ -16,6 +16,8 @@ from components.gate_settings import ModelGateSettings
 from components.judgement import Judgement, read_judgement
 from components.naming import BASELINE_NODE, PASSED_OVER
 from components.servable_check import FINDINGS_FILE, Servability
+from pipeline.metadata_store import open_store
+from pipeline.relocation import Home
 
 _Execution = metadata_store_pb2.Execution
 _OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.INTERNAL_OUTPUT)
@@ -80,13 +82,6 @@ class RunRecord:
         return Path(str(pushed.properties["pushed_destination"]))
 
 
-def open_store(metadata_file: str) -> mlmd.MetadataStore:
-    """Open the SQLite file of ML Metadata."""
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = metadata_file
-    return mlmd.MetadataStore(config)
-
-
 def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
     """Read the latest run.
 
@@ -114,7 +109,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
         state = _STATES.get(execution.last_known_state, "unfinished")
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
-        for name, artifact in _outputs_of(store, execution.id):
+        for name, artifact in _outputs_of(store, execution.id, Home.of(metadata_file)):
             outputs[node, name] = artifact
     evaluation, examples = outputs.get(("Evaluator", "evaluation")), outputs.get(("ExampleGen", "examples"))
     passed_over = outputs.get((BASELINE_NODE, PASSED_OVER))
@@ -143,12 +138,12 @@ def _node_of(store: mlmd.MetadataStore, execution_id: int) -> str:
     return next(context.name for context in contexts if types[context.type_id] == "node").rsplit(".", 1)[1]
 
 
-def _outputs_of(store: mlmd.MetadataStore, execution_id: int) -> list[tuple[str, OutputArtifact]]:
+def _outputs_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> list[tuple[str, OutputArtifact]]:
     events = [event for event in store.get_events_by_execution_ids([execution_id]) if event.type in _OUTPUTS]
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
     found = []
     for event in events:
-        artifact = artifacts[event.artifact_id]
+        artifact = home.present(artifacts[event.artifact_id])
         properties = {
             name: getattr(value, value.WhichOneof("value"))
             for name, value in {**artifact.properties, **artifact.custom_properties}.items()

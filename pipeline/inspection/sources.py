@@ -18,6 +18,8 @@ from data.errors import InputError
 from data.manifest import MANIFEST_FILE, Manifest
 from data.schema import build_schema
 from data.shards import SPLITS, shard_pattern
+from pipeline.metadata_store import open_store
+from pipeline.relocation import Home
 
 LATEST = "latest"
 PREVIOUS = "previous"
@@ -124,11 +126,8 @@ def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Source]:
         Nothing ran there.
     """
     metadata = _find_metadata(work_dir, pipeline)
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(metadata)
-    config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
     try:
-        sources = list(_read_sources(mlmd.MetadataStore(config), metadata.parent.name))
+        sources = list(_read_sources(open_store(str(metadata), read_only=True), Home.of(metadata)))
     except mlmd.errors.StatusError as error:
         raise InputError(f"{metadata} can't be read: {' '.join(str(error).split())}") from error
     if not sources:
@@ -161,7 +160,7 @@ def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
     return found[-1]
 
 
-def _read_sources(store: mlmd.MetadataStore, pipeline: str) -> Iterator[Source]:
+def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[Source]:
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_type(_UNPADDED_TYPE)}
     events = store.get_events_by_artifact_ids(list(artifacts)) if artifacts else []
     made = {}
@@ -171,25 +170,26 @@ def _read_sources(store: mlmd.MetadataStore, pipeline: str) -> Iterator[Source]:
             made[event.artifact_id] = event.execution_id
     number = 0
     for artifact_id in sorted(made):
-        uris = _uris_of(store, made[artifact_id])
-        examples = Path(uris["examples"])
-        if not Path(artifacts[artifact_id].uri).is_dir() or not (examples / MANIFEST_FILE).is_file():
+        uris = _uris_of(store, made[artifact_id], home)
+        unpadded, examples = Path(uris["unpadded"]), Path(uris["examples"])
+        if not unpadded.is_dir() or not (examples / MANIFEST_FILE).is_file():
             # Somebody tidied up.
             continue
         number += 1
         yield Source(
-            name=f"{pipeline} #{number}",
-            unpadded=Path(uris["unpadded"]),
+            name=f"{home.pipeline} #{number}",
+            unpadded=unpadded,
             padded=Path(uris["statistics"]),
             examples=examples,
             example_patterns={split: f"{examples}/Split-{split}/*" for split in SPLITS},
         )
 
 
-def _uris_of(store: mlmd.MetadataStore, execution_id: int) -> dict[str, str]:
+def _uris_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> dict[str, str]:
     """Return the places of an execution's inputs and outputs by their names."""
     events = store.get_events_by_execution_ids([execution_id])
-    uris = {artifact.id: artifact.uri for artifact in store.get_artifacts_by_id([e.artifact_id for e in events])}
+    artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
+    uris = {artifact.id: home.present_path(artifact.uri) for artifact in artifacts}
     return {event.path.steps[0].key: uris[event.artifact_id] for event in events}
 
 
