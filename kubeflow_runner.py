@@ -11,6 +11,7 @@ from typing import Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.tfx_imports import defer_cloud_extensions
 
 EXIT_INPUT_ERROR = 2
@@ -23,6 +24,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Compile the pipeline for Kubeflow Pipelines or Vertex AI, and hand it to a cluster.",
         epilog="Exit codes: 0 done; 2 something given can't be used, or the cluster refuses it or can't be reached.",
     )
+    add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     compiling = commands.add_parser("compile", help="write the file that a cluster runs")

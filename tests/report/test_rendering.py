@@ -161,6 +161,12 @@ def test_the_history_tells_blessed_from_refused_models_and_names_this_run(page: 
     assert "1 2026-02-28 12:00 UTC 0.3000 blessed" in text
 
 
+def test_the_page_says_which_code_made_it_where_that_is_known(page: str) -> None:
+    assert "Made by next-movie-retrieval 1.2.3 (c0ffee123456) on 2026-03-01" in Outline(page).text
+    before = Outline(render_report(full_facts(code_version=None, commit=None))).text
+    assert "Made by the pipeline itself on 2026-03-01" in before
+
+
 def test_the_licence_is_the_releases_own(page: str) -> None:
     assert "GroupLens" in page
     sample = full_facts()
