@@ -100,6 +100,17 @@ def test_the_movie_that_was_really_watched_next_is_marked(page: str) -> None:
     assert "Ronin ✓ watched next" in Outline(page).text
 
 
+@pytest.mark.parametrize(
+    ("training", "purpose"),
+    [({"patience": None}, "to watch"), ({"patience": 3}, "to stop on"), ({}, "to watch")],
+)
+def test_the_validation_curve_says_what_its_windows_are_held_out_for(training: dict, purpose: str) -> None:
+    page = render_report(full_facts(settings={"training": training}))
+
+    said = set(re.findall(r"recall@10 on train windows held out (to watch|to stop on)", page))
+    assert said == {purpose}
+
+
 def test_a_label_beyond_the_list_is_named_below_it() -> None:
     facts = full_facts()
     facts.samples[0] = facts.samples[0].model_copy(update={"label_rank": None})
