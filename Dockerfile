@@ -31,6 +31,9 @@ COPY trainer_module ./trainer_module
 COPY components ./components
 COPY pipeline ./pipeline
 COPY *.py ./
+# Which commit this is, for the record of a run: there is no git here. Last, as it changes most often.
+ARG NEXT_MOVIE_COMMIT=unknown
+ENV NEXT_MOVIE_COMMIT=${NEXT_MOVIE_COMMIT}
 USER 1000:1000
 # Compiled tasks name their own command.
 CMD ["python", "-m", "pipeline.kubeflow.entrypoint", "--help"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
@@ -31,6 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Show, compare and validate the statistics of the examples.",
         epilog="Exit codes: 0 done; 1 validate found anomalies; 2 something given can't be used.",
     )
+    add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(

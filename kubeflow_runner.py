@@ -11,6 +11,7 @@ from typing import Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.tfx_imports import defer_cloud_extensions
 
 EXIT_INPUT_ERROR = 2
@@ -23,10 +24,18 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Compile the pipeline for Kubeflow Pipelines or Vertex AI, and hand it to a cluster.",
         epilog="Exit codes: 0 done; 2 something given can't be used, or the cluster refuses it or can't be reached.",
     )
+    add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     compiling = commands.add_parser("compile", help="write the file that a cluster runs")
-    compiling.add_argument("--config", required=True, metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file")
+    compiling.add_argument(
+        "--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file (default: the release's own)"
+    )
+    compiling.add_argument(
+        "--release",
+        help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: the configuration's)",
+    )
+    compiling.add_argument("--split", help="random, leave-one-out or temporal (default: the configuration's)")
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
     compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")
@@ -53,6 +62,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     storing.add_argument("--name", help="default: the pipeline's own")
     parsed = parser.parse_args(arguments)
     if parsed.command == "compile":
+        if parsed.config is None and parsed.release is None:
+            parser.error("--config or --release is needed")
         suffixes = [".yaml", ".yml"] if parsed.backend == "kfp" else [".json"]
         if parsed.output.suffix not in suffixes:
             parser.error(f"the output for {parsed.backend} is a {suffixes[0]} file, not {parsed.output.name}")
@@ -88,9 +99,9 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
 
 def _compile(options: argparse.Namespace) -> None:
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
-    from pipeline.settings import load_settings
+    from pipeline.local import choose_settings
 
-    settings = load_settings(options.config)
+    settings = choose_settings(options.config, options.release, None, options.split)
     from pipeline.kubeflow.compiling import compile_pipeline
 
     text = compile_pipeline(settings, image=options.image, backend=options.backend, pipeline_root=options.pipeline_root)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
@@ -24,6 +25,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
         "3 the model was refused and not published; 1 a step failed.",
     )
+    add_version_option(parser)
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file")
     parser.add_argument(
         "--release",

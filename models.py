@@ -13,6 +13,7 @@ import yaml
 
 from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
 EXIT_INPUT_ERROR = 2
@@ -30,6 +31,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="See, compare and roll back published models.",
         epilog="Exit codes: 0 done; 2 something given can't be used.",
     )
+    add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|rollback")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -163,6 +165,8 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
         "model digest": said.get("model_digest"),
         "data digest": said.get("manifest_digest"),
         "source digest": said.get("source_digest"),
+        "code version": said.get("code_version"),
+        "commit": said.get("commit"),
     }
     for name, value in lines.items():
         if value is not None or name != "restored from":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         description="Recommend movies to watch next, by the published model.",
         epilog="Exit codes: 0 answered; 2 something given can't be used.",
     )
+    add_version_option(parser)
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198"')
     question.add_argument(

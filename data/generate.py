@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import InputError
 from data.options import RELEASE_NAMES, SPLIT_NAMES, GenerateOptions, parse_options
+from data.version import add_version_option
 
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
@@ -290,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         # Options that are not given are left to GenerateOptions, the one place with the defaults.
         argument_default=argparse.SUPPRESS,
     )
+    add_version_option(parser)
     defaults = {name: field.default for name, field in GenerateOptions.model_fields.items()}
     parser.add_argument("--release", choices=RELEASE_NAMES, required=True, help="which data")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the shards go")

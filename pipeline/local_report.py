@@ -10,6 +10,7 @@ from components.report.gather import RunArtifacts, gather_facts
 from components.report.render import render_report
 from components.run_report import REPORT_FILE
 from data.manifest import Manifest
+from data.version import __version__, commit
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
 from pipeline.settings import Places, Settings
@@ -43,6 +44,9 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
     told = facts.model_copy(
         update={
             "made_at": datetime.fromtimestamp(began, timezone.utc),
+            # A report step that was answered from the cache tells of the code of an earlier run.
+            "code_version": __version__,
+            "commit": commit(),
             "steps": [
                 StepFacts(name=step.name, state=step.state, seconds=step.seconds, started=step.started - began)
                 for step in record.steps

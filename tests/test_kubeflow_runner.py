@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 import kubeflow_runner
+from data.errors import InputError
+from pipeline.local import choose_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "kubeflow"))
@@ -43,7 +45,9 @@ def run(*arguments: object) -> int:
         (["--help"], 0, "compile"),
         (["compile", "--help"], 0, "--pipeline-root"),
         ([], 2, "COMMAND"),
+        (["compile", "--help"], 0, "--release"),
         (["compile", "--config", "sample"], 2, "--image"),
+        (["compile", "--image=i", "--output=a.yaml"], 2, "--config or --release is needed"),
         (["compile", "--config=a", "--image=i", "--output=a.json"], 2, "is a .yaml file, not a.json"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=vertex"], 2, "is a .json file"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=argo"], 2, "argo"),
@@ -67,6 +71,51 @@ def test_help_and_bad_arguments_answer_at_once(arguments: list[str], code: int, 
 def test_an_unknown_configuration_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert run("compile", "--config", "ml-2m", "--image", "i", "--output", tmp_path / "a.yaml") == 2
     assert capsys.readouterr().err.startswith("error: there is no configuration 'ml-2m': take one of ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--config=fast", "--release=ml-2m"], "`data.release` is 'ml-2m'"),
+        (["--config=fast", "--split=sideways"], "`data.split` is 'sideways'"),
+        (["--release=ml-2m"], "there is no configuration 'ml-2m': take one of "),
+    ],
+)
+def test_an_unknown_release_or_split_is_refused_in_the_words_of_a_local_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], said: str
+):
+    assert run("compile", *arguments, "--image=i", "--output", tmp_path / "a.yaml") == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith("error: ")
+    assert said in refused
+    options = dict(argument.removeprefix("--").split("=") for argument in arguments)
+    with pytest.raises(InputError) as locally:
+        choose_settings(options.get("config"), options.get("release"), None, options.get("split"))
+    assert refused == f"error: {locally.value}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--config=fast", "--release=ml-100k", "--split=leave-one-out"], "next-movie-fast-ml-100k-leave-one-out"),
+        (["--config=fast", "--split=leave_one_out"], "next-movie-fast-ml-1m-leave-one-out"),
+        (["--config=fast"], "next-movie-fast-ml-1m-random"),
+        (["--release=ml-100k"], "next-movie-default-ml-100k-random"),
+    ],
+)
+def test_release_and_split_mean_what_they_mean_to_a_local_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture, arguments: list[str], name: str
+):
+    output = tmp_path / "a.yaml"
+    assert run("compile", *arguments, "--image=i", "--output", output) == 0
+    assert capsys.readouterr().out.startswith(f"{name} for kfp: ")
+    spec, _ = yaml.safe_load_all(output.read_text())
+    assert spec["pipelineInfo"]["name"] == name
+    options = dict(argument.removeprefix("--").split("=") for argument in arguments)
+    settings = choose_settings(options.get("config"), options.get("release"), None, options.get("split"))
+    generator = spec["root"]["dag"]["tasks"]["DataGenerator"]["inputs"]["parameters"]["options"]
+    assert generator["runtimeValue"]["constant"] == settings.data.model_dump_json()
 
 
 def test_submit_sends_the_spec_and_what_the_run_chose(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):

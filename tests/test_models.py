@@ -26,6 +26,8 @@ def publish_model(root: Path, serving: Path, number: int) -> None:
         "pipeline": serving.name,
         "manifest_digest": f"{number}da7a" * 10,
         "source_digest": f"{number}c0de" * 10,
+        "code_version": f"0.{number}.0",
+        "commit": f"{number}c0ffee12345",
         "metrics": {"recall_at_10": 0.4 + number / 100, "mrr": 0.2},
         "settings": {"name": "default", "training": {"epochs": number}},
     }
@@ -86,6 +88,7 @@ def test_a_version_is_shown_whole(serving, capsys):
     assert said.startswith(f"version 2 of {NAME}, served\n")
     assert f"  data digest    {'2da7a' * 10}\n" in said
     assert f"  source digest  {'2c0de' * 10}\n" in said
+    assert "  code version   0.2.0\n  commit         2c0ffee12345\n" in said
     assert "    recall_at_10: 0.42\n" in said
     assert "    training:\n      epochs: 2\n" in said
     earlier = ask(capsys, "show", "1", "--serving", serving)
@@ -113,7 +116,7 @@ def test_a_version_that_says_nothing_is_listed_as_unknown(serving, capsys):
     lines = ask(capsys, "list", "--serving", serving).splitlines()
     assert lines[2].split() == ["1", *["unknown"] * 5]
     assert lines[3].split() == ["2", "unknown", "7", "unknown", "unknown", "unknown", "served"]
-    assert "unknown" in ask(capsys, "show", "1", "--serving", serving)
+    assert "  commit         unknown\n" in ask(capsys, "show", "1", "--serving", serving)
 
 
 def test_what_can_not_be_used_is_refused_in_one_line(two_pipelines, capsys, tmp_path):

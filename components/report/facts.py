@@ -221,6 +221,8 @@ class RunFacts(BaseModel):
 
     Attributes
     ----------
+    code_version, commit
+        Of the code that the run was made with.
     curves
         Learning curves, a list with one value for each epoch.
     steps, history, seconds
@@ -229,6 +231,8 @@ class RunFacts(BaseModel):
 
     pipeline: str
     made_at: datetime
+    code_version: str | None = None
+    commit: str | None = None
     settings: dict[str, Any] = {}
     data: DataFacts | None = None
     data_gate: DataGateFacts | None = None

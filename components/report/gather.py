@@ -36,6 +36,7 @@ from components.servable_check import FINDINGS_FILE, Servability
 from data import features
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.manifest import Manifest
+from data.version import __version__, commit
 from trainer_module.training import HISTORY_FILE
 
 _TOP_LABELS = 10
@@ -84,6 +85,8 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
     return RunFacts(
         pipeline=pipeline,
         made_at=datetime.now(timezone.utc),
+        code_version=__version__,
+        commit=commit(),
         settings=dict(settings),
         data=data,
         data_gate=_read_data_gate(artifacts),

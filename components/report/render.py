@@ -15,10 +15,8 @@ from data import features
 if TYPE_CHECKING:
     from components.report.facts import DataFacts, RunFacts, SliceFacts
 
-_CURVES = {
-    "loss": "Loss, mean over the epoch",
-    "val_recall_at_10": "recall@10 on train windows held out to stop on",
-}
+_LOSS = "loss"
+_VALIDATION = "val_recall_at_10"
 _SLICES = {
     features.CONTEXT_LENGTH: "how many movies are known",
     features.LABEL_POPULARITY: "how popular the next movie is",
@@ -57,8 +55,7 @@ def render_report(facts: RunFacts) -> str:
             "recall": charts.recall_bars(facts.metrics) if facts.metrics else "",
             "curves": [
                 {"title": title, "chart": charts.learning_curve(facts.curves[name], title)}
-                for name, title in _CURVES.items()
-                if facts.curves.get(name)
+                for name, title in _curve_titles(facts).items()
             ],
             "data": _data_charts(data) if data and data.splits else [],
             "history": charts.history_line(facts.history) if len(facts.history) > 1 else "",
@@ -111,7 +108,7 @@ def _sections(facts: RunFacts) -> list[tuple[str, str]]:
         ("metrics", "Metrics", facts.metrics),
         ("slices", "Slices", facts.slices),
         ("samples", "Samples", facts.samples),
-        ("training", "Training", any(facts.curves.get(name) for name in _CURVES)),
+        ("training", "Training", _curve_titles(facts)),
         ("data", "Data", facts.data),
         ("steps", "Steps", facts.steps),
         ("history", "History", facts.history),
@@ -129,6 +126,16 @@ def _lay_out_steps(facts: RunFacts) -> list[dict[str, Any]]:
         left = min(100 * step.started / end, 100 - width)
         laid_out.append({**step.model_dump(), "left": f"{left:.2f}", "width": f"{width:.2f}"})
     return laid_out
+
+
+def _curve_titles(facts: RunFacts) -> dict[str, str]:
+    """Return what the curves that there are show, by name."""
+    stops = facts.settings.get("training", {}).get("patience") is not None
+    titles = {
+        _LOSS: "Loss, mean over the epoch",
+        _VALIDATION: f"recall@10 on train windows held out to {'stop on' if stops else 'watch'}",
+    }
+    return {name: title for name, title in titles.items() if facts.curves.get(name)}
 
 
 def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:

@@ -11,6 +11,7 @@ from tfx.utils import json_utils
 
 from components.publishing import published_versions, read_publication
 from components.pusher import Executor
+from data.version import COMMIT_VARIABLE, __version__
 from pipeline.source_digest import source_digest
 
 pytestmark = pytest.mark.slow
@@ -89,6 +90,17 @@ def test_a_model_that_is_not_servable_is_not_published(serving, tmp_path, servab
     pushed = push(make_model(tmp_path / "model"), serving, tmp_path, infra_blessing=[infra_blessing])
     assert pushed.get_int_custom_property("pushed") == int(servable)
     assert published_versions(serving) == versions
+
+
+def test_a_published_model_says_which_code_published_it(serving, tmp_path, monkeypatch):
+    monkeypatch.setenv(COMMIT_VARIABLE, "c0ffee123456")
+    model = make_model(tmp_path / "model")
+    push(model, serving, tmp_path)
+    said = read_publication(serving / "1")
+    assert (said["code_version"], said["commit"]) == (__version__, "c0ffee123456")
+    monkeypatch.setenv(COMMIT_VARIABLE, "facade654321")
+    push(model, serving, tmp_path)
+    assert read_publication(serving / "1") == said
 
 
 def test_a_published_model_carries_its_lineage(sample_run):

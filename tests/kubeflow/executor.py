@@ -33,6 +33,9 @@ EXECUTOR_LOGS = "executor-logs"
 """The output that the driver adds to every container task since 2.5: a file with what the task's command writes."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+IMAGE_COMMIT = "c0ffee123456"
+"""The commit that the image was built with."""
+
 PARALLEL_TASKS = 2
 _SLOTS = threading.BoundedSemaphore(PARALLEL_TASKS)
 """Of all executors together: the machine is one."""
@@ -42,7 +45,7 @@ def image_environment(launcher_root: Path) -> dict[str, str]:
     """Return the environment that the Dockerfile gives a container, with its paths turned into this machine's."""
     text = (REPOSITORY / "Dockerfile").read_text()
     environment = dict(re.findall(r"^ENV (\w+)=(.*)$", text, flags=re.MULTILINE))
-    places = {"/opt/venv": sys.prefix, "/app": str(REPOSITORY)}
+    places = {"/opt/venv": sys.prefix, "/app": str(REPOSITORY), "${NEXT_MOVIE_COMMIT}": IMAGE_COMMIT}
     for name, value in environment.items():
         for inside, here in places.items():
             value = value.replace(inside, here)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from api_server import ApiServer
-from executor import EXECUTOR_LOGS, ConformingExecutor, Release, RunResult
+from executor import EXECUTOR_LOGS, IMAGE_COMMIT, ConformingExecutor, Release, RunResult
 from object_store import ObjectStore
 
 import kubeflow_runner
-from components.publishing import model_digest
+from components.publishing import model_digest, read_publication
 from data.sample import write_sample_release
 from pipeline.kubeflow.backend_rules import check_documents, read_documents
 from pipeline.settings import CONFIG_FOLDER
@@ -190,6 +190,11 @@ def test_the_published_model_recommends(cluster: Cluster, first: RunResult):
     recommender = Recommender.load(cluster.serving / "1")
     recommended = recommender.recommend([1, 2, 3], k=5)
     assert [movie.rank for movie in recommended] == [1, 2, 3, 4, 5]
+
+
+def test_the_published_model_and_the_report_name_the_images_commit(cluster: Cluster, first: RunResult):
+    assert read_publication(cluster.serving / "1")["commit"] == IMAGE_COMMIT
+    assert f"({IMAGE_COMMIT})" in (cluster.output(first, "RunReport", "report") / "report.html").read_text()
 
 
 def test_the_first_run_has_nothing_to_compare_with(cluster: Cluster, first: RunResult):

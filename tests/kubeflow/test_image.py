@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from data.version import COMMIT_VARIABLE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -80,6 +82,13 @@ def test_the_container_runs_as_nobody_in_particular():
 def test_the_code_lies_on_the_path_at_a_fixed_place():
     assert "ENV PYTHONPATH=/app\n" in DOCKERFILE
     assert "WORKDIR /app\n" in DOCKERFILE
+
+
+def test_the_image_is_told_its_commit_last_so_that_no_other_layer_changes_with_it():
+    told = "ARG NEXT_MOVIE_COMMIT=unknown\nENV NEXT_MOVIE_COMMIT=${NEXT_MOVIE_COMMIT}\n"
+    assert DOCKERFILE.index(told) > DOCKERFILE.rindex("COPY ")
+    assert COMMIT_VARIABLE == "NEXT_MOVIE_COMMIT"
+    assert "--build-arg NEXT_MOVIE_COMMIT=" in (ROOT / "docs" / "kubeflow.md").read_text()
 
 
 def test_base_and_libraries_are_pinned():

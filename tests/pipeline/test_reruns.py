@@ -11,6 +11,7 @@ import yaml
 
 from components.publishing import published_versions
 from data.errors import InputError
+from data.version import COMMIT_VARIABLE, __version__, commit
 from pipeline.judging import BASELINE, CANDIDATE
 from pipeline.run_record import RunRecord, read_run_record
 
@@ -86,6 +87,18 @@ def test_candidate_and_baseline_are_cut_into_the_same_slices(second_and_third):
     assert len(candidate) > 10
     for key in candidate:
         assert candidate[key][""][""]["recall_at_10"] == baseline[key][""][""]["recall_at_10"]
+
+
+def test_a_new_commit_alone_reruns_nothing_and_the_page_names_it(sample_run, monkeypatch):
+    page = Path(sample_run.places.metadata).parent / "report.html"
+    assert f"({commit()})" in page.read_text()
+    with sample_run.put_back():
+        # The Evaluator gets a baseline, and with it the report runs once more.
+        sample_run.run_again()
+        monkeypatch.setenv(COMMIT_VARIABLE, "c0ffee123456")
+        record, _ = sample_run.run_again()
+        assert worked(record) == set()
+        assert f"next-movie-retrieval {__version__} (c0ffee123456)" in page.read_text()
 
 
 def test_data_that_drifted_is_refused_before_training(sample_run, tmp_path):

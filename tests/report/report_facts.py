@@ -50,6 +50,8 @@ def full_facts(**changes: Any) -> RunFacts:
     facts = RunFacts(
         pipeline="next-movie-test",
         made_at=WHEN,
+        code_version="1.2.3",
+        commit="c0ffee123456",
         settings={"model": {"embedding_dim": 64, "loss": "full_softmax"}, "name": SCRIPT_TITLE},
         data=DataFacts(
             release="ml-1m",

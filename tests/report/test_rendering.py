@@ -100,6 +100,17 @@ def test_the_movie_that_was_really_watched_next_is_marked(page: str) -> None:
     assert "Ronin ✓ watched next" in Outline(page).text
 
 
+@pytest.mark.parametrize(
+    ("training", "purpose"),
+    [({"patience": None}, "to watch"), ({"patience": 3}, "to stop on"), ({}, "to watch")],
+)
+def test_the_validation_curve_says_what_its_windows_are_held_out_for(training: dict, purpose: str) -> None:
+    page = render_report(full_facts(settings={"training": training}))
+
+    said = set(re.findall(r"recall@10 on train windows held out (to watch|to stop on)", page))
+    assert said == {purpose}
+
+
 def test_a_label_beyond_the_list_is_named_below_it() -> None:
     facts = full_facts()
     facts.samples[0] = facts.samples[0].model_copy(update={"label_rank": None})
@@ -159,6 +170,12 @@ def test_the_history_tells_blessed_from_refused_models_and_names_this_run(page: 
 
     assert "2 (this) 2026-03-01 12:00 UTC 0.3141 not blessed" in text
     assert "1 2026-02-28 12:00 UTC 0.3000 blessed" in text
+
+
+def test_the_page_says_which_code_made_it_where_that_is_known(page: str) -> None:
+    assert "Made by next-movie-retrieval 1.2.3 (c0ffee123456) on 2026-03-01" in Outline(page).text
+    before = Outline(render_report(full_facts(code_version=None, commit=None))).text
+    assert "Made by the pipeline itself on 2026-03-01" in before
 
 
 def test_the_licence_is_the_releases_own(page: str) -> None:
