@@ -37,6 +37,8 @@ RANK_OUTPUTS = {"rank": "", "rank_unfiltered": "_unfiltered", "rank_popularity":
 
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
+_FILLER = 0
+"""Stands in the place of a movie where fewer are left than an answer holds."""
 
 
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
@@ -154,7 +156,7 @@ class _RankCombiner(beam.CombineFn):
         predictions = element.get_predictions(self._model_name)
         for output, ranks in accumulator.ranks.items():
             ranks.extend(np.ravel(predictions[output]).tolist())
-        accumulator.recommended.update(np.ravel(predictions[_TOP_OUTPUT]).tolist())
+        accumulator.recommended.update(set(np.ravel(predictions[_TOP_OUTPUT]).tolist()) - {_FILLER})
         accumulator.catalogue_size = int(np.max(predictions[_SIZE_OUTPUT]))
         return accumulator
 
