@@ -39,7 +39,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
     question.add_argument("--batch", type=Path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
     parser.add_argument("--output", type=Path, metavar="FILE", help="where the answers to --batch go, as JSON Lines")
-    parser.add_argument("-k", type=int, default=10, help="movies in an answer, at most 100 (default: %(default)s)")
+    parser.add_argument(
+        "-k",
+        type=int,
+        default=10,
+        help="movies in an answer, at most 100; fewer where fewer are left (default: %(default)s)",
+    )
     parser.add_argument("--include-seen", action="store_true", help="offer movies of the history too")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument(
@@ -102,6 +107,8 @@ def _answer(options: argparse.Namespace) -> None:
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
     if options.json:
         print(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
+    elif not answer:
+        print(f"no movie is left to recommend: the model in {folder} knows no other than those given")
     else:
         print(f"{said or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
 

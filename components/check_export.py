@@ -22,6 +22,9 @@ WARM_UP_REQUESTS = 5
 TIMED_REQUESTS = 20
 SCORE_TOLERANCE = 1e-3
 
+FILLER_SCORE = float(np.finfo(np.float32).min)
+"""With movie 0, what an answer is filled up with at its end where fewer movies are left."""
+
 HISTORY = "context_movie_id"
 ANSWER = {"movie_id": (tf.int64, 2), "score": (tf.float32, 2)}
 SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.DType, int]]]] = {
@@ -42,7 +45,10 @@ SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.
 }
 """For each signature its inputs and outputs, each with type and number of dimensions."""
 
-Ask = Callable[[list[list[int]]], "tuple[np.ndarray, np.ndarray]"]
+Answer = tuple[np.ndarray, np.ndarray]
+"""Movies and scores of one request, without what fills them up."""
+
+Ask = Callable[[list[list[int]]], list[Answer]]
 
 
 def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
@@ -51,29 +57,33 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
     Parameters
     ----------
     folder
-        The SavedModel, with `assets.extra/canaries.json`.
+        The SavedModel, with `canaries.json` and `catalogue.jsonl` in `assets.extra/`.
     max_latency_ms
         The most that the median of single requests may take.
     """
     try:
         model = tf.saved_model.load(folder)
         canaries = json.loads((Path(folder) / "assets.extra" / "canaries.json").read_text())
+        catalogue = [
+            json.loads(line)["id"]
+            for line in (Path(folder) / "assets.extra" / "catalogue.jsonl").read_text().splitlines()
+        ]
     except Exception as error:  # whatever the reason, the model can't be loaded, and that is the finding
         return {"findings": [f"the export can't be loaded: {_one_line(error)}"], "latency_ms": None}
     findings = list(check_signatures(model.signatures))
     if findings:
         return {"findings": findings, "latency_ms": None}
 
-    def ask(histories: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    def ask(histories: list[list[int]]) -> list[Answer]:
         longest = max(len(history) for history in histories)
         padded = np.array([history + [0] * (longest - len(history)) for history in histories], np.int64)
         answer = model.signatures["serving_default"](**{HISTORY: tf.constant(padded, tf.int64)})
-        return answer["movie_id"].numpy(), answer["score"].numpy()
+        return unfilled(answer)
 
     try:
         for canary in canaries:
             findings += check_canary(ask, canary)
-        findings += check_batch(ask, canaries)
+        findings += check_batch(ask, canaries, catalogue)
         findings += check_other_signatures(model, canaries)
         latency_ms = measure_latency(ask, _ordinary(canaries))
     except Exception as error:  # as above
@@ -105,7 +115,7 @@ def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
 def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
     """Ask what was asked before the model was saved; the answer has to be sound, and the same."""
     name, history = canary["name"], canary[HISTORY]
-    ids, scores = (of_batch[0] for of_batch in ask([history]))
+    ids, scores = ask([history])[0]
     if len(ids) != canary["answers"]:
         yield f"{name}: {len(ids)} movies are recommended, not {canary['answers']}"
     yield from check_answer(name, ids, scores, seen=history)
@@ -136,17 +146,22 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]
         yield f"{name}: the recommendations are not ordered by score"
 
 
-def check_batch(ask: Ask, canaries: list[dict[str, Any]]) -> Iterator[str]:
-    """Ask all canaries in one large batch; nobody's first answers may depend on who else asks."""
-    asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH)]
-    _, scores = ask(asked)
-    if len(scores) != BATCH:
-        yield f"a batch of {BATCH} requests gets {len(scores)} answers"
+def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) -> Iterator[str]:
+    """Ask all canaries in one large batch, beside who has seen all; no answer may depend on who else asks."""
+    asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH - 1)]
+    answers = ask([*asked, catalogue])
+    if len(answers) != BATCH:
+        yield f"a batch of {BATCH} requests gets {len(answers)} answers"
         return
-    for row, canary in enumerate(canaries):
+    for canary, (ids, scores) in zip(canaries, answers, strict=False):
         recorded = np.array(canary["score"])
-        if not np.allclose(scores[row, : len(recorded)], recorded, atol=SCORE_TOLERANCE, rtol=SCORE_TOLERANCE):
+        first = scores[: len(recorded)]
+        if len(ids) != canary["answers"] or not np.allclose(
+            first, recorded, atol=SCORE_TOLERANCE, rtol=SCORE_TOLERANCE
+        ):
             yield f"{canary['name']}: the answer is another one in a batch of {BATCH}"
+    if len(answers[-1][0]):
+        yield f"a history of the whole catalogue: {len(answers[-1][0])} movies are recommended, not 0"
 
 
 def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterator[str]:
@@ -157,8 +172,17 @@ def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterat
         "similar": ({"movie_id": tf.constant(history[:1], tf.int64)}, history[:1]),
     }
     for name, (inputs, seen) in asked.items():
-        answer = model.signatures[name](**inputs)
-        yield from check_answer(name, answer["movie_id"].numpy()[0], answer["score"].numpy()[0], seen)
+        yield from check_answer(name, *unfilled(model.signatures[name](**inputs))[0], seen)
+
+
+def unfilled(answer: dict[str, tf.Tensor]) -> list[Answer]:
+    """Return the rows of an answer, cut where it is filled up: a pad elsewhere, or with a score, is a finding."""
+    rows = []
+    for ids, scores in zip(answer["movie_id"].numpy(), answer["score"].numpy(), strict=True):
+        movies = np.flatnonzero((ids != 0) | (scores != FILLER_SCORE))
+        length = movies[-1] + 1 if len(movies) else 0
+        rows.append((ids[:length], scores[:length]))
+    return rows
 
 
 def measure_latency(ask: Ask, history: list[int]) -> float:

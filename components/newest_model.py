@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 
-from components.publishing import GRAPH_FILE, published_versions
+from components.publishing import GRAPH_FILE, published_versions, read_publication
 from data.errors import InputError
+
+_UNDATED = datetime.min.replace(tzinfo=timezone.utc)
+"""Older than any publication."""
 
 
 def newest_model(serving_root: Path) -> Path:
     """Return the version folder that was published last, of whatever pipeline.
+
+    Of a pipeline's versions that is the highest, which is served. Between pipelines the dates of the publications
+    decide, which copying a folder does not change. A model without a readable date is older than any that is dated.
+    Of equal dates, which are whole seconds, and of no dates the later modification of the graph file decides, and then
+    the name of the pipeline.
 
     Parameters
     ----------
@@ -21,15 +30,11 @@ def newest_model(serving_root: Path) -> Path:
     InputError
         Nothing is published there.
     """
-    newest: Path | None = None
-    for pipeline in sorted(serving_root.iterdir()) if serving_root.is_dir() else []:
-        for version in published_versions(pipeline)[-1:]:
-            folder = pipeline / str(version)
-            if newest is None or _published_at(folder) > _published_at(newest):
-                newest = folder
-    if newest is None:
+    pipelines = serving_root.iterdir() if serving_root.is_dir() else []
+    served = [pipeline / str(version) for pipeline in pipelines for version in published_versions(pipeline)[-1:]]
+    if not served:
         raise InputError(f"no model is published in {serving_root}: run local_runner.py first, or name one (--model)")
-    return newest
+    return max(served, key=lambda folder: (_published_at(folder), (folder / GRAPH_FILE).stat().st_mtime_ns, folder))
 
 
 def resolve_model(folder: Path) -> Path:
@@ -44,6 +49,10 @@ def resolve_model(folder: Path) -> Path:
     return folder / str(versions[-1]) if versions and not (folder / GRAPH_FILE).is_file() else folder
 
 
-def _published_at(folder: Path) -> float:
-    """Return when a version came to be, in seconds: a version is renamed into place whole, after its graph."""
-    return folder.stat().st_ctime
+def _published_at(folder: Path) -> datetime:
+    """Return when a version was published; a date without a time zone is none of ours, and says nothing."""
+    try:
+        date = datetime.fromisoformat(read_publication(folder)["published_at"])
+    except (KeyError, TypeError, ValueError):
+        return _UNDATED
+    return date if date.tzinfo is not None else _UNDATED

@@ -54,6 +54,8 @@ last one."""
 _FLOORS = ("rank_popularity", "rank_recent_popularity")
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
+_FILLER = 0
+"""Stands in the place of a movie where fewer are left than an answer holds."""
 
 
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
@@ -201,7 +203,7 @@ class _RankCombiner(beam.CombineFn):
         predictions = element.get_predictions(self._model_name)
         for output, ranks in accumulator.ranks.items():
             ranks.extend(np.ravel(predictions.get(output, ())).tolist())
-        accumulator.recommended.update(np.ravel(predictions[_TOP_OUTPUT]).tolist())
+        accumulator.recommended.update(set(np.ravel(predictions[_TOP_OUTPUT]).tolist()) - {_FILLER})
         accumulator.catalogue_size = int(np.max(predictions[_SIZE_OUTPUT]))
         return accumulator
 

@@ -24,12 +24,17 @@ from trainer_module.signatures import ServingModel
 CONTEXT_LENGTH = 10
 
 
-def export_untrained_model(folder: Path, num_movies: int) -> Path:
+def export_untrained_model(
+    folder: Path,
+    num_movies: int,
+    context_length: int = CONTEXT_LENGTH,
+    make_serving: type[ServingModel] = ServingModel,
+) -> Path:
     """Write a model of the default size that knows the movies 1 to `num_movies`, and return its folder."""
     with tempfile.TemporaryDirectory() as scratch:
-        transform_output = _analyse(Path(scratch), num_movies)
-        model = NextMovieModel(num_movies, CONTEXT_LENGTH, ModelSettings())
-        serving = ServingModel(model, transform_output, np.arange(num_movies), CONTEXT_LENGTH)
+        transform_output = analyse(Path(scratch), num_movies, context_length)
+        model = NextMovieModel(num_movies, context_length, ModelSettings())
+        serving = make_serving(model, transform_output, np.arange(num_movies), context_length)
         catalogue = Path(scratch) / CATALOGUE_FILE
         movies = [Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(1, num_movies + 1)]
         Catalogue.of(movies).save(catalogue)
@@ -38,15 +43,15 @@ def export_untrained_model(folder: Path, num_movies: int) -> Path:
     return folder
 
 
-def _analyse(scratch: Path, num_movies: int) -> tft.TFTransformOutput:
+def analyse(scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH) -> tft.TFTransformOutput:
     """Make the transform graph that the Transform step would."""
     spec = {
-        CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([CONTEXT_LENGTH], tf.int64),
+        CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([context_length], tf.int64),
         LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     windows = [
-        {CONTEXT_MOVIE_ID: [label] * CONTEXT_LENGTH, LABEL_MOVIE_ID: [label]} for label in range(1, num_movies + 1)
+        {CONTEXT_MOVIE_ID: [label] * context_length, LABEL_MOVIE_ID: [label]} for label in range(1, num_movies + 1)
     ]
     with tft_beam.Context(temp_dir=str(scratch / "temp")):
         transform_fn = (windows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)

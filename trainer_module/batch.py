@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from data.errors import InputError
-from trainer_module.recommender import Recommender
+from trainer_module.recommender import Recommender, answer_lengths
 
 _BATCH = 256
 """Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower."""
@@ -36,7 +36,7 @@ def recommend_file(
         Gets `{"id": ..., "movie_id": [...], "score": [...]}` for each line, in order. The file appears when it is
         whole.
     k
-        Length of an answer.
+        Length of an answer; one is shorter where its history leaves fewer movies.
     include_seen
         Offer the histories' own movies too.
 
@@ -87,6 +87,6 @@ def _requests(lines: TextIO, source: Path) -> Iterator[tuple[dict[str, Any], lis
 def _write(answers: TextIO, batch: list[tuple[dict[str, Any], list[int]]], ids: np.ndarray, scores: np.ndarray) -> None:
     rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
     answers.writelines(
-        json.dumps({**kept, "movie_id": movie_id, "score": score}) + "\n"
-        for (kept, _), movie_id, score in zip(batch, ids.tolist(), rounded, strict=True)
+        json.dumps({**kept, "movie_id": movie_id[:length], "score": score[:length]}) + "\n"
+        for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, answer_lengths(ids), strict=True)
     )

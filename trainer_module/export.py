@@ -56,22 +56,24 @@ def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str
     unknown = max(known) + 1
     histories = {
         "short": known[:1],
-        "ordinary": known[1:9],
+        "ordinary": known[1:9] or known,
         "long": known[: min(len(known) // 2, 60)],
         "empty": [],
         "unknown": [unknown, unknown + 1],
-        "gaps": [0, known[0], 0, unknown, known[1], 0],
+        "gaps": [0, known[0], 0, unknown, known[1 % len(known)], 0],
     }
     canaries = []
     for name, history in histories.items():
         answer = serving.recommend(tf.constant([history], tf.int64))
+        answers = int(tf.math.count_nonzero(answer["movie_id"]))
+        recorded = min(answers, _CANARY_ANSWERS)
         canaries.append(
             {
                 "name": name,
                 "context_movie_id": history,
-                "answers": answer["movie_id"].shape[1],
-                "movie_id": answer["movie_id"][0, :_CANARY_ANSWERS].numpy().tolist(),
-                "score": answer["score"][0, :_CANARY_ANSWERS].numpy().tolist(),
+                "answers": answers,
+                "movie_id": answer["movie_id"][0, :recorded].numpy().tolist(),
+                "score": answer["score"][0, :recorded].numpy().tolist(),
             }
         )
     return canaries

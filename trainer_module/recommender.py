@@ -72,7 +72,10 @@ class Recommender:
         return TitleIndex(self.catalogue)
 
     def recommend(self, history: Sequence[int], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
-        """Recommend `k` movies (at most `MAX_K`) to who watched `history`, movie ids with the oldest first."""
+        """Recommend `k` movies (at most `MAX_K`) to who watched `history`, movie ids with the oldest first.
+
+        Fewer where the history leaves fewer of the movies that the model knows, perhaps none.
+        """
         return self.recommend_batch([history], k, include_seen=include_seen)[0]
 
     def recommend_batch(
@@ -98,7 +101,8 @@ class Recommender:
         Returns
         -------
         tuple
-            Movie ids int64 and scores float32, `[num_histories, k]`, best first.
+            Movie ids int64 and scores float32, `[num_histories, k]`, best first. A row with fewer movies is filled
+            up at the end; `answer_lengths` says where.
         """
         lengths = np.fromiter(map(len, histories), np.int64, len(histories))
         padded = np.full((len(histories), int(lengths.max(initial=0))), features.PAD_MOVIE_ID, np.int64)
@@ -116,14 +120,27 @@ class Recommender:
         return [
             [
                 self._describe(rank, movie_id, score)
-                for rank, (movie_id, score) in enumerate(zip(*row, strict=True), start=1)
+                for rank, (movie_id, score) in enumerate(zip(of_ids[:length], of_scores[:length], strict=True), start=1)
             ]
-            for row in zip(ids.tolist(), scores.tolist(), strict=True)
+            for of_ids, of_scores, length in zip(ids.tolist(), scores.tolist(), answer_lengths(ids), strict=True)
         ]
 
     def _describe(self, rank: int, movie_id: int, score: float) -> Recommendation:
         movie = self.catalogue.movie(movie_id)
         return Recommendation(rank, movie_id, movie.title, movie.year, movie.genres, score)
+
+
+def answer_lengths(movie_ids: np.ndarray) -> list[int]:
+    """Return how many movies each row of an answer holds before what fills it up.
+
+    Models of earlier versions fill nothing up: they cut all answers of a batch to the shortest.
+
+    Parameters
+    ----------
+    movie_ids
+        int64 `[num_histories, k]`, from `Recommender.recommend_ids`.
+    """
+    return np.count_nonzero(movie_ids != features.PAD_MOVIE_ID, axis=1).tolist()
 
 
 def _first(answer: dict[str, tf.Tensor], k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,9 @@ from trainer_module.ranking import columns_of, rank_of_label
 TOP_K = 100
 """Movies in an answer; callers cut it to the k they want."""
 
+FILLER_SCORE = tf.float32.min
+"""Score of what fills an answer up. Finite, since JSON knows no infinity and a model server would answer with none."""
+
 EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
 
@@ -115,8 +118,9 @@ class ServingModel(tf.Module):
         Returns
         -------
         dict
-            `movie_id` int64 and `score` float32, `[batch, 100]`, best first. Where the longest history leaves
-            fewer than 100 movies of the catalogue, only so many.
+            `movie_id` int64 and `score` float32, `[batch, 100]`, best first; `[batch, catalogue]` where the catalogue
+            is smaller. A row depends on its own history alone. Where that leaves fewer movies, the row is filled up at
+            the end with movie 0, the pad, and `FILLER_SCORE`.
         """
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), columns_of(index, self._num_movies()))
@@ -140,7 +144,7 @@ class ServingModel(tf.Module):
         -------
         dict
             As for `recommend`; the score is the cosine of the candidate embeddings. The movie itself is left
-            out. For an unknown movie every score is 0.
+            out. For an unknown movie every score is 0, and no movie is left out.
         """
         index = self._index_of.lookup(movie_id) + 1
         unit = tf.math.l2_normalize(self._candidates, axis=1)
@@ -163,8 +167,8 @@ class ServingModel(tf.Module):
             int64 `[batch]`: `rank`, with the context's own movies left out as in serving; `rank_unfiltered`,
             with them; `rank_popularity`, the same label under plain train popularity, context left out;
             `rank_recent_popularity`, likewise under what was popular lately, see `trainer_module.popularity`. See
-            `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, and
-            `catalogue_size` int64 `[batch]`, the same everywhere.
+            `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up
+            as in `recommend`, and `catalogue_size` int64 `[batch]`, the same everywhere.
         """
         context, label = parse_and_transform(examples, self._transform_output, self._transform_layer)
         index = self._keep_movies(context)
@@ -201,9 +205,13 @@ class ServingModel(tf.Module):
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity)
 
     def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the best candidates that are not left out."""
-        most = tf.reduce_max(tf.reduce_sum(tf.cast(left_out, tf.int32), axis=1))
-        # The maximum over an empty batch is the smallest integer there is.
-        k = tf.minimum(TOP_K, self._num_movies() - tf.maximum(most, 0))
-        score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=k)
-        return {"movie_id": tf.gather(self._movie_id, column), "score": score}
+        """Return the best candidates that are not left out, filled up to the same number for each row."""
+        score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=min(TOP_K, self._num_movies()))
+        # Asked of `left_out`, not of the score: a score that is no number must not pass for a filler.
+        filler = tf.gather(left_out, column, axis=1, batch_dims=1)
+        return {
+            "movie_id": tf.where(
+                filler, tf.constant(features.PAD_MOVIE_ID, tf.int64), tf.gather(self._movie_id, column)
+            ),
+            "score": tf.where(filler, FILLER_SCORE, score),
+        }

@@ -77,6 +77,12 @@ def test_a_small_case_by_hand():
     assert metrics_from_ranks(as_ranks(QUERIES), recommended, 8, CUTOFFS) == pytest.approx(BY_HAND)
 
 
+def test_what_fills_up_a_short_answer_is_no_movie_of_the_coverage():
+    of = combiner()
+    filled = [(*ranks, [*movies, 0, 0]) for *ranks, movies in QUERIES]
+    assert values(of, accumulated(of, filled))["coverage_at_10"] == pytest.approx(4 / 8)
+
+
 def test_the_combiner_gives_the_same():
     of = combiner()
     assert values(of, accumulated(of, QUERIES)) == pytest.approx(BY_HAND)

@@ -83,6 +83,15 @@ def pad_first(ids, scores):
     return tf.concat([tf.zeros_like(ids[:, :1]), ids[:, 1:]], axis=1), scores
 
 
+def as_many_as_the_longest_history_leaves(ids, scores):
+    fewest = tf.reduce_min(tf.math.count_nonzero(ids, axis=1))
+    return ids[:, :fewest], scores[:, :fewest]
+
+
+def filled_with_a_score(ids, scores):
+    return ids, tf.where(ids == 0, -50.0, scores)
+
+
 def test_a_sound_export_is_found_servable_by_a_process_without_the_project(sound):
     result = check_model(str(sound), ServableCheckSettings(max_latency_ms=NO_HURRY_MS))
     assert result.findings == []
@@ -92,6 +101,11 @@ def test_a_sound_export_is_found_servable_by_a_process_without_the_project(sound
 def test_a_sound_export_that_was_saved_again_is_still_sound(export):
     save_again(export, {})
     assert findings(export) == []
+
+
+@pytest.mark.parametrize("num_movies", [1, 2, 12])
+def test_a_sound_export_of_a_small_catalogue_is_found_servable(tmp_path, num_movies):
+    assert findings(export_untrained_model(tmp_path / "model", num_movies)) == []
 
 
 def test_a_missing_asset_is_found(export):
@@ -154,6 +168,8 @@ def test_a_model_that_is_too_slow_is_found(export):
         (lambda ids, scores: (ids[:, :50], scores[:, :50]), "short: 50 movies are recommended, not 100"),
         (lambda ids, scores: (ids, scores + 1.0), "the scores are not those that the model gave before"),
         (lambda ids, scores: (ids[:1], scores[:1]), "a batch of 64 requests gets 1 answers"),
+        (as_many_as_the_longest_history_leaves, "ordinary: the answer is another one in a batch of 64"),
+        (filled_with_a_score, "a history of the whole catalogue: 100 movies are recommended, not 0"),
     ],
 )
 def test_an_answer_that_can_not_be_right_is_found(export, change, reason):

@@ -75,6 +75,17 @@ def test_a_history_over_rest_gets_back_none_of_its_own_movies(sample_run: Any, p
     assert rows["predictions"][0] == rows["predictions"][1]
 
 
+def test_an_answer_without_any_movie_is_legal_json(sample_run: Any, post: Post) -> None:
+    known = Recommender.load(sample_run.model).catalogue.ids.tolist()
+
+    [prediction] = post(f"/v1/models/{NAME}:predict", {"instances": [{CONTEXT_MOVIE_ID: known}]})["predictions"]
+
+    assert prediction["movie_id"] == [0] * 100
+    assert len(prediction["score"]) == 100
+    assert max(prediction["score"]) < -1e38
+    json.dumps(prediction, allow_nan=False)
+
+
 def test_similar_movies_are_asked_by_the_name_of_their_signature(sample_run: Any, post: Post) -> None:
     movie_id = int(Recommender.load(sample_run.model).catalogue.ids[0])
 

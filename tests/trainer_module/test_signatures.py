@@ -114,6 +114,8 @@ def answers(sample_run, windows, movies, canaries, tmp_path_factory) -> Answers:
         "other_order": history([[b, a]]),
         "long": history([movies[:25]]),
         "hundred": history([movies[:100]]),
+        "all": history([movies]),
+        "beside_all": history(padded([[a, b], movies])),
         "unknown": history([UNKNOWN]),
         "empty": history([[]]),
         "pads": history([[0, 0, 0]]),
@@ -207,7 +209,16 @@ def test_the_last_ten_of_a_long_history_are_read(answers):
 
 
 def test_a_history_that_leaves_fewer_than_a_hundred_gets_what_is_left(answers, movies):
-    assert sorted(ids(answers, "hundred")) == sorted(movies[100:])
+    left = len(movies) - 100
+    assert sorted(ids(answers, "hundred")[:left]) == sorted(movies[100:])
+    assert ids(answers, "hundred")[left:] == [0] * (100 - left)
+
+
+def test_a_history_of_all_movies_gets_none_and_shortens_nobody_elses_answer(answers):
+    assert ids(answers, "all") == [0] * 100
+    assert set(answers["all/score"][0]) == {np.finfo(np.float32).min}
+    np.testing.assert_array_equal(answers["beside_all/movie_id"][0], answers["plain/movie_id"][0])
+    assert answers["beside_all/movie_id"][1].tolist() == [0] * 100
 
 
 @pytest.mark.parametrize("name", ["empty", "pads", "unknown"])
