@@ -12,13 +12,32 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+from google.protobuf import descriptor_pb2, text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.public import tfxio
 
 BATCH = 65_536
 """Examples in a record batch. What reads them costs by the batch: TFDV and TFT hand on each distinct value of one."""
 
-_LOOKED_AT = 1_000
+_COUNTED = """
+file {
+  name: "counted.proto"
+  message_type {
+    name: "Example"
+    field { name: "features" number: 1 label: LABEL_REPEATED type: TYPE_BYTES }
+  }
+  message_type {
+    name: "Features"
+    field { name: "feature" number: 1 label: LABEL_REPEATED type: TYPE_BYTES }
+  }
+}
+"""
+"""`tf.train.Example` as it lies in a file, only as deep as it takes to count features.
+
+`features` is no list there, but a message may come in several parts, which are read as one.
+"""
+
+_DESCRIPTORS = b"bytes://" + text_format.Parse(_COUNTED, descriptor_pb2.FileDescriptorSet()).SerializeToString()
 
 _TYPES = {schema_pb2.INT: tf.int64, schema_pb2.FLOAT: tf.float32, schema_pb2.BYTES: tf.string}
 
@@ -50,7 +69,8 @@ def fixed_lengths(schema: schema_pb2.Schema, names: Collection[str] | None = Non
 
 def read_batches(file: str) -> Iterator[pa.RecordBatch]:
     """Decode a gzipped TFRecord file of whatever examples."""
-    return _decode(file, BATCH)
+    options = tfxio.RecordBatchesOptions(batch_size=BATCH, drop_final_batch=False, num_epochs=1, shuffle=False)
+    yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
 
 
 def read_fixed_lengths(file: str, spec: FeatureSpec | None, *, only: bool = False) -> Iterator[pa.RecordBatch]:
@@ -63,24 +83,24 @@ def read_fixed_lengths(file: str, spec: FeatureSpec | None, *, only: bool = Fals
     spec
         From `fixed_lengths`. None has the file decoded.
     only
-        Leave out features that the specification doesn't name. Otherwise a file whose first examples have any is
-        decoded.
+        Leave out features that the specification doesn't name. Otherwise a file is decoded from the batch on in which
+        an example has any.
 
     Yields
     ------
     pa.RecordBatch
         The same whichever way: a list array for each feature, in no order that means anything.
     """
-    if spec is None or not (only or _features_of(file) <= spec.keys()):
+    if spec is None:
         yield from read_batches(file)
         return
     done = 0
     try:
-        for parsed in _parse(file, spec):
+        for parsed in _parse(file, spec, only=only):
             yield _as_record_batch(parsed)
             done += 1
-    except tf.errors.InvalidArgumentError:
-        # An example is not as the schema says.
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, UnicodeDecodeError):
+        # An example is not as the schema says, or none at all. Messages quote its bytes, which need not be text.
         yield from itertools.islice(read_batches(file), done, None)
 
 
@@ -88,24 +108,30 @@ def _is_fixed(feature: schema_pb2.Feature) -> bool:
     return feature.type in _TYPES and len(feature.shape.dim) == 1 and feature.presence.min_fraction == 1
 
 
-def _decode(file: str, batch_size: int) -> Iterator[pa.RecordBatch]:
-    options = tfxio.RecordBatchesOptions(batch_size=batch_size, drop_final_batch=False, num_epochs=1, shuffle=False)
-    yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
+def _parse(file: str, spec: FeatureSpec, *, only: bool) -> Iterator[dict[str, tf.Tensor]]:
+    def parse(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        if not only:
+            # Each feature has to be there, so that one more is one that the specification doesn't name.
+            tf.debugging.assert_equal(_count_features(examples), len(spec))
+        return tf.io.parse_example(examples, spec)
 
-
-def _features_of(file: str) -> set[str]:
-    """Return which features a file's first examples have."""
-    return {name for batch in itertools.islice(_decode(file, _LOOKED_AT), 1) for name in batch.schema.names}
-
-
-def _parse(file: str, spec: FeatureSpec) -> Iterator[dict[str, tf.Tensor]]:
     yield from (
         tf.data.TFRecordDataset(file, compression_type="GZIP")
         .batch(BATCH)
-        .map(lambda examples: tf.io.parse_example(examples, spec))
+        .map(parse)
         # The next batch is read while this one is worked on.
         .prefetch(1)
     )
+
+
+def _count_features(examples: tf.Tensor) -> tf.Tensor:
+    """Return how many features each serialized example has, int32 `[num_examples]`; one that stands twice counts twice.
+
+    `tf.io.parse_example` passes over features that it isn't asked for.
+    """
+    _, (parts,) = tf.io.decode_proto(examples, "Example", ["features"], [tf.string], descriptor_source=_DESCRIPTORS)
+    counts, _ = tf.io.decode_proto(parts, "Features", ["feature"], [tf.string], descriptor_source=_DESCRIPTORS)
+    return tf.reduce_sum(counts, axis=[1, 2])
 
 
 def _as_record_batch(tensors: dict[str, tf.Tensor]) -> pa.RecordBatch:

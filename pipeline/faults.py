@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -10,44 +11,55 @@ from pathlib import Path
 
 from data.errors import InputError
 
-_KNOWN = (
-    (
-        r"No space left on device|database or disk is full|Disk quota exceeded",
-        "no space is left on the disk: free some and run again",
-    ),
-    (r"Read-only file system|readonly database|Permission denied", "the work directory can't be written"),
-    (
-        r"DataLoss|(?i:corrupted|truncated) record|(?i:data loss|inflate|zlib error|not a gzipped file|end-of-stream)",
-        "what an earlier step wrote is damaged: run again with --no-cache, which makes it anew",
-    ),
-    (
-        r"No such file or directory|NotFoundError|No files matched",
-        "what an earlier step wrote is missing: run again with --no-cache, which makes it anew",
-    ),
+_NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
+_NO_MODULE = re.compile(r"No module named '([^']+)'")
+_NOT_PERMITTED = re.compile(r"Permission denied|Read-only file system|readonly database")
+_DAMAGED = re.compile(
+    r"DATA_LOSS|Not a valid TFRecord|(?i:corrupted|truncated) record|"
+    r"(?i:data loss|zlib|inflate\(\)|while decompressing data|not a gzipped file|end-of-stream marker)"
 )
-"""What libraries say, each in its own exception type, and what it means to a person."""
+_NO_FILES = re.compile(r"No files (?:matched|found)|SavedModel file does not exist")
+"""What libraries say, where their exceptions' types don't tell."""
+
+_KIND = re.compile(r"(?:\w+\.)*(\w+): ")
+_TRACEBACK = "Traceback (most recent call last):"
+_INDENTED = re.compile(r"^[ ]+.*\n?", re.MULTILINE)
+_NO_PATH = re.compile(r"\{\{.*?\}\}|\[(?:Op:|while running ).*", re.DOTALL)
+_REST_OF_PATH = r"/(?:[^;:'\"\n]|:(?!\s))+"
+_PATHS = (
+    re.compile(r"(?:No such file or directory|Permission denied|Read-only file system): (['\"])(?P<path>.+?)\1"),
+    re.compile(rf"(?:^|[\s'\"(])(?P<path>{_REST_OF_PATH})"),
+    re.compile(r"(?P<path>\S+); (?:No such file or directory|Permission denied|Read-only file system)"),
+)
 
 _LONGEST = 300
 
 
-def describe_failure(error: BaseException) -> str:
+def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | None = None) -> str:
     """Say in one line why a step failed.
 
     Parameters
     ----------
     error
-        What the step raised; the errors that led to it are looked at too.
+        What the step raised; the errors that it was raised from are looked at too.
+    work_dir
+        What the run writes below.
+    artifacts
+        The folder of the run's artifacts: what is missing or damaged there is an earlier step's. None before any step.
     """
-    texts = [f"{type(cause).__name__}: {cause}" for cause in _causes(error)]
-    for pattern, meaning in _KNOWN:
-        if any(re.search(pattern, text) for text in texts):
+    # A full disk has the cleaning up fail too, in many ways.
+    if any(_NO_SPACE.search(str(cause)) for cause in _causes(error, handled=True)):
+        return "no space is left on the disk: free some and run again"
+    for cause in _causes(error):
+        meaning = _meaning_of(cause, work_dir, artifacts)
+        if meaning is not None:
             return meaning
     return one_line(error)
 
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and the beginning of what it says."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = f"{type(error).__name__}: {' '.join(_last_words(error).split())}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
@@ -81,7 +93,65 @@ def check_metadata(metadata: Path, artifacts: Path) -> None:
         raise InputError(f"the metadata {metadata} is damaged: {remedy}")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None, *, handled: bool = False) -> Iterator[BaseException]:
+    """Yield an error and those that it was raised from; on request also those that were being handled then.
+
+    An error that was handled need not have anything to do with the next one.
+    """
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        implicit = error.__context__ if handled and not error.__suppress_context__ else None
+        error = error.__cause__ or implicit
+
+
+def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) -> str | None:
+    """Return what an error means to a person; None if it is none of those that are known."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    text = _last_words(error)
+    while match := _KIND.match(text):
+        # Beam hands errors on as text, in an error of another type.
+        kinds.add(match[1])
+        text = text[match.end() :]
+    path = _path_of(error, text, work_dir)
+    an_earlier_steps = path is not None and artifacts is not None and path.is_relative_to(artifacts)
+    if "ModuleNotFoundError" in kinds and (module := _NO_MODULE.search(text)):
+        return f"the Python module {module[1]} is missing: install the pinned requirements (requirements.txt)"
+    if not_permitted := _NOT_PERMITTED.search(text):
+        return _not_permitted(not_permitted[0], path, work_dir)
+    if "DataLossError" in kinds or _DAMAGED.search(text):
+        # Readers of records don't say which file it was. Steps read what steps wrote.
+        if path is None or an_earlier_steps:
+            return "what an earlier step wrote is damaged: run again with --no-cache, which makes it anew"
+        return f"{path} is damaged: put a whole one there and run again"
+    if path is not None and (kinds & {"FileNotFoundError", "NotFoundError"} or _NO_FILES.search(text)):
+        if an_earlier_steps:
+            return "what an earlier step wrote is missing: run again with --no-cache, which makes it anew"
+        return f"{path} is missing: put it back and run again"
+    return None
+
+
+def _not_permitted(reason: str, path: Path | None, work_dir: Path) -> str | None:
+    if path is None:
+        # The metadata are the one database.
+        return f"the work directory can't be written ({reason})" if "database" in reason else None
+    if path.is_relative_to(work_dir):
+        return f"the work directory can't be written ({path}: {reason})"
+    return f"{path} can't be used: {reason}"
+
+
+def _last_words(error: BaseException) -> str:
+    """Return what an error says, without a traceback that Beam's workers put before it."""
+    text = str(error)
+    return _INDENTED.split(text)[-1].strip() or text if _TRACEBACK in text else text
+
+
+def _path_of(error: BaseException, text: str, work_dir: Path) -> Path | None:
+    """Return the path that an error is about; None if it names none."""
+    named = getattr(error, "filename", None)
+    if isinstance(named, str | bytes):
+        return Path(os.fsdecode(named))
+    text = _NO_PATH.sub("", text)
+    # The work directory's name is known, whatever characters it has.
+    below = re.compile(rf"(?P<path>{re.escape(str(work_dir))}{_REST_OF_PATH})")
+    found = (pattern.search(text) for pattern in (below, *_PATHS))
+    return next((Path(match["path"].strip()) for match in found if match), None)

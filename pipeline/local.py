@@ -98,7 +98,7 @@ def run_locally(
         try:
             places = lay_out(settings, manifest, data_root, work_dir, beam_args)
         except OSError as error:
-            raise InputError(f"{work_dir}: {describe_failure(error)}") from error
+            raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
         check_metadata(Path(places.metadata), Path(places.pipeline_root))
         if reroot(places.metadata):
             print("  moved or copied since the last run: its metadata follows, and no step comes from the cache")
@@ -107,7 +107,7 @@ def run_locally(
             serving_root(work_dir) / settings.pipeline_name,
             note=lambda line: print(f"  {line}", flush=True),
         )
-        return _run(settings, places, from_node=from_node, use_cache=use_cache, verbose=verbose)
+        return _run(settings, places, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
 def choose_settings(config: str | None, release: str | None, source: Path | None, split: str | None) -> Settings:
@@ -194,7 +194,9 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
         lock.release()
 
 
-def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache: bool, verbose: bool) -> bool:
+def _run(
+    settings: Settings, places: Places, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
+) -> bool:
     print("  loading TFX, which takes some 12 seconds ...", flush=True)
     from tfx import v1 as tfx
     from tfx.orchestration.pipeline import RunOptions
@@ -217,7 +219,7 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
         _report_failure(settings, places, steps.running, str(error))
         raise
     except Exception as error:
-        reason = describe_failure(error)
+        reason = describe_failure(error, work_dir, Path(places.pipeline_root))
         _report_failure(settings, places, steps.running, reason)
         if verbose:
             raise
@@ -227,7 +229,8 @@ def _run(settings: Settings, places: Places, *, from_node: str | None, use_cache
     try:
         print(f"\nReport\n  {write_local_report(settings, places)}")
     except OSError as error:
-        raise StepFailedError(f"the run is over, but its page can't be written: {describe_failure(error)}") from error
+        reason = describe_failure(error, work_dir, Path(places.pipeline_root))
+        raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
     return record.published is not None
 
 
