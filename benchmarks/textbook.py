@@ -9,7 +9,6 @@ from tfx import v1 as tfx
 from components.gate_settings import ModelGateSettings
 from data.catalogue import CATALOGUE_FILE
 from data.shards import SPLITS, shard_pattern
-from pipeline.backend import latest_blessed_model
 from pipeline.judging import evaluation_config
 from pipeline.settings import Places
 
@@ -64,7 +63,11 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
         custom_config={"catalogue_file": str(Path(places.data_root) / CATALOGUE_FILE), "epochs": epochs},
     )
 
-    baseline = latest_blessed_model()
+    baseline = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("LatestBlessedModel")
 
     evaluator = tfx.components.Evaluator(
         examples=examples,

@@ -117,7 +117,6 @@ def reroot(metadata_file: str | Path) -> bool:
             # One call is one transaction: a run that is killed here leaves all of them as they were.
             open_store(str(metadata)).put_artifacts(moved)
     except mlmd.errors.StatusError as error:
-        raise InputError(
-            f"{metadata} can't be brought to name its present place: {describe_failure(error, Path(home.work_dir))}"
-        ) from error
+        reason = describe_failure(error, Path(home.work_dir))
+        raise InputError(f"{metadata} can't be brought to name its present place: {reason}") from error
     return bool(moved)
