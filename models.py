@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back
+from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back, version_folders
 from data.errors import InputError
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
@@ -90,8 +90,7 @@ def find_pipelines(serving: Path, name: str | None) -> list[Path]:
     InputError
         Nothing is published there.
     """
-    candidates = [serving, *sorted(serving.iterdir())] if serving.is_dir() else []
-    found = [folder for folder in candidates if published_versions(folder)]
+    found = [serving] if published_versions(serving) else version_folders(serving)
     if not found:
         raise InputError(f"no model is published in {serving}: run local_runner.py first, or name another --serving")
     wanted = [folder for folder in found if name in (None, folder.name)]

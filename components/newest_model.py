@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from components.publishing import GRAPH_FILE, published_versions, read_publication
+from components.publishing import GRAPH_FILE, published_versions, read_publication, version_folders
 from data.errors import InputError
 
 _UNDATED = datetime.min.replace(tzinfo=timezone.utc)
@@ -30,8 +30,11 @@ def newest_model(serving_root: Path) -> Path:
     InputError
         Nothing is published there.
     """
-    pipelines = serving_root.iterdir() if serving_root.is_dir() else []
-    served = [pipeline / str(version) for pipeline in pipelines for version in published_versions(pipeline)[-1:]]
+    served = [
+        pipeline / str(version)
+        for pipeline in version_folders(serving_root)
+        for version in published_versions(pipeline)[-1:]
+    ]
     if not served:
         raise InputError(f"no model is published in {serving_root}: run local_runner.py first, or name one (--model)")
     return max(served, key=lambda folder: (_published_at(folder), (folder / GRAPH_FILE).stat().st_mtime_ns, folder))

@@ -56,6 +56,20 @@ def _list_versions(serving: Path) -> list[int]:
     )
 
 
+def version_folders(serving_root: Path) -> list[Path]:
+    """Return the folders that hold published versions, by name; one with two names by the one that `adopt` gave it.
+
+    Parameters
+    ----------
+    serving_root
+        Holds a folder of versions for each pipeline; it may be missing.
+    """
+    folders = serving_root.iterdir() if serving_root.is_dir() else []
+    # Links come last, and stand for what they name.
+    named = {folder.resolve(): folder for folder in sorted(folders, key=lambda folder: (folder.is_symlink(), folder))}
+    return sorted(folder for folder in named.values() if published_versions(folder))
+
+
 def model_digest(model: Path) -> str:
     """Return the SHA-256 over names and contents of a SavedModel's files, but for its publication file."""
     digest = hashlib.sha256()

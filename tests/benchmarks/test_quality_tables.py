@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import quality, search
+from benchmarks import gate, quality, search
 from benchmarks.kept_ranks import keep_ranks
 from benchmarks.quality import System
 from benchmarks.scoring import Ranks, gains
 from benchmarks.windows import DataSet, make_data_set
+from components.gate_settings import ModelGateSettings
 from data.options import GenerateOptions
 from pipeline.settings import load_settings
 from trainer_module.inputs import Windows
@@ -99,12 +100,12 @@ def test_all_systems_are_ranked_on_a_release_and_kept(tmp_path, capsys, monkeypa
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
     settings = load_settings(str(config))
-    systems = [*quality._baselines(), quality._model(settings)]
+    systems = [*quality._baselines(), quality.model_system(settings)]
     tables = []
     for _ in range(2):
         quality.compare(settings, systems, None, tmp_path)
         tables.append(capsys.readouterr().out)
-        monkeypatch.setattr(quality, "_fit_and_rank", lambda *_: pytest.fail("fitted again"))
+        monkeypatch.setattr(quality, "fit_and_rank", lambda *_: pytest.fail("fitted again"))
     assert tables[0] == tables[1]
     rows = [line.split("|")[1].strip() for line in tables[0].splitlines() if line.startswith("| ")]
     systems_ranked = [name.removesuffix(", unfiltered") for name in rows if name.endswith(", unfiltered")]
@@ -200,3 +201,54 @@ def test_an_unknown_setting_is_refused_before_anything_is_fitted(tmp_path, capsy
     assert said in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
+
+
+HITS = np.arange(1_000) < 300
+
+
+def test_the_rules_of_the_gate_are_compared_on_pairs_of_models_by_hand():
+    # The candidate loses six of a thousand queries and gains none, then two that it gains make up for some.
+    six_lost, four_net = HITS.copy(), HITS.copy()
+    six_lost[:6] = False
+    four_net[:6] = False
+    four_net[300:302] = True
+    found = gate.judge_pairs([(six_lost, HITS), (four_net, HITS)], queries=None)
+    assert found.queries == 1_000
+    assert [difference.mean for difference in found.differences] == [-0.006, -0.004]
+    judged = {name: found.refused(rule) for name, rule in gate.rules(ModelGateSettings()).items()}
+    # Six lost are worse than 0.005 and beyond chance; whether four are, three in a thousand more can't be told.
+    assert judged == {"point estimates": 0.5, "the gate": 0.5, "the gate, non_inferior": 1.0}
+    assert found.without_zero == 0.5
+
+
+def test_parts_of_the_queries_are_drawn_without_repeats():
+    found = gate.judge_pairs([(~HITS, HITS)], queries=600, draws=20)
+    assert len(found.differences) == 20
+    assert {difference.queries for difference in found.differences} == {600}
+    assert len({difference.mean for difference in found.differences}) > 1
+    # Of a thousand queries 300 are lost and 700 gained.
+    assert all(-300 <= difference.mean * 600 - 300 <= 300 for difference in found.differences)
+    assert found.mean == pytest.approx(0.4, abs=0.03)
+
+
+def test_the_gates_errors_are_printed_for_seeds_and_for_a_worse_setting(tmp_path, capsys):
+    config = tmp_path / "quick.yaml"
+    config.write_text(QUICK)
+    arguments = ["--release=sample", f"--config={config}", f"--work-dir={tmp_path}", "--seeds", "1", "2"]
+    assert gate.main([*arguments, "--worse=model.embedding_dim=1", "--queries", "500", "100000"]) == 0
+    rows = [line.split("|")[1:3] for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["queries", "candidate"],
+        ["---", "---:"],
+        ["2,377", "other seed"],
+        ["2,377", "model.embedding_dim=1"],
+        ["500", "other seed"],
+        ["500", "model.embedding_dim=1"],
+    ]
+
+
+def test_one_seed_alone_can_not_be_held_against_anything(capsys):
+    with pytest.raises(SystemExit) as ended:
+        gate.main(["--release=sample", "--seeds", "42", "42"])
+    assert ended.value.code == 2
+    assert "at least two are needed" in capsys.readouterr().err

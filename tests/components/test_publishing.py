@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from components import publishing
-from components.publishing import adopt, find_published, model_digest, publish, published_versions, read_publication
+from components.publishing import (
+    adopt,
+    find_published,
+    model_digest,
+    publish,
+    published_versions,
+    read_publication,
+    version_folders,
+)
 
 
 def make_model(folder: Path, content: str = "weights") -> Path:
@@ -158,6 +166,15 @@ def test_versions_in_both_folders_stay_and_are_told_of(model, serving, former):
         f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
         "have its readers turn there, then remove it"
     ]
+
+
+def test_a_folder_with_two_names_is_listed_once_by_the_present_one(model, serving, former):
+    publish(model, former, {}, keep=5)
+    publish(model, serving.with_name("another"), {}, keep=5)
+    (serving.parent / "empty").mkdir()
+    adopt(serving, former, lambda _: None)
+    assert version_folders(serving.parent) == [serving.with_name("another"), serving]
+    assert version_folders(serving.parent / "missing") == []
 
 
 def test_without_a_former_folder_nothing_is_done(serving, former):
