@@ -111,6 +111,7 @@ def _compile(options: argparse.Namespace) -> None:
     except OSError as error:
         raise InputError(f"{options.output} can't be written: {error.strerror}") from error
     print(f"{settings.pipeline_name} for {options.backend}: {options.output}")
+    print(f"models will be published in the folder {settings.serving_name}")
 
 
 def _submit(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ import models
 from components.publishing import PUBLICATION_FILE, publish, published_versions
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "next-movie-default-sample-random"
+NAME = "next-movie-default-sample"
 
 
 def publish_model(root: Path, serving: Path, number: int) -> None:

@@ -18,9 +18,12 @@ from object_store import ObjectStore
 
 import kubeflow_runner
 from components.publishing import model_digest, read_publication
+from data.identity import DataIdentity
+from data.manifest import Manifest
 from data.sample import write_sample_release
 from pipeline.kubeflow.backend_rules import check_documents, read_documents
 from pipeline.settings import CONFIG_FOLDER
+from trainer_module.export_record import RECORD_FILE, ExportRecord, read_record
 
 if TYPE_CHECKING:
     from shared_run import SampleRun
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 PIPELINE = "next-movie-default-sample-random"
+SERVING = "next-movie-default-sample"
 CLAIM = "next-movie"
 ARCHIVE = "minio://mlpipeline/archives/sample.zip"
 
@@ -58,7 +62,7 @@ class Cluster:
 
     @property
     def serving(self) -> Path:
-        return self.volume / "serving" / PIPELINE
+        return self.volume / "serving" / SERVING
 
     @property
     def kept_statistics(self) -> Path:
@@ -113,11 +117,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="session")
 def used_cluster(tmp_path_factory: pytest.TempPathFactory, sample_run: SampleRun) -> Cluster:
-    """Give a cluster with a published model, kept statistics, and an archive in its object store."""
+    """Give a cluster with a published model, kept statistics, and an archive in its object store.
+
+    The model lies where earlier versions of the project published.
+    """
     cluster = Cluster.make(tmp_path_factory.mktemp("used-cluster"), "2.4.0")
-    shutil.copytree(sample_run.model, cluster.serving / sample_run.model.name)
-    # As if they were of other data: their name is made of another digest.
-    shutil.copytree(sample_run.artifact("StatisticsGen", "statistics"), cluster.kept_statistics / "000007-of-others")
+    shutil.copytree(sample_run.model, cluster.serving.with_name(PIPELINE) / sample_run.model.name)
+    # As if an earlier run had counted otherwise: their name is made of another digest.
+    kept = cluster.kept_statistics / "000007-of-others"
+    shutil.copytree(sample_run.artifact("StatisticsGen", "statistics"), kept)
+    manifest = Manifest.load(sample_run.artifact("ExampleGen", "examples"))
+    (kept / "identity.json").write_text(DataIdentity.of(manifest).model_dump_json())
     release = cluster.folder / "release"
     write_sample_release(release)
     cluster.store.path(ARCHIVE).parent.mkdir(parents=True)
@@ -199,6 +209,7 @@ def test_the_published_model_and_the_report_name_the_images_commit(cluster: Clus
 
 def test_the_first_run_has_nothing_to_compare_with(cluster: Cluster, first: RunResult):
     assert first.outputs["LatestBlessedModel"]["model"].metadata["absent"] == 1
+    assert first.outputs["LatestBlessedModel"]["passed_over"].metadata["absent"] == 1
     verdict = json.loads((cluster.output(first, "DataGate", "verdict") / "verdict.json").read_text())
     assert verdict["compared_with_previous"] is False
 
@@ -254,9 +265,32 @@ def test_the_baseline_is_the_model_that_was_published_before(
 
 
 def test_what_a_run_published_is_the_next_runs_baseline(cluster: Cluster, compiled: Path, first: RunResult):
-    result = cluster.run_one_task(compiled, "LatestBlessedModel")
+    result = cluster.run_one_task(compiled, "LatestBlessedModel", earlier=first)
     handed_out = cluster.output(result, "LatestBlessedModel", "model") / "Format-Serving"
     assert model_digest(handed_out) == model_digest(cluster.serving / "1")
+    assert result.outputs["LatestBlessedModel"]["passed_over"].metadata["absent"] == 1
+
+
+def test_a_published_model_of_other_data_is_passed_over(cluster: Cluster, compiled: Path, first: RunResult):
+    record_file = cluster.serving / "1" / RECORD_FILE
+    kept = record_file.read_text()
+    record = ExportRecord.model_validate_json(kept)
+    other = record.data.model_copy(update={"source_digest": "of others"})
+    record_file.write_text(record.model_copy(update={"data": other}).model_dump_json())
+    try:
+        result = cluster.run_one_task(compiled, "LatestBlessedModel", earlier=first)
+    finally:
+        record_file.write_text(kept)
+    assert result.outputs["LatestBlessedModel"]["model"].metadata["absent"] == 1
+    assert "compared with none: other data (the source's content changed)" in result.logs["LatestBlessedModel"]
+    passed_over = cluster.output(result, "LatestBlessedModel", "passed_over") / "Format-Serving"
+    assert read_record(passed_over).data == other
+
+
+def test_versions_in_the_folder_of_an_earlier_version_are_gone_on_with(used_cluster: Cluster, later: RunResult):
+    assert used_cluster.serving.is_symlink()
+    assert used_cluster.serving.samefile(used_cluster.serving.with_name(PIPELINE))
+    assert "going on with the versions in" in later.logs["LatestBlessedModel"]
 
 
 def test_statistics_are_kept_once_the_gate_has_let_them_pass(cluster: Cluster, first: RunResult):
@@ -265,7 +299,7 @@ def test_statistics_are_kept_once_the_gate_has_let_them_pass(cluster: Cluster, f
     assert (kept / file).read_bytes() == (cluster.output(first, "StatisticsGen", "statistics") / file).read_bytes()
 
 
-def test_the_gate_compares_with_kept_statistics_of_other_data(used_cluster: Cluster, later: RunResult):
+def test_the_gate_compares_with_kept_statistics_of_the_same_data_identity(used_cluster: Cluster, later: RunResult):
     assert "absent" not in later.outputs["PreviousStatistics"]["previous"].metadata
     verdict = json.loads((used_cluster.output(later, "DataGate", "verdict") / "verdict.json").read_text())
     assert verdict["compared_with_previous"] is True
@@ -300,7 +334,7 @@ def test_a_failing_task_stops_the_run_and_is_named(
     assert "ended as FAILED: task DataGenerator failed" in capsys.readouterr().err
 
 
-def test_a_task_that_fails_is_tried_again_as_often_as_its_settings_say(cluster: Cluster):
+def test_a_task_that_fails_is_tried_again_as_often_as_its_settings_say(cluster: Cluster, first: RunResult):
     retried = cluster.compile("retried", "gs://bucket/root", components={"DataGenerator": {"retries": 1}})
     documents = read_documents(retried.read_text())
     # Only the executor's own part is of interest here: a command that fails at once stands in for the task's.
@@ -308,5 +342,5 @@ def test_a_task_that_fails_is_tried_again_as_often_as_its_settings_say(cluster: 
         executor["container"] |= {"command": ["false"], "args": []}
     retried.write_text(yaml.safe_dump_all(documents))
     for task, attempts in (("DataGenerator", 2), ("LatestBlessedModel", 1)):
-        result = cluster.run_one_task(retried, task)
+        result = cluster.run_one_task(retried, task, earlier=first)
         assert (result.failed, result.attempts) == ([task], {task: attempts})

@@ -34,7 +34,7 @@ def test_tensorflow_serving_looks_where_the_pusher_publishes_and_can_not_write_t
     spec = manifests("tensorflow-serving.yaml")["Deployment"]["spec"]["template"]["spec"]
     (container,) = spec["containers"]
     (mount,), (volume,) = container["volumeMounts"], spec["volumes"]
-    published = f"{VOLUME.mount_path}/serving/{load_settings('ml-1m').pipeline_name}"
+    published = f"{VOLUME.mount_path}/serving/{load_settings('ml-1m').serving_name}"
     assert f"--model_base_path={published}" in container["args"]
     assert mount["mountPath"] == VOLUME.mount_path
     assert mount["readOnly"] is True

@@ -10,8 +10,10 @@ import yaml
 from components.gate_settings import ModelGateSettings
 from components.publishing import published_versions
 from data.errors import InputError
+from data.manifest import Manifest
 from data.sample import write_sample_release
 from pipeline.local import run_locally
+from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
 
 pytestmark = pytest.mark.slow
@@ -41,7 +43,8 @@ def test_another_seed_of_the_data_is_compared_with_none_and_published_beside_the
         assert published_versions(Path(sample_run.places.serving)) == [1, 2]
         page = (Path(sample_run.places.metadata).parent / "report.html").read_text()
         assert "compared with none: other data (seed was 42 and is 43)" in page
-        assert "History" not in page, "the other data's figures are not this data's history"
+        examples = Manifest.load(record.outputs["ExampleGen", "examples"].uri)
+        assert len(read_history(sample_run.places.metadata, examples, None)) == 1, "the other data's are not this one's"
 
 
 def test_a_worse_model_of_the_same_data_is_refused_with_the_interval(sample_run, tmp_path):

@@ -28,6 +28,6 @@ def test_a_model_of_ml_latest_small_clears_the_gate_and_is_published(tmp_path: P
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
     assert run_locally(config=str(config), source=ml_latest_small_folder, work_dir=tmp_path / "runs")
-    versions = tmp_path / "runs/serving/next-movie-quick-ml-latest-small-random"
+    versions = tmp_path / "runs/serving/next-movie-quick-ml-latest-small"
     assert [version.name for version in versions.iterdir()] == ["1"]
     assert (versions / "1/saved_model.pb").is_file()
