@@ -16,12 +16,19 @@ EXTRA_ASSETS = "assets.extra"
 CANARIES_FILE = "canaries.json"
 """Requests with the answers that the model gave before it was saved."""
 
+EXPORT_FILE = "export.json"
+"""What an export can do, for code that meets exports of several versions."""
+
+EXPORT_FORMAT = 2
+"""To be raised when exports begin to do what later code relies on. Models of format 1 have no `EXPORT_FILE`; their
+`evaluate` ranks contexts of the training data's length only, and an answer is as short as the shortest of its batch."""
+
 _CANARY_ANSWERS = 10
 """Movies recorded for each request; ties further down may change places between processors."""
 
 
 def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str) -> None:
-    """Write a SavedModel with its signatures, the catalogue and canaries.
+    """Write a SavedModel with its signatures, the catalogue, canaries and the export's format.
 
     Parameters
     ----------
@@ -39,8 +46,27 @@ def save_model(serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray
     extra = f"{folder}/{EXTRA_ASSETS}"
     tf.io.gfile.makedirs(extra)
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
-    with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
-        json.dump(canaries, file)
+    said = {"format": EXPORT_FORMAT, "max_context_length": serving.max_context_length}
+    for name, content in ((CANARIES_FILE, canaries), (EXPORT_FILE, said)):
+        with tf.io.gfile.GFile(f"{extra}/{name}", "w") as file:
+            json.dump(content, file)
+
+
+def read_export_format(folder: str | Path) -> int:
+    """Return the format of an exported model; 1, the earliest, where it says none that can be read.
+
+    Parameters
+    ----------
+    folder
+        The SavedModel's folder, a local path or one that TensorFlow's file layer knows.
+    """
+    try:
+        with tf.io.gfile.GFile(f"{folder}/{EXTRA_ASSETS}/{EXPORT_FILE}", "rb") as file:
+            said = json.loads(file.read())
+    except (tf.errors.OpError, ValueError, RecursionError):
+        return 1
+    found = said.get("format") if isinstance(said, dict) else None
+    return found if type(found) is int else 1
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:
