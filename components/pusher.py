@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 
 from components.example_gen import DIGEST_PROPERTY
 from components.judgement import read_candidate_metrics
-from components.publishing import find_published, model_digest, publish
+from components.publishing import publish_once
 
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
@@ -57,10 +57,8 @@ class Executor(StockExecutor):
         serving = Path(destination.filesystem.base_directory)
         config = json_utils.loads(exec_properties["custom_config"])
         model = Path(self.GetModelPath(input_dict))
-        version = find_published(serving, model_digest(model))
-        if version is None:
-            publication = {**config["publication"], **_lineage(input_dict)}
-            version = publish(model, serving, publication, keep=config["keep_versions"], note=logger.info)
+        publication = {**config["publication"], **_lineage(input_dict)}
+        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info)
         self._MarkPushed(pushed, pushed_destination=str(serving / str(version)), pushed_version=str(version))
 
 
