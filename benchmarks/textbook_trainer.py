@@ -13,7 +13,6 @@ from tfx_bsl.public import tfxio
 
 from pipeline.settings import load_settings
 from trainer_module.export import save_model
-from trainer_module.export_record import ExportRecord
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX, VOCABULARY
 from trainer_module.signatures import ServingModel
@@ -53,7 +52,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     logger.info("%s movies", f"{len(movie_ids):,}")
     model.fit(batches, epochs=training.epochs, verbose=0, callbacks=[_SayEpoch()])
     serving = ServingModel(model, transform_output, _label_counts(batches, len(movie_ids)), length)
-    save_model(serving, fn_args.custom_config["catalogue_file"], movie_ids, ExportRecord(), fn_args.serving_model_dir)
+    save_model(serving, fn_args.custom_config["catalogue_file"], movie_ids, fn_args.serving_model_dir)
 
 
 class _SayEpoch(keras.callbacks.Callback):

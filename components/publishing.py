@@ -126,12 +126,29 @@ def publish(
         The version under which the model is published.
     """
     with _publishing(serving, note):
-        version = _add(model, serving, publication)
-        for old in _removable(serving, keep):
-            _remove(serving, old)
-        if in_object_store(serving):
-            _remove_partial(serving, version)
-    return version
+        return _add_and_clear(model, serving, publication, keep)
+
+
+def publish_once(
+    model: Path, serving: Path, publication: dict[str, Any], keep: int, note: Callable[[str], None] = lambda _: None
+) -> int:
+    """Publish a model unless a version holds it already; of processes that try at once, one publishes.
+
+    Parameters
+    ----------
+    model, serving, publication, keep, note
+        As for `publish`.
+
+    Returns
+    -------
+    int
+        The version under which the model is published, now or before. Nothing changes if it was before.
+    """
+    digest = model_digest(model)
+    with _publishing(serving, note):
+        # Asked before the lock is held, two processes would both be told that there is none.
+        found = find_published(serving, digest)
+        return _add_and_clear(model, serving, publication, keep) if found is None else found
 
 
 def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda _: None) -> int:
@@ -208,6 +225,15 @@ def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
         serving.mkdir(exist_ok=True)
         _sweep(serving)
         yield
+
+
+def _add_and_clear(model: Path, serving: Path, publication: dict[str, Any], keep: int) -> int:
+    version = _add(model, serving, publication)
+    for old in _removable(serving, keep):
+        _remove(serving, old)
+    if in_object_store(serving):
+        _remove_partial(serving, version)
+    return version
 
 
 def _add(model: Path, serving: Path, publication: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ from tfx.utils import json_utils
 
 from components.example_gen import DIGEST_PROPERTY
 from components.judgement import read_evaluation
-from components.publishing import find_published, model_digest, publish
+from components.publishing import publish_once
 from data.version import __version__, commit
 
 EXAMPLES = "examples"
@@ -58,12 +58,10 @@ class Executor(StockExecutor):
         serving = Path(destination.filesystem.base_directory)
         config = json_utils.loads(exec_properties["custom_config"])
         model = Path(self.GetModelPath(input_dict))
-        version = find_published(serving, model_digest(model))
-        if version is None:
-            # Asked for here and no property of the node: a commit that changes nothing for it must not rerun it.
-            code = {"code_version": __version__, "commit": commit()}
-            publication = {**config["publication"], **code, **_lineage(input_dict)}
-            version = publish(model, serving, publication, keep=config["keep_versions"], note=logger.info)
+        # Asked for here and no property of the node: a commit that changes nothing for it must not rerun it.
+        code = {"code_version": __version__, "commit": commit()}
+        publication = {**config["publication"], **code, **_lineage(input_dict)}
+        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info)
         self._MarkPushed(pushed, pushed_destination=str(serving / str(version)), pushed_version=str(version))
 
 

@@ -15,7 +15,6 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from data.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
 from trainer_module.export import save_model
-from trainer_module.export_record import ExportRecord
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY, preprocessing_fn
 from trainer_module.settings import ModelSettings
@@ -39,7 +38,7 @@ def export_untrained_model(
         movies = [Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(1, num_movies + 1)]
         Catalogue.of(movies).save(catalogue)
         movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
-        save_model(serving, str(catalogue), movie_ids, ExportRecord(), str(folder))
+        save_model(serving, str(catalogue), movie_ids, str(folder))
     return folder
 
 

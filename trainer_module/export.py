@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.export_record import RECORD_FILE, ExportRecord
+from data.identity import DataIdentity
+from trainer_module.export_record import FORMAT, RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
 
 EXTRA_ASSETS = "assets.extra"
@@ -22,7 +23,7 @@ _CANARY_ANSWERS = 10
 
 
 def save_model(
-    serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, record: ExportRecord, folder: str
+    serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str, data: DataIdentity | None = None
 ) -> None:
     """Write a SavedModel with its signatures, the catalogue, canaries and what it says of itself.
 
@@ -34,10 +35,10 @@ def save_model(
         File of the data release's catalogue, copied into `assets.extra/`.
     movie_ids
         int64 `[num_movies]`: ids that the model knows, most frequent first.
-    record
-        What it says of itself.
     folder
         Where to write, a local path or one that TensorFlow's file layer knows.
+    data
+        The identity of the data that the model was fitted to, if there is one.
     """
     canaries = _ask_canaries(serving, movie_ids)
     tf.saved_model.save(serving, folder, signatures=serving.signatures())
@@ -46,6 +47,7 @@ def save_model(
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file)
+    record = ExportRecord(format=FORMAT, max_context_length=serving.max_context_length, data=data)
     with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
         file.write(record.model_dump_json())
 

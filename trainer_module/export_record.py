@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.identity import DataIdentity
 
@@ -12,7 +13,13 @@ RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
 
 FORMAT = 2
-"""The form of exports now. From 2 on, `evaluate` takes examples of any context length."""
+"""To be raised when exports begin to do what later code relies on.
+
+In format 1, which has no record, `evaluate` ranks contexts of the training data's length only, and an answer is as
+short as the shortest of its batch.
+"""
+
+_RANKS_ANY_LENGTH = 2
 
 
 class ExportRecord(BaseModel):
@@ -31,14 +38,14 @@ class ExportRecord(BaseModel):
     # A later version's record may say more.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    format: int = 1
+    format: Annotated[int, Field(strict=True)] = 1
     max_context_length: int | None = None
     data: DataIdentity | None = None
 
     @property
     def ranks_any_length(self) -> bool:
         """Whether the signature `evaluate` takes examples of any context length, or of the model's own alone."""
-        return self.format >= FORMAT
+        return self.format >= _RANKS_ANY_LENGTH
 
 
 def read_record(model: Path) -> ExportRecord:

@@ -71,6 +71,32 @@ def parse_and_transform(
     return transformed[CONTEXT_MOVIE_INDEX], tf.squeeze(transformed[LABEL_MOVIE_INDEX], axis=1)
 
 
+def parse_any_length(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Parse serialised examples whose contexts need not be of one length, nor of the training data's.
+
+    Training parses a fixed length, which is quicker: see `parse_and_transform`.
+
+    Parameters
+    ----------
+    serialized
+        string `[batch]`.
+
+    Returns
+    -------
+    tuple
+        Movie ids: context int64 `[batch, longest]`, post-padded, and label int64 `[batch]`.
+    """
+    parsed = tf.io.parse_example(
+        serialized,
+        {
+            features.CONTEXT_MOVIE_ID: tf.io.RaggedFeature(tf.int64),
+            features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
+        },
+    )
+    context = parsed[features.CONTEXT_MOVIE_ID].to_tensor(features.PAD_MOVIE_ID)
+    return context, tf.squeeze(parsed[features.LABEL_MOVIE_ID], axis=1)
+
+
 def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutput) -> Windows:
     """Read example files whole.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data import features
-from trainer_module.inputs import parse_and_transform
+from trainer_module.inputs import parse_any_length
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY
 from trainer_module.ranking import columns_of, rank_of_label
@@ -47,7 +47,7 @@ class ServingModel(tf.Module):
     model
         The trained towers.
     transform_output
-        The Transform step's result: vocabulary file and graph.
+        The Transform step's result, for its vocabulary file.
     label_counts
         int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
     max_context_length
@@ -70,9 +70,7 @@ class ServingModel(tf.Module):
         # more for each of its layers and for training, which takes seconds and which no signature needs.
         self._query_variables = model.query_tower.variables
         self._query = functools.partial(model.query_tower, training=False)
-        self._max_context_length = max_context_length
-        self._transform_output = transform_output
-        self._transform_layer = transform_output.transform_features_layer()
+        self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         movie_id = [int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)]
         self._movie_id = tf.Variable(movie_id, dtype=tf.int64, trainable=False, name="movie_id")
@@ -159,7 +157,8 @@ class ServingModel(tf.Module):
         Parameters
         ----------
         examples
-            string `[batch]`: serialised `tf.Example` windows.
+            string `[batch]`: serialised `tf.Example` windows, with contexts of any length: they are read as `recommend`
+            reads a history, so that data of other settings can be ranked too.
 
         Returns
         -------
@@ -170,8 +169,9 @@ class ServingModel(tf.Module):
             `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up
             as in `recommend`, and `catalogue_size` int64 `[batch]`, the same everywhere.
         """
-        context, label = parse_and_transform(examples, self._transform_output, self._transform_layer)
-        index = self._keep_movies(context)
+        context, label_movie_id = parse_any_length(examples)
+        index = self._look_up(context)
+        label = self._index_of.lookup(label_movie_id) + 1
         scores = self._scores(index)
         left_out = columns_of(index, self._num_movies())
         popularity = tf.broadcast_to(self._popularity, tf.shape(scores))
@@ -199,8 +199,8 @@ class ServingModel(tf.Module):
     def _scores(self, index: tf.Tensor) -> tf.Tensor:
         """Score all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
         length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
-        last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self._max_context_length :]
-        context = last.to_tensor(shape=[None, self._max_context_length])
+        last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self.max_context_length :]
+        context = last.to_tensor(shape=[None, self.max_context_length])
         scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity)
 

@@ -13,7 +13,6 @@ from data.errors import InputError
 from data.identity import DataIdentity
 from data.manifest import Manifest
 from trainer_module.export import save_model
-from trainer_module.export_record import FORMAT, ExportRecord
 from trainer_module.inputs import read_windows
 from trainer_module.popularity import counts_by_period, recent_popularity
 from trainer_module.preprocessing import VOCABULARY
@@ -53,8 +52,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         max_context_length=windows.context.shape[1],
         recent_popularity=None if counts is None else recent_popularity(counts),
     )
-    record = ExportRecord(format=FORMAT, max_context_length=windows.context.shape[1], data=DataIdentity.of(manifest))
-    save_model(serving, catalogue_file, movie_ids, record, fn_args.serving_model_dir)
+    save_model(serving, catalogue_file, movie_ids, fn_args.serving_model_dir, data=DataIdentity.of(manifest))
 
 
 def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,10 +16,14 @@ from components.publishing import (
     find_published,
     model_digest,
     publish,
+    publish_once,
     published_versions,
     read_publication,
     version_folders,
 )
+from data.staging import exclusive
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_model(folder: Path, content: str = "weights") -> Path:
@@ -81,6 +87,34 @@ def test_the_newest_version_of_a_model_is_found_by_its_content(tmp_path, model, 
     assert find_published(serving, model_digest(model)) == 3
     assert find_published(serving, model_digest(other)) == 2
     assert find_published(serving, "unknown") is None
+
+
+def test_a_model_that_is_published_is_not_published_once_more(tmp_path, model, serving):
+    other = make_model(tmp_path / "other", "other weights")
+    assert [publish_once(each, serving, {}, keep=1) for each in (model, model, other, other)] == [1, 1, 2, 2]
+    # It was removed meanwhile, as only one is kept.
+    assert publish_once(model, serving, {"pipeline": "p"}, keep=1) == 3
+    assert names(serving) == ["3"]
+    assert read_publication(serving / "3")["pipeline"] == "p"
+
+
+def test_of_two_processes_that_publish_the_same_model_at_once_one_does(model, serving):
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from components.publishing import publish_once\n"
+        "model, serving = map(Path, sys.argv[1:])\n"
+        "print(publish_once(model, serving, {}, keep=5, note=lambda line: print(line, flush=True)))\n"
+    )
+    command = [sys.executable, "-c", script, str(model), str(serving)]
+    with exclusive(serving, print):
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+        # Both have come as far as they can before the other publishes.
+        waiting = [process.stdout.readline() for process in processes]
+    published = [process.communicate(timeout=60)[0] for process in processes]
+    assert all("another run is writing" in line for line in waiting)
+    assert published == ["1\n", "1\n"]
+    assert published_versions(serving) == [1]
 
 
 def test_a_models_digest_hangs_on_names_and_contents_alone(tmp_path, model):

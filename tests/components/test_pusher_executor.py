@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from tfx.utils import json_utils
 
 from components.publishing import published_versions, read_publication
 from components.pusher import Executor
+from data.staging import exclusive
 from data.version import COMMIT_VARIABLE, __version__
 from pipeline.source_digest import source_digest
 
@@ -72,6 +76,21 @@ def test_a_model_is_published_once_however_often_it_is_blessed(serving, tmp_path
     assert published_versions(serving) == [1]
     assert again.get_int_custom_property("pushed") == 1
     assert again.get_string_custom_property("pushed_destination") == str(serving / "1")
+
+
+def test_two_pushers_at_once_publish_the_same_model_once(serving, tmp_path, caplog):
+    models = [make_model(tmp_path / name / "model") for name in ("one", "other")]
+    with ThreadPoolExecutor(2) as threads, caplog.at_level(logging.INFO, "next_movie.pusher"):
+        # Both have come as far as they can before the other publishes.
+        with exclusive(serving, print):
+            pushes = [threads.submit(push, model, serving, Path(model.uri).parent) for model in models]
+            deadline = time.monotonic() + 60
+            while caplog.text.count("another run is writing") < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        pushed = [push.result() for push in pushes]
+    assert caplog.text.count("another run is writing") == 2
+    assert published_versions(serving) == [1]
+    assert {each.get_string_custom_property("pushed_version") for each in pushed} == {"1"}
 
 
 def test_only_so_many_versions_are_kept(serving, tmp_path):
