@@ -15,6 +15,8 @@ _REAL_DATA = "needs real MovieLens data, which may not lie in the repository; se
 
 _SMALL_DISKS = "needs the right to mount small disks in a namespace of its own, which not every container has"
 
+_HISTORY = "needs the repository's history, which a shallow clone lacks"
+
 ALLOWED: dict[str, str] = {
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_latest_small_": _REAL_DATA,
@@ -22,6 +24,7 @@ ALLOWED: dict[str, str] = {
     "tests/reliability/test_faults.py::test_a_work_directory_that_can_not_be_written_": _SMALL_DISKS,
     "tests/reliability/test_faults.py::test_no_space_for_": _SMALL_DISKS,
     "tests/pipeline/test_real_data.py::": _REAL_DATA,
+    "tests/reliability/test_upgrades.py::": _HISTORY,
 }
 """How a test's id begins, and why it may be skipped on the build server."""
 
