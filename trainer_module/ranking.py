@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -38,6 +39,52 @@ def rank_of_label(scores: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor | Non
         offered = tf.logical_and(offered, ~tf.gather(left_out, column, axis=1, batch_dims=1))
     rank = tf.reduce_sum(tf.cast(before, tf.int64), axis=1)
     return tf.where(offered, rank, tf.cast(num_candidates, tf.int64) + 1)
+
+
+class FixedScores(tf.Module):
+    """Scores that are the same for every query, such as popularity, and ranks by them.
+
+    Parameters
+    ----------
+    scores
+        `[num_candidates]`, finite.
+    name
+        Of the variables.
+    """
+
+    def __init__(self, scores: np.ndarray, name: str) -> None:
+        super().__init__(name=name)
+        values = np.asarray(scores, np.float32)
+        self.scores = tf.Variable(values, trainable=False, name="scores")
+        # For each candidate how many score at least as much, itself included: its rank if nothing is left out.
+        ahead = len(values) - np.searchsorted(np.sort(values), values, side="left")
+        self._ahead = tf.Variable(ahead, dtype=tf.int64, trainable=False, name="ahead")
+
+    def rank_of_label(self, label: tf.Tensor, context_movie_index: tf.Tensor) -> tf.Tensor:
+        """Count as `rank_of_label` does, with the contexts' movies left out.
+
+        They are taken off a rank that is known, so that no query looks at the whole catalogue.
+
+        Parameters
+        ----------
+        label
+            int `[num_queries]`: the label's place among the candidates, or -1 if the catalogue lacks it.
+        context_movie_index
+            int `[num_queries, any length]`, 0 standing for no movie; candidate c is the movie of index c + 1.
+
+        Returns
+        -------
+        tf.Tensor
+            int64 `[num_queries]`.
+        """
+        place = tf.maximum(label, 0)
+        # A movie that a context holds twice is left out once.
+        index = tf.sort(context_movie_index, axis=1)
+        first = tf.concat([tf.ones_like(index[:, :1], tf.bool), index[:, 1:] != index[:, :-1]], axis=1)
+        stands_before = tf.gather(self.scores, tf.maximum(index - 1, 0)) >= tf.gather(self.scores, place)[:, tf.newaxis]
+        left_out = tf.reduce_sum(tf.cast(stands_before & first & (index > 0), tf.int64), axis=1)
+        offered = (label >= 0) & ~tf.reduce_any(index == tf.cast(label + 1, index.dtype)[:, tf.newaxis], axis=1)
+        return tf.where(offered, tf.gather(self._ahead, place) - left_out, tf.size(self._ahead, tf.int64) + 1)
 
 
 def columns_of(context_movie_index: tf.Tensor, num_candidates: tf.Tensor | int) -> tf.Tensor:

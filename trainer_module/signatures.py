@@ -13,7 +13,7 @@ from data import features
 from trainer_module.inputs import parse_any_length
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY
-from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.ranking import FixedScores, columns_of, rank_of_label
 
 TOP_K = 100
 """Movies in an answer; callers cut it to the k they want."""
@@ -76,12 +76,10 @@ class ServingModel(tf.Module):
         self._movie_id = tf.Variable(movie_id, dtype=tf.int64, trainable=False, name="movie_id")
         # Standing in for the model where nothing is known, and the floor that the gate holds it against.
         # Monotone in the counts, which is all that a rank sees.
-        self._popularity = tf.Variable(np.log1p(label_counts), dtype=tf.float32, trainable=False, name="popularity")
+        self._popularity = FixedScores(np.log1p(label_counts), name="popularity")
         self._recent_popularity = self._popularity
         if recent_popularity is not None:
-            self._recent_popularity = tf.Variable(
-                recent_popularity, dtype=tf.float32, trainable=False, name="recent_popularity"
-            )
+            self._recent_popularity = FixedScores(recent_popularity, name="recent_popularity")
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 transform_output.vocabulary_file_by_name(VOCABULARY),
@@ -174,13 +172,11 @@ class ServingModel(tf.Module):
         label = self._index_of.lookup(label_movie_id) + 1
         scores = self._scores(index)
         left_out = columns_of(index, self._num_movies())
-        popularity = tf.broadcast_to(self._popularity, tf.shape(scores))
-        recent_popularity = tf.broadcast_to(self._recent_popularity, tf.shape(scores))
         return {
             "rank": rank_of_label(scores, label - 1, left_out),
             "rank_unfiltered": rank_of_label(scores, label - 1),
-            "rank_popularity": rank_of_label(popularity, label - 1, left_out),
-            "rank_recent_popularity": rank_of_label(recent_popularity, label - 1, left_out),
+            "rank_popularity": self._popularity.rank_of_label(label - 1, index),
+            "rank_recent_popularity": self._recent_popularity.rank_of_label(label - 1, index),
             "top_movie_id": self._top(scores, left_out)["movie_id"][:, :EVALUATION_TOP_K],
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }
@@ -202,7 +198,7 @@ class ServingModel(tf.Module):
         last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self.max_context_length :]
         context = last.to_tensor(shape=[None, self.max_context_length])
         scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
-        return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity)
+        return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity.scores)
 
     def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the best candidates that are not left out, filled up to the same number for each row."""

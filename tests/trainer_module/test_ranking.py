@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.ranking import FixedScores, columns_of, rank_of_label
 
 NAN, INF = math.nan, math.inf
 
@@ -91,3 +91,27 @@ def test_the_columns_of_a_context_are_its_movies_and_never_a_pad(case):
     index = np.array(contexts, np.int64).reshape(len(contexts), -1)
     marked = columns_of(tf.constant(index), size).numpy()
     assert marked.tolist() == [[column + 1 in context for column in range(size)] for context in contexts]
+
+
+@st.composite
+def queries_of_fixed_scores(draw: st.DrawFn) -> tuple[list[float], list[int], list[list[int]]]:
+    scores = draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=6))
+    rows, length = draw(st.integers(1, 4)), draw(st.integers(0, 5))
+    contexts = st.lists(st.integers(0, len(scores)), min_size=length, max_size=length)
+    return (
+        scores,
+        [draw(st.integers(-1, len(scores) - 1)) for _ in range(rows)],
+        [draw(contexts) for _ in range(rows)],
+    )
+
+
+@given(queries_of_fixed_scores())
+def test_ranks_by_fixed_scores_are_what_a_loop_counts_also_where_a_context_holds_a_movie_twice(query):
+    scores, labels, contexts = query
+    context = tf.reshape(tf.constant(contexts, tf.int64), [len(contexts), -1])
+    ranks = FixedScores(np.array(scores), "popularity").rank_of_label(tf.constant(labels, tf.int64), context)
+    assert ranks.dtype == tf.int64
+    assert ranks.numpy().tolist() == [
+        count_rank(scores, label, [place + 1 in held for place in range(len(scores))])
+        for label, held in zip(labels, contexts, strict=True)
+    ]
