@@ -26,8 +26,10 @@ _TRACEBACK = "Traceback (most recent call last):"
 _INDENTED = re.compile(r"^[ ]+.*\n?", re.MULTILINE)
 _NO_PATH = re.compile(r"\{\{.*?\}\}|\[(?:Op:|while running ).*", re.DOTALL)
 _REST_OF_PATH = r"/(?:[^;:'\"\n]|:(?!\s))+"
-_PATHS = (
-    re.compile(r"(?:No such file or directory|Permission denied|Read-only file system): (['\"])(?P<path>.+?)\1"),
+_QUOTED_PATH = re.compile(
+    r"(?:No such file or directory|Permission denied|Read-only file system): (['\"])(?P<path>.+?)\1"
+)
+_BARE_PATHS = (
     re.compile(rf"(?:^|[\s'\"(])(?P<path>{_REST_OF_PATH})"),
     re.compile(r"(?P<path>\S+); (?:No such file or directory|Permission denied|Read-only file system)"),
 )
@@ -151,7 +153,7 @@ def _path_of(error: BaseException, text: str, work_dir: Path) -> Path | None:
     if isinstance(named, str | bytes):
         return Path(os.fsdecode(named))
     text = _NO_PATH.sub("", text)
-    # The work directory's name is known, whatever characters it has.
+    # Where nothing shows a path's end, the work directory is known all the same, whatever characters its name has.
     below = re.compile(rf"(?P<path>{re.escape(str(work_dir))}{_REST_OF_PATH})")
-    found = (pattern.search(text) for pattern in (below, *_PATHS))
+    found = (pattern.search(text) for pattern in (_QUOTED_PATH, below, *_BARE_PATHS))
     return next((Path(match["path"].strip()) for match in found if match), None)

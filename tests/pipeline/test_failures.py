@@ -194,6 +194,16 @@ def test_only_a_file_below_the_artifacts_is_an_earlier_steps(folders: Folders, f
 
 
 @any_way
+def test_of_two_paths_the_missing_one_is_named(folders: Folders, way: Callable) -> None:
+    def brings_in(folder: Path) -> None:
+        os.rename(folder / "gone", folders.artifacts / "new")  # noqa: PTH104
+
+    said = folders.describe(way(brings_in, folders.elsewhere))
+
+    assert said == f"{folders.elsewhere / 'gone'} is missing: put it back and run again"
+
+
+@any_way
 def test_a_missing_module_is_named(folders: Folders, way: Callable) -> None:
     said = folders.describe(way(import_missing_module, folders.artifacts))
 
