@@ -16,7 +16,7 @@ from components.artifacts import DataSource, GeneratedData
 from data.catalogue import Catalogue
 from data.errors import InputError
 from data.generate import generate
-from data.manifest import MANIFEST_FILE, Manifest
+from data.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest
 from data.options import GenerateOptions
 from data.schema import write_schema
 
@@ -42,7 +42,7 @@ def DataGenerator(  # noqa: N802
     if given is not None and not given.exists():
         raise InputError("the data source is empty: nothing lies at the URI that the run names as its data root")
     if given is not None and (given / MANIFEST_FILE).is_file():
-        manifest = _take_over(given, folder, wanted)
+        manifest = take_over(given, folder, wanted)
     else:
         with tempfile.TemporaryDirectory(prefix="downloads-") as downloads:
             # The default cache lies in the home folder, which a container's user may not have.
@@ -52,8 +52,20 @@ def DataGenerator(  # noqa: N802
     write_schema(Path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
 
 
-def _take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
+def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
+    """Copy data that were generated elsewhere into a folder.
+
+    Raises
+    ------
+    InputError
+        They are of an earlier format, were generated with other options, or differ from their manifest.
+    """
     manifest = Manifest.load(given)
+    if manifest.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"the data root holds data of format {manifest.format_version}, and this version reads format "
+            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`"
+        )
     if manifest.options != wanted:
         raise InputError("the data root holds data generated with other options than the pipeline was compiled with")
     manifest.verify(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import shutil
@@ -17,7 +18,7 @@ import pytest
 import tensorflow as tf
 from data_helpers import CSV_MOVIES, CSV_RATINGS, read_examples
 
-from data import blocks, flow
+from data import beam_flow, blocks, flow
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
 from data.generate import generate, run
@@ -71,7 +72,8 @@ def test_neither_blocks_nor_row_order_of_users_change_a_byte(
 
 def test_the_number_of_shards_changes_neither_split_nor_order(small_release: Path, tmp_path: Path):
     sequences = []
-    for shards in (1, 2, 40):
+    # 300 and the 30 of eval are more than a byte can number.
+    for shards in (1, 2, 300):
         output = tmp_path / str(shards)
         manifest = generate(OPTIONS.model_copy(update={"shards": shards}), output, source=small_release)
         assert len(manifest.shards_of("train")) == shards == len(list(output.glob(shard_pattern("train"))))
@@ -94,6 +96,14 @@ def test_the_number_of_workers_changes_no_byte(
     generate(options, tmp_path / "first", source=small_release)
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
     monkeypatch.setattr(flow, "available_workers", lambda: workers)
+    real, calls, meeting = flow.count_train_labels, itertools.count(), threading.Barrier(workers)
+
+    def count_at_once(*args: object, **kwargs: object) -> object:
+        if next(calls) < workers:
+            meeting.wait(timeout=60)  # raises an error unless as many are at work as there are workers
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(flow, "count_train_labels", count_at_once)
     generate(options, tmp_path / "second", source=small_release)
     assert _bytes(tmp_path / "first") == _bytes(tmp_path / "second")
 
@@ -108,7 +118,15 @@ def test_beam_gives_the_same_bytes(
     options = OPTIONS.model_copy(update={"split": split})
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
     generate(options, tmp_path / "here", source=small_release)
+    real, runs = beam_flow.run_beam_flow, []
+
+    def run_and_record(*args: object) -> flow.FlowResult:
+        runs.append(real(*args))
+        return runs[-1]
+
+    monkeypatch.setattr(beam_flow, "run_beam_flow", run_and_record)
     generate(options, tmp_path / "beam", source=small_release, beam_args=beam_args)
+    assert len(runs) == 1, "Beam ran the steps"
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "beam")
 
 
@@ -146,8 +164,15 @@ def test_the_manifest_describes_what_is_there(small_release: Path, tmp_path: Pat
 def test_the_digest_follows_the_content_and_not_the_libraries(small_release: Path, tmp_path: Path):
     manifest = generate(OPTIONS, tmp_path / "out", source=small_release)
     assert manifest.model_copy(update={"libraries": {}}).digest == manifest.digest
-    other = generate(OPTIONS.model_copy(update={"seed": 1}), tmp_path / "other", source=small_release)
-    assert other.digest != manifest.digest
+    shard, *others = manifest.shards
+    for change in (
+        {"format_version": manifest.format_version + 1},
+        {"source_digest": "0" * 64},
+        {"options": OPTIONS.model_copy(update={"seed": 1})},
+        {"shards": (shard.model_copy(update={"sha256": "0" * 64}), *others)},
+        {"catalogue_sha256": "0" * 64},
+    ):
+        assert manifest.model_copy(update=change).digest != manifest.digest, change
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped", "extra", "catalogue"])
@@ -228,21 +253,30 @@ def test_a_file_in_place_of_the_output_or_its_parent_is_refused(small_release: P
         generate(OPTIONS, tmp_path / "file" / "out", source=small_release)
 
 
-def test_a_second_run_waits_for_the_first(small_release: Path, tmp_path: Path):
-    lines: list[list[str]] = [[], []]
+def test_a_second_run_waits_for_the_first(small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    everything: list[str] = []
+    real, one_waits = blocks.spill_ratings, threading.Event()
+
+    def report(line: str) -> None:
+        everything.append(line)
+        if "waiting for it" in line:
+            one_waits.set()
+
+    def spill_when_the_other_waits(*args: object) -> object:
+        assert one_waits.wait(timeout=60)
+        return real(*args)
+
+    monkeypatch.setattr(blocks, "spill_ratings", spill_when_the_other_waits)
     runs = [
         threading.Thread(
-            target=generate,
-            args=(OPTIONS, tmp_path / "out"),
-            kwargs={"source": small_release, "progress": lines[place].append},
+            target=generate, args=(OPTIONS, tmp_path / "out"), kwargs={"source": small_release, "progress": report}
         )
-        for place in range(2)
+        for _ in range(2)
     ]
     for thread in runs:
         thread.start()
     for thread in runs:
         thread.join()
-    everything = [line for some in lines for line in some]
     assert sum("waiting for it" in line for line in everything) == 1
     assert sum("is up to date" in line for line in everything) == 1
 
