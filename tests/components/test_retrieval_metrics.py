@@ -14,13 +14,13 @@ from components.retrieval_metrics import CUTOFFS, RetrievalMetrics, metric_names
 
 pytestmark = pytest.mark.slow
 
-OUTPUTS = ("rank", "rank_unfiltered", "rank_popularity")
+OUTPUTS = ("rank", "rank_unfiltered", "rank_popularity", "rank_recent_popularity")
 QUERIES = [
-    # rank, unfiltered, popularity, the first movies of the answer
-    (1, 2, 5, [11, 12]),
-    (3, 4, 20, [11, 13]),
-    (11, 12, 30, [12, 14]),
-    (200, 200, 1, [11, 12]),
+    # rank, unfiltered, popularity, recent popularity, the first movies of the answer
+    (1, 2, 5, 60, [11, 12]),
+    (3, 4, 20, 2, [11, 13]),
+    (11, 12, 30, 70, [12, 14]),
+    (200, 200, 1, 80, [11, 12]),
 ]
 BY_HAND = {
     "recall_at_1": 1 / 4,
@@ -38,10 +38,17 @@ BY_HAND = {
     "recall_at_10_popularity": 2 / 4,
     "recall_at_50_popularity": 1,
     "recall_at_100_popularity": 1,
+    "recall_at_1_recent_popularity": 0,
+    "recall_at_5_recent_popularity": 1 / 4,
+    "recall_at_10_recent_popularity": 1 / 4,
+    "recall_at_50_recent_popularity": 1 / 4,
+    "recall_at_100_recent_popularity": 1,
     "ndcg_at_10": (1 / math.log2(2) + 1 / math.log2(4)) / 4,
     "mrr": (1 + 1 / 3 + 1 / 11 + 1 / 200) / 4,
     "coverage_at_10": 4 / 8,
+    # All-time popularity hits 2 of 4 as well, recent popularity 1.
     "recall_at_10_lift": 1,
+    "num_queries": 4,
 }
 
 
@@ -57,7 +64,7 @@ def combiner(model_name: str = ""):
 def as_inputs(query) -> tfma.metrics.StandardMetricInputs:
     predictions = {output: np.int64(query[place]) for place, output in enumerate(OUTPUTS)}
     return tfma.metrics.StandardMetricInputs(
-        predictions={**predictions, "top_movie_id": np.array(query[3]), "catalogue_size": np.int64(8)}
+        predictions={**predictions, "top_movie_id": np.array(query[4]), "catalogue_size": np.int64(8)}
     )
 
 
@@ -90,19 +97,41 @@ def test_the_combiner_gives_the_same():
 
 @pytest.mark.parametrize("k", [1, 5, 10, 50, 100])
 def test_a_label_at_rank_k_is_a_hit_at_k_and_one_behind_it_is_none(k):
-    found = metrics_from_ranks(as_ranks([(k, k, k, []), (k + 1, k + 1, k + 1, [])]), [], 8, CUTOFFS)
+    found = metrics_from_ranks(as_ranks([(k, k, k, k, []), (k + 1, k + 1, k + 1, k + 1, [])]), [], 8, CUTOFFS)
     assert found[f"recall_at_{k}"] == 0.5
 
 
 def test_a_popularity_that_never_hits_counts_as_if_it_had_hit_once():
-    queries = [(1, 1, 500, []), (2, 2, 500, []), (500, 500, 500, []), (500, 500, 500, [])]
+    queries = [(1, 1, 500, 500, []), (2, 2, 500, 500, []), (500, 500, 500, 500, []), (500, 500, 500, 500, [])]
     assert metrics_from_ranks(as_ranks(queries), [], 8, CUTOFFS)["recall_at_10_lift"] == pytest.approx(0.5 / 0.25)
+
+
+@pytest.mark.parametrize(("all_time", "recent"), [(0.1, 0.4), (0.4, 0.1)])
+def test_the_lift_is_over_the_higher_of_all_time_and_recent_popularity(all_time, recent):
+    # Ten queries, eight of which the model hits.
+    places = [[1 if query < 10 * share else 500 for query in range(10)] for share in (0.8, 0.8, all_time, recent)]
+    found = metrics_from_ranks(as_ranks([(*ranks, []) for ranks in zip(*places, strict=True)]), [], 8, CUTOFFS)
+    assert found["recall_at_10_lift"] == pytest.approx(0.8 / 0.4)
+
+
+def test_a_model_of_an_earlier_version_is_measured_without_recent_popularity():
+    of = combiner()
+    accumulator = of.create_accumulator()
+    for query in QUERIES:
+        inputs = as_inputs(query)
+        del inputs.predictions["rank_recent_popularity"]
+        accumulator = of.add_input(accumulator, inputs)
+    found = values(of, accumulator)
+    expected = {name: value for name, value in BY_HAND.items() if not name.endswith("recent_popularity")}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert math.isnan(found["recall_at_10_recent_popularity"])
 
 
 def test_when_there_is_no_query_every_metric_is_nan():
     of = combiner()
     found = values(of, of.create_accumulator())
     assert set(found) == set(metric_names())
+    assert found.pop("num_queries") == 0
     assert all(math.isnan(value) for value in found.values())
 
 
@@ -110,9 +139,7 @@ def test_every_name_is_computed_once():
     assert sorted(metric_names()) == sorted(set(metric_names())) == sorted(BY_HAND)
 
 
-QUERY = st.tuples(
-    st.integers(1, 150), st.integers(1, 150), st.integers(1, 150), st.lists(st.integers(1, 8), min_size=1, max_size=3)
-)
+QUERY = st.tuples(*[st.integers(1, 150)] * 4, st.lists(st.integers(1, 8), min_size=1, max_size=3))
 
 
 @given(st.lists(st.lists(QUERY, max_size=4), min_size=1, max_size=4), st.randoms(use_true_random=False))
@@ -137,3 +164,53 @@ def test_each_model_is_judged_by_its_own_predictions():
     )
     found = values(of, of.add_input(of.create_accumulator(), both))
     assert found["recall_at_1"] == 1
+
+
+COMPARED = tfma.EvalConfig(
+    model_specs=[tfma.ModelSpec(name="candidate"), tfma.ModelSpec(name="baseline", is_baseline=True)]
+)
+
+
+def differences(settings: dict, pairs: list[tuple[int, int]], parts: int = 1) -> dict[str, float]:
+    """Compare two models' ranks of the same queries, given in groups and merged from several parts."""
+    computations = RetrievalMetrics(**settings).computations(
+        eval_config=COMPARED, model_names=["candidate", "baseline"], output_names=[""]
+    )
+    (of,) = [each.combiner for each in computations if all(key.is_diff for key in each.keys)]
+    accumulators = []
+    for part in range(parts):
+        ranks = np.array(pairs[part::parts]).reshape(-1, 2)
+        both = tfma.metrics.StandardMetricInputs(
+            predictions={"candidate": {"rank": ranks[:, 0]}, "baseline": {"rank": ranks[:, 1]}}
+        )
+        accumulators.append(of.add_input(of.create_accumulator(), both))
+    return values(of, of.merge_accumulators(accumulators))
+
+
+# Of twenty queries the candidate alone hits one, and the baseline alone three.
+PAIRS = [(10, 11), (11, 10), (200, 1), (50, 3), *[(1, 10)] * 8, *[(11, 300)] * 8]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_difference_to_the_baseline_is_counted_query_by_query(parts):
+    found = differences({"allowed_drop": 0.05}, PAIRS, parts)
+    # Agresti and Min: one half in each of four cells.
+    center, half = -2 / 22, 1.959964 * math.sqrt(5 - 4 / 22) / 22
+    assert found == pytest.approx(
+        {
+            "recall_at_10_difference": -0.1,
+            "recall_at_10_difference_low": center - half,
+            "recall_at_10_difference_high": center + half,
+            # Beyond the allowed drop, but the interval holds zero.
+            "recall_at_10_margin": center + half,
+        }
+    )
+    strict = differences({"allowed_drop": 0.05, "non_inferior": True}, PAIRS, parts)
+    assert strict["recall_at_10_margin"] == pytest.approx(center - half + 0.05)
+
+
+def test_without_a_baseline_nothing_is_compared():
+    computations = RetrievalMetrics().computations(
+        eval_config=tfma.EvalConfig(model_specs=[tfma.ModelSpec()]), model_names=[""], output_names=[""]
+    )
+    assert not any(key.is_diff for each in computations for key in each.keys)
