@@ -8,6 +8,7 @@ from tfx import v1 as tfx
 from tfx.utils import path_utils
 
 from components.artifacts import DataVerdict
+from components.local_paths import local_path
 from components.naming import ABSENT
 from components.publishing import published_versions
 from data.shards import file_sha256
@@ -26,7 +27,8 @@ def PublishedModel(  # noqa: N802
         model.set_int_custom_property(ABSENT, 1)
         print(f"{serving} holds no published model: there is nothing to compare with yet", flush=True)
         return
-    shutil.copytree(Path(serving) / str(versions[-1]), path_utils.serving_model_dir(model.uri), dirs_exist_ok=True)
+    target = path_utils.serving_model_dir(str(local_path(model.uri)))
+    shutil.copytree(Path(serving) / str(versions[-1]), target, dirs_exist_ok=True)
     print(f"comparing with the published version {versions[-1]}", flush=True)
 
 
@@ -37,12 +39,12 @@ def KeptStatistics(  # noqa: N802
     folder: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Hand out the newest kept statistics that differ from the current ones."""
-    found = find_other(Path(current.uri), Path(folder))
+    found = find_other(local_path(current.uri), Path(folder))
     if found is None:
         previous.set_int_custom_property(ABSENT, 1)
         print("no earlier statistics are kept: there is nothing to compare with yet", flush=True)
         return
-    shutil.copytree(found, previous.uri, dirs_exist_ok=True)
+    shutil.copytree(found, local_path(previous.uri), dirs_exist_ok=True)
     previous.split_names = current.split_names
 
 
@@ -57,7 +59,7 @@ def StatisticsKeeper(  # noqa: N802
     The gate's verdict is an input so that only statistics of data that it let pass are kept: from those of refused
     data the good data would then seem to have drifted.
     """
-    keep(Path(statistics.uri), Path(folder))
+    keep(local_path(statistics.uri), Path(folder))
 
 
 def keep(statistics: Path, folder: Path) -> None:

@@ -72,12 +72,34 @@ class Catalogue:
             The file is missing or damaged.
         """
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Catalogue:
+        """Return the catalogue that a file holds, wherever that lies.
+
+        Parameters
+        ----------
+        content
+            The file's.
+        place
+            What an error calls the file.
+
+        Raises
+        ------
+        InputError
+            It is not one.
+        """
+        try:
+            lines = content.decode("utf-8").splitlines()
             rows = json.loads(f"[{','.join(lines)}]")
             movies = [Movie(row["id"], row["title"], row["year"], tuple(row["genres"])) for row in rows]
             return cls.of(movies)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{place} is not a readable catalogue; generate the data again") from error
 
     def save(self, path: Path) -> None:
         """Write the catalogue to a file; equal catalogues give equal bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ import tensorflow_transform as tft
 
 from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
-from data.manifest import Manifest
+from trainer_module.artifact_files import read_manifest
 from trainer_module.export import save_model
 from trainer_module.inputs import read_windows
 from trainer_module.preprocessing import VOCABULARY
@@ -51,7 +50,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
 def _check_complete(num_windows: int, examples_root: str) -> None:
     """Refuse to train on fewer examples than were generated: a shard that is gone raises no error of its own."""
-    expected = Manifest.load(Path(examples_root)).counts.train
+    expected = read_manifest(examples_root).counts.train
     if num_windows != expected:
         raise InputError(
             f"{examples_root} holds {num_windows:,} train examples in place of {expected:,}: "
