@@ -11,7 +11,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,17 +56,14 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
     Parameters
     ----------
     folder
-        The SavedModel, with `canaries.json` and `catalogue.jsonl` in `assets.extra/`.
+        The SavedModel, wherever TensorFlow can read it, with `canaries.json` and `catalogue.jsonl` in `assets.extra/`.
     max_latency_ms
         The most that the median of single requests may take.
     """
     try:
         model = tf.saved_model.load(folder)
-        canaries = json.loads((Path(folder) / "assets.extra" / "canaries.json").read_text())
-        catalogue = [
-            json.loads(line)["id"]
-            for line in (Path(folder) / "assets.extra" / "catalogue.jsonl").read_text().splitlines()
-        ]
+        canaries = json.loads(_read(f"{folder}/assets.extra/canaries.json"))
+        catalogue = [json.loads(line)["id"] for line in _read(f"{folder}/assets.extra/catalogue.jsonl").splitlines()]
     except Exception as error:  # whatever the reason, the model can't be loaded, and that is the finding
         return {"findings": [f"the export can't be loaded: {_one_line(error)}"], "latency_ms": None}
     findings = list(check_signatures(model.signatures))
@@ -195,6 +191,11 @@ def measure_latency(ask: Ask, history: list[int]) -> float:
         ask([history])
         taken.append(1000 * (time.perf_counter() - started))
     return statistics.median(taken)
+
+
+def _read(path: str) -> str:
+    with tf.io.gfile.GFile(path) as file:
+        return file.read()
 
 
 def _ordinary(canaries: list[dict[str, Any]]) -> list[int]:

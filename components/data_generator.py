@@ -13,6 +13,7 @@ from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 
 from components import example_gen
 from components.artifacts import DataSource, GeneratedData
+from components.local_paths import local_path
 from data.catalogue import Catalogue
 from data.errors import InputError
 from data.generate import generate
@@ -37,8 +38,8 @@ def DataGenerator(  # noqa: N802
     were generated elsewhere with the same options, which is then taken over; without it the release is downloaded.
     """
     wanted = GenerateOptions.model_validate_json(options)
-    folder = Path(data.uri)
-    given = Path(source.uri) if source is not None else None
+    folder = local_path(data.uri)
+    given = local_path(source.uri) if source is not None else None
     if given is not None and not given.exists():
         raise InputError("the data source is empty: nothing lies at the URI that the run names as its data root")
     if given is not None and (given / MANIFEST_FILE).is_file():
@@ -49,7 +50,7 @@ def DataGenerator(  # noqa: N802
             manifest = generate(
                 wanted, folder, source=given, cache_dir=Path(downloads), progress=lambda line: print(line, flush=True)
             )
-    write_schema(Path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
+    write_schema(local_path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
 
 
 def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:

@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import DataVerdict
 from components.comparability import why_not_comparable
+from components.local_paths import local_path
 from components.naming import ABSENT
 from components.publishing import adopt, published_versions
 from data.identity import DataIdentity
@@ -35,12 +36,12 @@ def PublishedModel(  # noqa: N802
     """
     folder = Path(serving)
     adopt(folder, Path(former_serving), note=lambda line: print(line, flush=True))
-    manifest = Manifest.load(Path(examples.uri))
+    manifest = Manifest.load(local_path(examples.uri))
     versions = [folder / str(version) for version in reversed(published_versions(folder))]
     reasons = {version: why_not_comparable(version, manifest) for version in versions}
     found = next((version for version in versions if reasons[version] is None), None)
     if found is not None:
-        shutil.copytree(found, path_utils.serving_model_dir(model.uri), dirs_exist_ok=True)
+        shutil.copytree(found, path_utils.serving_model_dir(str(local_path(model.uri))), dirs_exist_ok=True)
         passed_over.set_int_custom_property(ABSENT, 1)
         print(f"comparing with the published version {found.name}", flush=True)
         return
@@ -49,7 +50,7 @@ def PublishedModel(  # noqa: N802
         passed_over.set_int_custom_property(ABSENT, 1)
         print(f"{serving} holds no published model: there is nothing to compare with yet", flush=True)
         return
-    copy_record(versions[0], Path(path_utils.serving_model_dir(passed_over.uri)))
+    copy_record(versions[0], Path(path_utils.serving_model_dir(str(local_path(passed_over.uri)))))
     print(f"compared with none: {reasons[versions[0]]}", flush=True)
 
 
@@ -61,12 +62,12 @@ def KeptStatistics(  # noqa: N802
     folder: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Return the newest kept statistics of the same data identity that differ from the current ones."""
-    found = find_other(Path(current.uri), Path(folder), DataIdentity.of(Manifest.load(Path(examples.uri))))
+    found = find_other(local_path(current.uri), Path(folder), DataIdentity.of(Manifest.load(local_path(examples.uri))))
     if found is None:
         previous.set_int_custom_property(ABSENT, 1)
         print("no earlier statistics of this data are kept: there is nothing to compare with yet", flush=True)
         return
-    shutil.copytree(found, previous.uri, dirs_exist_ok=True)
+    shutil.copytree(found, local_path(previous.uri), dirs_exist_ok=True)
     previous.split_names = current.split_names
 
 
@@ -82,7 +83,7 @@ def StatisticsKeeper(  # noqa: N802
     The gate's verdict is an input so that only statistics of data that it let pass are kept: from those of refused
     data the good data would then seem to have drifted.
     """
-    keep(Path(statistics.uri), Path(folder), DataIdentity.of(Manifest.load(Path(examples.uri))))
+    keep(local_path(statistics.uri), Path(folder), DataIdentity.of(Manifest.load(local_path(examples.uri))))
 
 
 def keep(statistics: Path, folder: Path, data: DataIdentity) -> None:

@@ -13,6 +13,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
+from components.local_paths import local_path
 from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
 from data.manifest import MANIFEST_FILE, Manifest
@@ -46,7 +47,7 @@ class Executor(BaseExecutor):
             A shard is missing or is not what the manifest says, a split is empty, or the data is not what the
             pipeline was made for.
         """
-        source = Path(exec_properties["input_base"])
+        source = local_path(exec_properties["input_base"])
         manifest = Manifest.load(source)
         _check_expected(manifest, exec_properties, source)
         manifest.verify(source)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from data.manifest import MANIFEST_FILE, Manifest
+from trainer_module.artifact_files import exists, read_manifest
 
 _Event = metadata_store_pb2.Event
 
@@ -46,6 +46,6 @@ def manifest_behind(
         if event.type == _Event.INPUT and event.path.steps[0].key == _EXAMPLES
     ]
     for artifact in map(present, store.get_artifacts_by_id(read)):
-        if (Path(artifact.uri) / MANIFEST_FILE).is_file():
-            return Manifest.load(Path(artifact.uri))
+        if exists(f"{artifact.uri}/{MANIFEST_FILE}"):
+            return read_manifest(artifact.uri)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -16,6 +15,7 @@ from tfx.utils import json_utils
 
 from components.example_gen import DIGEST_PROPERTY
 from components.judgement import read_evaluation
+from components.local_paths import local_path
 from components.publishing import publish_once
 from data.version import __version__, commit
 
@@ -55,9 +55,10 @@ class Executor(StockExecutor):
             return
         destination = tfx.proto.PushDestination()
         json_format.Parse(exec_properties["push_destination"], destination)
-        serving = Path(destination.filesystem.base_directory)
+        # A model server's folder is local, or an object store mounted as one: publishing locks, flushes and renames.
+        serving = local_path(destination.filesystem.base_directory)
         config = json_utils.loads(exec_properties["custom_config"])
-        model = Path(self.GetModelPath(input_dict))
+        model = local_path(self.GetModelPath(input_dict))
         # Asked for here and no property of the node: a commit that changes nothing for it must not rerun it.
         code = {"code_version": __version__, "commit": commit()}
         publication = {**config["publication"], **code, **_lineage(input_dict)}
@@ -73,7 +74,7 @@ def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
         known["manifest_digest"] = examples.get_string_custom_property(DIGEST_PROPERTY)
     if input_dict.get(EVALUATION):
         evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
-        known["metrics"] = dict(read_evaluation(Path(evaluation.uri)).candidate)
+        known["metrics"] = dict(read_evaluation(local_path(evaluation.uri)).candidate)
     return known
 
 

@@ -1,11 +1,11 @@
 """The pipeline's last step: what its artifacts know, as a page."""
 
 import json
-from pathlib import Path
 
 from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict, RunReport, UnpaddedExampleStatistics
+from components.local_paths import local_path
 from components.report.facts import FACTS_FILE
 from components.report.gather import RunArtifacts, gather_facts
 from components.report.render import render_report
@@ -39,16 +39,16 @@ def RunReporter(  # noqa: N802
     """
     pushed = pushed_model.get_int_custom_property("pushed") == 1
     artifacts = RunArtifacts(
-        examples=Path(examples.uri),
-        statistics=Path(statistics.uri),
-        anomalies=Path(anomalies.uri),
-        verdict=Path(verdict.uri),
-        model=Path(model.uri),
-        model_run=Path(model_run.uri),
-        evaluation=Path(evaluation.uri),
-        blessing=Path(blessing.uri),
-        servability=Path(servability.uri),
-        passed_over=Path(passed_over.uri) if passed_over is not None else None,
+        examples=local_path(examples.uri),
+        statistics=local_path(statistics.uri),
+        anomalies=local_path(anomalies.uri),
+        verdict=local_path(verdict.uri),
+        model=local_path(model.uri),
+        model_run=local_path(model_run.uri),
+        evaluation=local_path(evaluation.uri),
+        blessing=local_path(blessing.uri),
+        servability=local_path(servability.uri),
+        passed_over=local_path(passed_over.uri) if passed_over is not None else None,
         published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
     )
     facts = gather_facts(artifacts, pipeline_name, json.loads(settings))

@@ -10,7 +10,6 @@ release doesn't give.
 
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
@@ -28,6 +27,7 @@ from data import features
 from data.errors import InputError
 from data.manifest import Manifest
 from data.releases import find_release
+from trainer_module.artifact_files import read_manifest
 
 _FAULTS_FILE = "faults.json"
 _FAULTS_TOLD = 3
@@ -175,7 +175,7 @@ def ShardStatisticsGen(  # noqa: N802
     `statistics` is what stock StatisticsGen gives. `source_digest` only tells TFX's cache when this code changes.
     """
     splits = artifact_utils.decode_split_names(examples.split_names)
-    stars = stars_of(Manifest.load(Path(examples.uri)))
+    stars = stars_of(read_manifest(examples.uri))
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     with beam_pipeline as pipeline:
         for split in splits:

@@ -81,7 +81,29 @@ class Catalogue:
             The file is missing or damaged.
         """
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            content = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Catalogue:
+        """Return the catalogue that a file holds, wherever that lies.
+
+        Parameters
+        ----------
+        content
+            The file's.
+        place
+            What an error calls the file.
+
+        Raises
+        ------
+        InputError
+            It is not one.
+        """
+        try:
+            lines = content.decode("utf-8").splitlines()
             rows = json.loads(f"[{','.join(lines)}]")
             movies = [Movie(row["id"], row["title"], row["year"], tuple(row["genres"])) for row in rows]
             labels = [
@@ -92,8 +114,8 @@ class Catalogue:
             ]
             catalogue = cls.of(movies)
             return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise InputError(f"{place} is not a readable catalogue; generate the data again") from error
 
     def with_train_labels(
         self, movie_ids: NDArray[np.int64], periods: NDArray[np.int64], counts: NDArray[np.int64]

@@ -81,13 +81,35 @@ class Manifest(BaseModel):
         """
         path = folder / MANIFEST_FILE
         try:
-            return cls.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --output {folder}`"
             ) from error
-        except (OSError, ValidationError) as error:
+        except OSError as error:
             raise InputError(f"{path} is not a readable manifest; generate the data again") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Manifest:
+        """Return the manifest that a file holds, wherever that lies.
+
+        Parameters
+        ----------
+        content
+            The file's.
+        place
+            What an error calls the file.
+
+        Raises
+        ------
+        InputError
+            It is not one.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise InputError(f"{place} is not a readable manifest; generate the data again") from error
 
     def save(self, folder: Path) -> None:
         """Write the manifest into a folder."""

@@ -14,6 +14,7 @@ from data import features
 from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
 from data.titles import TitleIndex
+from trainer_module.artifact_files import exists, read_catalogue
 
 MAX_K = 100
 """Movies in the longest answer: the signatures return so many."""
@@ -48,18 +49,22 @@ class Recommender:
     def load(cls, folder: str | Path) -> Recommender:
         """Load a version folder.
 
+        Parameters
+        ----------
+        folder
+            A local path or one that TensorFlow's file layer knows, such as `gs://bucket/serving/next-movie/1`.
+
         Raises
         ------
         InputError
             There is no model of this project's in the folder.
         """
-        folder = Path(folder)
-        catalogue_file = folder / "assets.extra" / CATALOGUE_FILE
-        if not (folder / "saved_model.pb").is_file():
+        catalogue_file = f"{folder}/assets.extra/{CATALOGUE_FILE}"
+        if not exists(f"{folder}/saved_model.pb"):
             raise InputError(f"{folder} holds no published model: name a version's folder, or run the pipeline first")
-        if not catalogue_file.is_file():
-            raise InputError(f"{folder} holds a model without {catalogue_file.name}: it is not one of this pipeline's")
-        catalogue = Catalogue.load(catalogue_file)
+        if not exists(catalogue_file):
+            raise InputError(f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's")
+        catalogue = read_catalogue(catalogue_file)
         try:
             return cls(tf.saved_model.load(str(folder)), catalogue)
         except (OSError, ValueError, tf.errors.OpError) as error:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow_transform as tft
 
-from data.catalogue import CATALOGUE_FILE, Catalogue
+from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
 from data.identity import DataIdentity
 from data.manifest import Manifest
+from trainer_module.artifact_files import read_catalogue, read_manifest
 from trainer_module.export import save_model
 from trainer_module.inputs import read_windows
 from trainer_module.popularity import counts_by_period, recent_popularity
@@ -40,10 +40,10 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
     windows = read_windows(fn_args.train_files, transform_output)
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
-    manifest = Manifest.load(Path(examples_root))
+    manifest = read_manifest(examples_root)
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
-    counts = counts_by_period(Catalogue.load(Path(catalogue_file)), movie_ids)
+    counts = counts_by_period(read_catalogue(catalogue_file), movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     serving = ServingModel(
         model,

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,6 +191,6 @@ def fit(
     history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=callbacks)
     if log_dir is not None:
         curves = {name: [float(value) for value in values] for name, values in history.history.items()}
-        with tf.io.gfile.GFile(str(Path(log_dir) / HISTORY_FILE), "w") as file:
+        with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
             json.dump(curves, file)
     return model
