@@ -132,9 +132,12 @@ def test_under_a_split_by_time_data_that_grows_keeps_baseline_and_statistics_and
             for place in range(10)
         ]
     )
-    with pytest.raises(InputError, match="drift in train, label_movie_id"):
+    with pytest.raises(InputError, match="the data is refused: drift in train"):
         growing.run()
-    assert growing.record().judgement is None
+    states = {step.name: step.state for step in growing.record().steps}
+    assert states["DataGate"] == "failed"
+    assert "Trainer" not in states
+    assert published_versions(growing.work_dir / "serving" / "next-movie-default-sample") == [1, 2]
 
 
 def test_ratings_that_are_appended_are_other_data_under_a_random_split(sample_run, tmp_path):
