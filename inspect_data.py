@@ -191,6 +191,8 @@ def _print_comparison(comparison: Any) -> None:
         for row in comparison.distances
     ]
     _print_table("Distances", [["feature", "L-infinity", "limit", "Jensen-Shannon", "limit", ""], *rows])
+    for feature, reason in comparison.not_compared.items():
+        print(f"  {feature} is not compared: {reason}")
     movers = [
         [row.feature if number == 0 else "", mover.value, f"{mover.left:.2%}", f"{mover.right:.2%}"]
         for row in comparison.distances

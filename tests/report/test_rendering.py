@@ -165,6 +165,15 @@ def test_findings_of_the_data_gate_are_listed_with_their_reason() -> None:
     assert "No anomalies" not in text
 
 
+def test_what_was_not_compared_with_the_run_before_is_named_with_its_reason() -> None:
+    gate = DataGateFacts(compared_with_previous=True, not_compared={"context_movie_id": "20 values, 10 before"})
+
+    text = Outline(render_report(full_facts(data_gate=gate))).text
+
+    assert "context_movie_id: 20 values, 10 before" in text
+    assert "Not compared" not in Outline(render_report(full_facts())).text
+
+
 def test_the_history_tells_blessed_from_refused_models_and_names_this_run(page: str) -> None:
     text = " ".join(Outline(page).text.split())
 
