@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
-from small_graphs import imported, run_graph
+from small_graphs import GivenStatistics, imported, imported_examples, run_graph
 from tampered_examples import Features, count_statistics, read_records, tampered
 from tfx import v1 as tfx
 
@@ -62,7 +62,7 @@ class Data:
         self.schema_folder = sample_run.artifact("SchemaImporter", "schema")
         self._schema = tfdv.load_schema_text(str(self.schema_folder / "schema.pbtxt"))
         self._folder = folder
-        examples = sample_run.artifact("ExampleGen", "examples")
+        self.examples_folder = examples = sample_run.artifact("ExampleGen", "examples")
         self.train = read_records((examples / "Split-train").iterdir())[:SAMPLE_SIZE]
         self.eval = read_records((examples / "Split-eval").iterdir())
 
@@ -97,24 +97,27 @@ def untouched(data) -> Path:
 
 def run_gate(data: Data, statistics: Path, folder: Path, **settings) -> dict:
     """Run the validator, the resolver of what passed before, and the gate; return its verdict."""
-    splits = {"split_names": '["train", "eval"]'}
+    examples = imported_examples(data.examples_folder)
     schema = imported("Schema", tfx.types.standard_artifacts.Schema, data.schema_folder)
-    current = imported("Statistics", tfx.types.standard_artifacts.ExampleStatistics, statistics, **splits)
-    validator = tfx.components.ExampleValidator(statistics=current.outputs["result"], schema=schema.outputs["result"])
+    current = GivenStatistics(examples=examples.outputs["result"], folder=str(statistics)).with_id("Statistics")
+    validator = tfx.components.ExampleValidator(
+        statistics=current.outputs["statistics"], schema=schema.outputs["result"]
+    )
     previous = tfx.dsl.Resolver(
         strategy_class=PreviousStatistics,
-        current=current.outputs["result"],
+        examples=examples.outputs["result"],
+        current=current.outputs["statistics"],
         previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
     ).with_id("PreviousStatistics")
     gate = DataGate(
-        statistics=current.outputs["result"],
+        statistics=current.outputs["statistics"],
         schema=schema.outputs["result"],
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=DataGateSettings(**settings).model_dump_json(),
         source_digest="",
     )
-    return run_graph([schema, current, validator, previous, gate], folder).data_verdict
+    return run_graph([examples, schema, current, validator, previous, gate], folder).data_verdict
 
 
 def test_good_data_passes_and_there_is_nothing_to_compare_with_at_first(data, untouched, tmp_path):
