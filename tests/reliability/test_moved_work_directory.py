@@ -94,7 +94,12 @@ def test_the_record_of_a_moved_run_names_the_present_place(moved):
     assert record.judgement.evaluation.candidate == moved.record.judgement.evaluation.candidate
     assert record.published == Path(moved.places.serving) / "1"
     assert all(output.uri.is_relative_to(moved.work_dir) for output in record.outputs.values())
-    assert [run.current for run in read_history(moved.places.metadata, moved.settings.model_gate, evaluation)] == [True]
+    assert [
+        run.current
+        for run in read_history(
+            moved.places.metadata, Manifest.load(record.outputs["ExampleGen", "examples"].uri), evaluation
+        )
+    ] == [True]
 
 
 def test_what_was_published_is_found_and_asked_where_it_lies_now(moved, capsys):
@@ -117,7 +122,9 @@ def test_a_run_in_a_moved_directory_goes_on_from_the_runs_before(moved, sample_r
     page = Path(moved.places.metadata).with_name("report.html")
     verdict = json.loads((record.outputs["DataGate", "verdict"].uri / VERDICT_FILE).read_text())
     history = read_history(
-        moved.places.metadata, moved.settings.model_gate, record.outputs["Evaluator", "evaluation"].uri
+        moved.places.metadata,
+        Manifest.load(record.outputs["ExampleGen", "examples"].uri),
+        record.outputs["Evaluator", "evaluation"].uri,
     )
     versions = published_versions(Path(moved.places.serving))
     assert "moved or copied" in output
