@@ -24,10 +24,16 @@ inherited = settings(
     settings.default, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 )
 
-releases = st.lists(
+MANY = [
+    PlainRating(user, 100 * user + place, 4.0, 1_000 + 7 * place + user) for user in range(40) for place in range(9)
+]
+
+_few = st.lists(
     st.tuples(st.integers(1, 5), st.integers(1_000, 1_030) | st.integers(631_152_000, 4_102_444_800)), max_size=60
 ).map(lambda rows: [PlainRating(user, movie, 4.0, time) for movie, (user, time) in enumerate(rows, 1)])
-"""Ratings in the order of a file, some at one time; each of a movie of its own, which so names the example."""
+
+releases = _few | st.integers(40, len(MANY)).map(lambda number: MANY[:number])
+"""Ratings in the order of a file, some at one time: of few users in any order, or of many."""
 
 fractions = st.floats(0.05, 0.95)
 seeds = st.integers(0, 2**63 - 1)
@@ -81,11 +87,6 @@ def by_user(ratings: Sequence[PlainRating]) -> Mapping[int, list[PlainRating]]:
     for rating in ratings:
         users.setdefault(rating.user, []).append(rating)
     return users
-
-
-MANY = [
-    PlainRating(user, 100 * user + place, 4.0, 1_000 + 7 * place + user) for user in range(40) for place in range(9)
-]
 
 
 class SplitContract:

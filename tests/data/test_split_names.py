@@ -83,7 +83,7 @@ def test_names_are_kept_with_underscores_and_spelt_for_people_with_dashes():
 
 
 @pytest.mark.parametrize("name", SPLIT_NAMES)
-def test_either_spelling_is_read_and_one_is_written(name: str, tmp_path: Path):
+def test_either_spelling_is_read_and_one_is_written(name: str):
     either = [GenerateOptions(release="sample", split=spelling) for spelling in (name, spelt(name))]
     assert either[0] == either[1]
     assert either[0].model_dump(mode="json")["split"] == name
