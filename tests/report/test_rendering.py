@@ -194,6 +194,20 @@ def test_the_licence_is_the_releases_own(page: str) -> None:
     assert "GroupLens" not in generated
 
 
+@pytest.mark.parametrize(
+    ("split", "said", "warned"),
+    [("random", "random", True), ("leave_one_out", "leave-one-out", False), ("temporal", "temporal", False)],
+)
+def test_the_split_is_spelt_for_people_and_only_a_random_one_is_warned_of(split: str, said: str, warned: bool) -> None:
+    facts = full_facts()
+    data = facts.data.model_copy(update={"split": split})
+    text = " ".join(Outline(render_report(facts.model_copy(update={"data": data}))).text.split())
+
+    assert f"{said} split with seed 42." in text
+    assert f"Split {said} " in text
+    assert ("The split is random by example" in text) == warned
+
+
 def test_a_page_stays_small_with_a_long_history_and_many_movies() -> None:
     facts = full_facts()
     movie = TopMovie(title="A long title of a movie (1999)", count=9, share=0.001)
