@@ -1,4 +1,4 @@
-"""From facts to a self-contained page."""
+"""Rendering of facts as a self-contained page."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def render_report(facts: RunFacts) -> str:
 
 
 def render_page(template: str, **values: object) -> str:
-    """Fill in a template; whatever comes from data is escaped, only charts are markup already.
+    """Return a filled-in template; values are escaped, but for charts, which are markup already.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def render_page(template: str, **values: object) -> str:
 
 
 def _verdict(facts: RunFacts) -> dict[str, str]:
-    """Say in two words how the run ended."""
+    """Return in two words how the run ended."""
     if facts.failure is not None:
         return {"text": "failed", "tone": "bad"}
     if facts.decision.published is not None:
@@ -100,7 +100,7 @@ def _verdict(facts: RunFacts) -> dict[str, str]:
 
 
 def _sections(facts: RunFacts) -> list[tuple[str, str]]:
-    """List the sections that the page has, for its navigation."""
+    """Return the sections that the page has, for its navigation."""
     decision = facts.decision
     present = [
         ("summary", "Summary", True),
@@ -118,7 +118,7 @@ def _sections(facts: RunFacts) -> list[tuple[str, str]]:
 
 
 def _lay_out_steps(facts: RunFacts) -> list[dict[str, Any]]:
-    """Add to each step where its bar begins and how long it is, in per cent of the run."""
+    """Return the steps, each with where its bar begins and how long it is, in per cent of the run."""
     end = max((step.started + step.seconds for step in facts.steps), default=0.0) or 1.0
     laid_out = []
     for step in facts.steps:
@@ -148,7 +148,7 @@ def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
 
 
 def _data_charts(data: DataFacts) -> list[dict[str, object]]:
-    """Draw what the splits hold, each with its shares, so that a large and a small one can be compared."""
+    """Return charts of what the splits hold, in shares, so that a large and a small one can be compared."""
     drawn = []
     for title, name, order in (
         ("Context lengths", "context_lengths", None),
@@ -178,7 +178,7 @@ def _model_card(facts: RunFacts) -> dict[str, str]:
     if data.split == "random":
         judged += (
             " The split is random by example, as in the TFRS tutorial: train holds other examples of the same users, "
-            "later ones too, so that the figures are higher than they would be for a future that nobody has seen."
+            "later ones too, so that the figures are higher than they would be on ratings of a later time."
         )
     if data.release == "sample":
         described = described.replace("MovieLens release sample", "The generated sample, in MovieLens's form")
