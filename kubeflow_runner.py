@@ -1,4 +1,4 @@
-"""Compile the pipeline for a cluster, and hand it over: `python kubeflow_runner.py --help`."""
+"""Compile the pipeline for a cluster, and submit it: `python kubeflow_runner.py --help`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ EXIT_INPUT_ERROR = 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; what it says wrong ends the process with code 2."""
+    """Parse the command line; a wrong argument ends the process with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="kubeflow_runner.py",
-        description="Compile the pipeline for Kubeflow Pipelines or Vertex AI, and hand it to a cluster.",
+        description="Compile the pipeline for Kubeflow Pipelines or Vertex AI, and submit it to a cluster.",
         epilog="Exit codes: 0 done; 2 something given can't be used, or the cluster refuses it or can't be reached.",
     )
     add_version_option(parser)

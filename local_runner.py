@@ -19,7 +19,7 @@ EXIT_NOT_PUBLISHED = 3
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; what it says wrong ends the process with code 2."""
+    """Parse the command line; a wrong argument ends the process with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="local_runner.py",
         description="Train, judge and publish a next-movie model on this machine.",

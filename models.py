@@ -25,7 +25,7 @@ _LISTED_METRIC = "recall_at_10"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; what it says wrong ends the process with code 2."""
+    """Parse the command line; a wrong argument ends the process with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="models.py",
         description="See, compare and roll back published models.",
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR
     except BrokenPipeError:
-        # Whoever reads the answer, `head` perhaps, has seen enough. What is left must not be flushed at exit.
+        # The reader of the answer, such as `head`, has ended. What is left must not be flushed at exit.
         sys.stdout = None
     except OSError as error:
         print(f"error: {error.filename or options.serving}: {error.strerror or error}", file=sys.stderr)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def find_pipelines(serving: Path, name: str | None) -> list[Path]:
-    """Return the folders of versions that are meant, at least one.
+    """Return the folders of versions to work on, at least one.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
 
 
 def _rounded(content: Any) -> Any:
-    """Return a content with its floats cut to what a person reads."""
+    """Return content with its floats rounded for reading."""
     if isinstance(content, dict):
         return {name: _rounded(value) for name, value in content.items()}
     return round(content, _SHOWN_DIGITS) if isinstance(content, float) else content

@@ -24,7 +24,7 @@ _EXIT_INPUT_ERROR = 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; what it says wrong ends the process with code 2."""
+    """Parse the command line; a wrong argument ends the process with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="recommend.py",
         description="Recommend movies to watch next, by the published model.",
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return _EXIT_INPUT_ERROR
     except BrokenPipeError:
-        # Whoever reads the answer, `head` perhaps, has seen enough. What is left must not be flushed at exit.
+        # The reader of the answer, such as `head`, has ended. What is left must not be flushed at exit.
         sys.stdout = None
     except KeyboardInterrupt:
         return 130
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(options: argparse.Namespace) -> None:
     from components.newest_model import newest_model, resolve_model
 
-    # What is wrong with the question is said before TensorFlow takes its seconds.
+    # A wrong question is refused before TensorFlow is imported, which takes seconds.
     history = _parse_ids(options.history) if options.history is not None else None
     if options.batch is not None and not options.batch.is_file():
         raise InputError(f"there is no file {options.batch}")
@@ -135,7 +135,7 @@ def _find_movies(recommender: Recommender, text: str) -> list[int]:
 
 
 def _find_movie(recommender: Recommender, text: str) -> int:
-    """Take digits for an id where the catalogue has it, and for a title, such as "300", otherwise."""
+    """Return the id of a movie; digits are an id where the catalogue has it, otherwise a title, such as "300"."""
     text = text.strip()
     if text.isascii() and text.isdecimal() and len(text) < 19 and _is_known(recommender, int(text)):
         return int(text)

@@ -1,4 +1,4 @@
-"""Artifact types of the project's own components; each is named for its class, after our namespace."""
+"""Artifact types of the project's own components; a type's name is the project's namespace and the class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GeneratedData(tfx.dsl.Artifact):
 class UnpaddedExampleStatistics(tfx.dsl.Artifact):
     """Counts of the examples' values without padding, in TFDV's format, a folder for each split as StatisticsGen has.
 
-    A type of its own: whoever looks for the last run's `ExampleStatistics` must not find these.
+    They have a type of their own, so that a look-up of the last run's `ExampleStatistics` doesn't find them.
     """
 
     TYPE_NAME = f"{NAMESPACE}.UnpaddedExampleStatistics"

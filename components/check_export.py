@@ -1,4 +1,4 @@
-"""Asks an exported model what it was asked before it was saved: `python -I check_export.py MODEL MAX_LATENCY_MS`.
+"""Repeat to an exported model the requests of before it was saved: `python -I check_export.py MODEL MAX_LATENCY_MS`.
 
 Run as a script of its own with TensorFlow and nothing of this project, as a model server would. The last line of its
 output is JSON: `findings`, a list of sentences, empty for a model that can be served, and `latency_ms`.
@@ -22,7 +22,7 @@ TIMED_REQUESTS = 20
 SCORE_TOLERANCE = 1e-3
 
 FILLER_SCORE = float(np.finfo(np.float32).min)
-"""With movie 0, what an answer is filled up with at its end where fewer movies are left."""
+"""Score of the fillers, movie 0, at an answer's end where fewer movies are left."""
 
 HISTORY = "context_movie_id"
 ANSWER = {"movie_id": (tf.int64, 2), "score": (tf.float32, 2)}
@@ -45,13 +45,13 @@ SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.
 """For each signature its inputs and outputs, each with type and number of dimensions."""
 
 Answer = tuple[np.ndarray, np.ndarray]
-"""Movies and scores of one request, without what fills them up."""
+"""Movies and scores of one request, without fillers."""
 
 Ask = Callable[[list[list[int]]], list[Answer]]
 
 
 def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
-    """Check a model.
+    """Check a model, and return findings and latency.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
         model = tf.saved_model.load(folder)
         canaries = json.loads(_read(f"{folder}/assets.extra/canaries.json"))
         catalogue = [json.loads(line)["id"] for line in _read(f"{folder}/assets.extra/catalogue.jsonl").splitlines()]
-    except Exception as error:  # whatever the reason, the model can't be loaded, and that is the finding
+    except Exception as error:  # any failure to load the model is a finding
         return {"findings": [f"the export can't be loaded: {_one_line(error)}"], "latency_ms": None}
     findings = list(check_signatures(model.signatures))
     if findings:
@@ -90,7 +90,7 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
 
 
 def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
-    """Compare names, types and numbers of dimensions with what callers rely on."""
+    """Yield where names, types and numbers of dimensions differ from what callers rely on."""
     for name, (inputs, outputs) in SIGNATURES.items():
         if name not in signatures:
             yield f"the signature {name} is missing"
@@ -109,7 +109,7 @@ def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
 
 
 def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
-    """Ask what was asked before the model was saved; the answer has to be sound, and the same."""
+    """Repeat a request of before the model was saved, and yield what is wrong with the answer, or differs."""
     name, history = canary["name"], canary[HISTORY]
     ids, scores = ask([history])[0]
     if len(ids) != canary["answers"]:
@@ -128,7 +128,7 @@ def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
 
 
 def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]) -> Iterator[str]:
-    """Look for what no answer may hold, whatever the model."""
+    """Yield what an answer holds that no model's answer may hold."""
     if (ids <= 0).any():
         yield f"{name}: a pad is recommended"
     if len(np.unique(ids)) != len(ids):
@@ -143,7 +143,7 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]
 
 
 def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) -> Iterator[str]:
-    """Ask all canaries in one large batch, beside who has seen all; no answer may depend on who else asks."""
+    """Ask all canaries and the whole catalogue in one batch; yield which answers depend on the others."""
     asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH - 1)]
     answers = ask([*asked, catalogue])
     if len(answers) != BATCH:
@@ -161,7 +161,7 @@ def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) 
 
 
 def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterator[str]:
-    """Ask for recommendations that may be known, and for movies that are like one; both answers have to be sound."""
+    """Ask the signatures `include_seen` and `similar`, and yield what is wrong with the answers."""
     history = _ordinary(canaries)
     asked = {
         "include_seen": ({HISTORY: tf.constant([history], tf.int64)}, []),
@@ -172,7 +172,7 @@ def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterat
 
 
 def unfilled(answer: dict[str, tf.Tensor]) -> list[Answer]:
-    """Return the rows of an answer, cut where it is filled up: a pad elsewhere, or with a score, is a finding."""
+    """Return the rows of an answer without the fillers at their ends; a pad elsewhere, or with a score, stays."""
     rows = []
     for ids, scores in zip(answer["movie_id"].numpy(), answer["score"].numpy(), strict=True):
         movies = np.flatnonzero((ids != 0) | (scores != FILLER_SCORE))

@@ -1,4 +1,4 @@
-"""Whether an earlier model may be held against a new one on the eval split at hand."""
+"""Whether an earlier model may be compared with a new one on the eval split at hand."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def why_not_comparable(model: Path, examples: Manifest, fitted_to: Manifest | No
     model
         The folder of its SavedModel.
     examples
-        Of the examples at hand.
+        The manifest of the examples at hand.
     fitted_to
-        Of the examples that the model was fitted to, for models of earlier versions, whose exports don't say.
+        The manifest of the examples that the model was fitted to, for models of earlier versions, whose exports don't
+        say which.
     """
     export = read_record(model)
     data = export.data or (DataIdentity.of(fitted_to) if fitted_to is not None else None)

@@ -1,4 +1,4 @@
-"""Data generation as a step of the pipeline, for where nobody generates the data before it."""
+"""Data generation as a step of the pipeline, for runs whose data are not generated before."""
 
 import shutil
 import tempfile
@@ -75,7 +75,7 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
 
 
 class GeneratedExampleGenSpec(FileBasedExampleGenSpec):
-    """A file-based ExampleGen's, and the data as an input."""
+    """The specification of a file-based ExampleGen, with the data as an input."""
 
     INPUTS = {DATA_KEY: ChannelParameter(type=GeneratedData)}  # noqa: RUF012
 

@@ -1,4 +1,4 @@
-"""What earlier runs left in a folder that outlives them, for orchestrators that can't be asked for old artifacts."""
+"""What earlier runs left in a lasting folder, for orchestrators that can't look up earlier artifacts."""
 
 import shutil
 import uuid
@@ -31,8 +31,8 @@ def PublishedModel(  # noqa: N802
 ) -> None:
     """Return the newest model of the serving folder that may be compared with on the examples.
 
-    Only blessed models get there. Where none may be compared with, `passed_over` gets what the newest one says of
-    itself. `former_serving` is the folder that earlier versions of this project published to.
+    Only blessed models get there. Where none may be compared with, `passed_over` gets the export record of the
+    newest one. `former_serving` is the folder that earlier versions of this project published to.
     """
     folder = Path(serving)
     adopt(folder, Path(former_serving), note=lambda line: print(line, flush=True))

@@ -20,7 +20,7 @@ from data.manifest import MANIFEST_FILE, Manifest
 from data.shards import shard_pattern
 
 DIGEST_PROPERTY = "manifest_digest"
-"""Custom property of the Examples artifact: ties it to the data before the pipeline."""
+"""Custom property of the Examples artifact: the digest of the data that it was copied from."""
 
 SPLITS = ("train", "eval")
 
@@ -30,7 +30,7 @@ _MANIFEST_KEY = "manifest_digest"
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
 
-    Catalogue and manifest come along into the artifact's root, so that later steps need nothing but the artifact.
+    Catalogue and manifest are copied into the artifact's root, so that later steps need nothing but the artifact.
     """
 
     def Do(  # noqa: N802

@@ -1,7 +1,7 @@
 """Reading example files in large Arrow record batches, a file at a time: Beam's own source hands over record by record.
 
-Examples that are as a schema says are parsed by `tf.io.parse_example`, which takes half as long as TFX's decoder. What
-is not gets decoded: the decoder takes anything, and whoever reads has to see what is there.
+Examples that match the schema are parsed by `tf.io.parse_example`, which takes half as long as TFX's decoder. Others
+are decoded: the decoder takes any example, so that statistics and validation see what is there.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def fixed_lengths(schema: schema_pb2.Schema, names: Collection[str] | None = Non
 
 
 def read_batches(file: str) -> Iterator[pa.RecordBatch]:
-    """Decode a gzipped TFRecord file of whatever examples."""
+    """Yield the batches of a gzipped TFRecord file of any examples, decoded."""
     options = tfxio.RecordBatchesOptions(batch_size=BATCH, drop_final_batch=False, num_epochs=1, shuffle=False)
     yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
 
@@ -135,7 +135,7 @@ def _count_features(examples: tf.Tensor) -> tf.Tensor:
 
 
 def _as_record_batch(tensors: dict[str, tf.Tensor]) -> pa.RecordBatch:
-    """Turn tensors `[num_examples, length]` into Arrow's lists."""
+    """Return tensors `[num_examples, length]` as Arrow's lists."""
     columns = {name: _as_lists(tensor.numpy()) for name, tensor in tensors.items()}
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

@@ -39,7 +39,7 @@ STATISTICS_FILE = "FeatureStats.pb"
 
 
 class NumberFigures(BaseModel):
-    """Of a feature's values, each counted as often as it occurs."""
+    """Figures of a feature's values, each counted as often as it occurs."""
 
     mean: float
     std: float
@@ -102,7 +102,7 @@ class SplitFigures(BaseModel):
 
     @property
     def unknown_year_share(self) -> float:
-        """Share of the context movies whose year the release doesn't tell."""
+        """Share of the context movies whose year the release doesn't give."""
         years, ids = self.features.get(features.CONTEXT_MOVIE_YEAR), self.features.get(features.CONTEXT_MOVIE_ID)
         return 1 - years.values / ids.values if years and ids and ids.values else 0.0
 
@@ -150,7 +150,7 @@ def read_figures(folder: Path, split: str, manifest: Manifest) -> SplitFigures:
     split
         The split's name.
     manifest
-        Of the examples: tells the lengths before padding was left out.
+        The examples' manifest: gives the lengths before padding was left out.
     """
     dataset = read_statistics(folder, split).datasets[0]
     examples = int(dataset.num_examples)

@@ -1,4 +1,4 @@
-"""What the two gates ask: of the data before training, and of the model after it."""
+"""Settings of the checks: of the data before training, and of the model after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Action = Literal["stop", "warn"]
 
 
 class DataGateSettings(BaseModel):
-    """When a run stops before training. `warn` lets it go on, and says so."""
+    """When a run stops before training. `warn` logs a finding, and lets the run go on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,7 +35,7 @@ SLICES = (features.CONTEXT_LENGTH, features.LABEL_POPULARITY)
 
 
 def _spelt_out(floors: Any) -> Any:
-    """Take slices that YAML reads as numbers for what they are called."""
+    """Return floors with slices as text, also those that YAML reads as numbers."""
     if not isinstance(floors, Mapping):
         return floors
     return {
@@ -73,7 +73,7 @@ class ModelGateSettings(BaseModel):
     further below is refused if chance doesn't explain it: if the 95 % interval of the difference is below zero."""
 
     non_inferior: bool = False
-    """Refuse a model unless it is shown to be no worse: the interval's lower end has to stay above the allowed drop."""
+    """Whether a model has to be shown to be no worse: the interval's lower end has to stay above the allowed drop."""
 
     min_recall_at_10_of_slices: Annotated[
         dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]],
@@ -84,7 +84,7 @@ class ModelGateSettings(BaseModel):
 
 
 class ServableCheckSettings(BaseModel):
-    """What a model has to stand before it is published."""
+    """What an exported model has to meet before it is published."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

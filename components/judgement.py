@@ -32,7 +32,7 @@ class Judgement:
     evaluation
         The figures that it was made on.
     checks
-        What the gate asked, and what became of it.
+        The gate's checks with their outcomes.
     no_baseline
         Why there was no model to compare with; None where there was one.
     """

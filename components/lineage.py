@@ -13,7 +13,7 @@ from trainer_module.artifact_files import exists, read_manifest
 _Event = metadata_store_pb2.Event
 
 _EXAMPLES = "examples"
-"""What every step calls its input of examples."""
+"""Name of each step's input of examples."""
 
 
 def manifest_behind(
@@ -21,7 +21,7 @@ def manifest_behind(
     artifact_id: int,
     present: Callable[[metadata_store_pb2.Artifact], metadata_store_pb2.Artifact] = lambda artifact: artifact,
 ) -> Manifest | None:
-    """Return the manifest of the examples that the step read which made an artifact; None if it is gone.
+    """Return the manifest of the examples behind an artifact, which its step read; None if it is gone.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Artifacts that have to lie on a local disk, and what is said where one does not."""
+"""Artifacts that have to lie on a local disk, and the error where one does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def local_path(uri: str) -> Path:
     Raises
     ------
     InputError
-        It is remote. `pathlib` would take it for a folder of this machine, to be read in vain and written unseen.
+        The URI is remote. `pathlib` would take it for a local path: what is written there would be lost.
     """
     if "://" in uri:
         raise InputError(f"{uri} is not on a local disk, which this step needs: name a local pipeline root")

@@ -1,21 +1,21 @@
-"""Names of the metrics that the gate, the report and the terminal speak of. They are the Evaluator's own."""
+"""Names of the metrics that the gate, the report and the terminal show. They are the Evaluator's own."""
 
 from __future__ import annotations
 
 RECALL = "recall_at_10"
-"""The metric that the gate holds against the last blessed model."""
+"""The metric by which the gate compares with the last blessed model."""
 
 LIFT = "recall_at_10_lift"
 """recall@10 divided by that of train popularity: of all time or of late, whichever is higher."""
 
 POPULARITY = "_popularity"
-"""What the names of metrics of all-time train popularity end in."""
+"""End of the names of metrics of all-time train popularity."""
 
 RECENT_POPULARITY = "_recent_popularity"
-"""What the names of metrics of recent train popularity end in."""
+"""End of the names of metrics of recent train popularity."""
 
 QUERIES = "num_queries"
-"""How many queries the metrics are of."""
+"""Number of queries that the metrics are of."""
 
 DIFFERENCE = "recall_at_10_difference"
 """Candidate's recall@10 minus the baseline's on the same queries."""

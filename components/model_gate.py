@@ -1,4 +1,4 @@
-"""What the model gate asks, and what it makes of an evaluation: the one place of its rules.
+"""The model gate's rules: its requirements, and its decision about an evaluation.
 
 The Evaluator's thresholds are made from `requirements`, and sentences and rows of the report from `decide`.
 """
@@ -23,7 +23,7 @@ NO_EARLIER_MODEL = "no model was blessed before"
 
 @dataclass(frozen=True)
 class Requirement:
-    """That a metric is at least some number.
+    """A metric that has to reach some number.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Requirement:
     of_slice
         The slice that it is asked of; None for the whole eval split.
     against_baseline
-        Whether there is nothing to ask where no model is to be compared with.
+        Whether it compares with the baseline: without one there is no such requirement.
     """
 
     metric: str
@@ -45,7 +45,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Check:
-    """A requirement and what became of it, in words too."""
+    """A requirement with its outcome, in a sentence too."""
 
     requirement: Requirement
     met: bool
@@ -75,7 +75,7 @@ class Evaluation:
 
 
 def requirements(gate: ModelGateSettings) -> list[Requirement]:
-    """Return all that the gate asks."""
+    """Return all requirements."""
     return [
         Requirement(LIFT, gate.min_recall_at_10_lift),
         *(
@@ -88,7 +88,7 @@ def requirements(gate: ModelGateSettings) -> list[Requirement]:
 
 
 def decide(evaluation: Evaluation, gate: ModelGateSettings) -> list[Check]:
-    """Hold an evaluation against the gate; the model is blessed if every check is met."""
+    """Return the checks of an evaluation; the model is blessed if every check is met."""
     checks = []
     for requirement in requirements(gate):
         if requirement.against_baseline:

@@ -6,7 +6,7 @@ NAMESPACE = "next_movie"
 """Comes before the names of our artifact types: Kubeflow's compiler refuses names without a namespace."""
 
 ARTIFACTS_MODULE = "components.artifacts"
-"""Holds the classes of our artifact types."""
+"""Module of the classes of our artifact types."""
 
 BASELINE_NODE = "LatestBlessedModel"
 """Id of the node that looks for the model to compare with."""

@@ -1,4 +1,4 @@
-"""Which published model to ask when none is named."""
+"""The published model that is used when none is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNDATED = datetime.min.replace(tzinfo=timezone.utc)
 
 
 def newest_model(serving_root: Path) -> Path:
-    """Return the version folder that was published last, of whatever pipeline.
+    """Return the version folder that was published last, of any pipeline.
 
     Of a pipeline's versions that is the highest, which is served. Between pipelines the dates of the publications
     decide, which copying a folder does not change. A model without a readable date is older than any that is dated.
@@ -53,7 +53,7 @@ def resolve_model(folder: Path) -> Path:
 
 
 def _published_at(folder: Path) -> datetime:
-    """Return when a version was published; a date without a time zone is none of ours, and says nothing."""
+    """Return when a version was published; a date without a time zone is not this project's, and counts as none."""
     try:
         date = datetime.fromisoformat(read_publication(folder)["published_at"])
     except (KeyError, TypeError, ValueError):

@@ -33,16 +33,16 @@ class PairedDifference:
     queries: int
 
     def margin(self, allowed_drop: float, *, non_inferior: bool) -> float:
-        """Return by how much the gate's rule is met; a negative number says that it is not.
+        """Return by how much the gate's rule is met; a negative number if it is not.
 
         Parameters
         ----------
         allowed_drop
             How far the candidate may lie below the baseline, at least 0.
         non_inferior
-            Ask the candidate to prove that it is no worse: the interval's lower end has to stay above the allowed
-            drop. Otherwise it is refused only where it is worse by more than the allowed drop and chance doesn't
-            explain it: where the interval lies below zero.
+            Whether the candidate has to prove that it is no worse: the interval's lower end has to stay above the
+            allowed drop. Otherwise it is refused only where it is worse by more than the allowed drop and chance
+            doesn't explain it: where the interval lies below zero.
 
         Examples
         --------

@@ -22,10 +22,10 @@ from data.errors import InputError
 from data.staging import exclusive
 
 GRAPH_FILE = "saved_model.pb"
-"""TensorFlow's own mark of a model; a version folder without it is none yet."""
+"""The graph of a SavedModel; a version folder without it is not whole."""
 
 PUBLICATION_FILE = "assets.extra/publication.json"
-"""Where a published model says what it is."""
+"""File of a published model's publication: what it is and where it comes from, as JSON."""
 
 RESTORED_FROM = "restored_from"
 """Key of a publication that a rollback made: the version that it is a copy of."""
@@ -82,7 +82,7 @@ def model_digest(model: Path) -> str:
 
 
 def read_publication(version_folder: Path) -> dict[str, Any]:
-    """Return what a published model says about itself; empty if it says nothing that can be read."""
+    """Return the publication of a published model; empty if there is none that can be read."""
     try:
         said = json.loads((version_folder / PUBLICATION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -114,11 +114,11 @@ def publish(
     serving
         The folder of versions; it is made if missing.
     publication
-        What the model says of itself, as JSON; its digest, version and time are added.
+        The publication, as JSON; the model's digest, version and time are added.
     keep
         Versions that stay, at least 1.
     note
-        Gets a line if another process is publishing, which is waited for.
+        Called with a line if another process is publishing, which is waited for.
 
     Returns
     -------
@@ -154,8 +154,8 @@ def publish_once(
 def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda _: None) -> int:
     """Publish the model of an earlier version again, as the newest.
 
-    Model servers serve the highest number, so going back means going on: nothing is removed, and the model that is
-    gone back from can be rolled back to in turn.
+    Model servers serve the highest number, so a rollback adds a version: nothing is removed, and the model that is
+    rolled back from can be rolled back to in turn.
 
     Parameters
     ----------
@@ -191,9 +191,9 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
 
 
 def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
-    """Go on with the folder that an earlier version of this project published to.
+    """Continue with the folder that an earlier version of this project published to.
 
-    Its versions, and whoever reads them there, stay where they are: the folder gets its present name as a link.
+    Its versions stay where they are, so that their readers find them: the present name becomes a link to it.
 
     Parameters
     ----------
@@ -202,14 +202,14 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
     former
         The folder as it was named, beside it; nothing is done where it holds no version.
     note
-        Gets a line about what was done, or what is to be done by hand.
+        Called with a line about what was done, or what is to be done by hand.
     """
     if not published_versions(former) or (serving.exists() and serving.samefile(former)):
         return
     if in_object_store(serving) or (serving.is_dir() and any(serving.iterdir())):
         note(
             f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
-            "have its readers turn there, then remove it"
+            "point its readers there, then remove it"
         )
         return
     if serving.is_dir():
@@ -220,7 +220,7 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time change the folder, and clear away what killed ones left."""
+    """Let one process at a time change the folder, and remove what killed ones left."""
     with exclusive(serving, note):
         serving.mkdir(exist_ok=True)
         _sweep(serving)
@@ -253,7 +253,7 @@ def _add(model: Path, serving: Path, publication: dict[str, Any]) -> int:
 
 
 def in_object_store(serving: Path) -> bool:
-    """Tell whether a folder is an object store's in disguise, where renaming one is no single step."""
+    """Return whether a folder lies in a mounted object store, where renaming a folder is not a single step."""
     return serving.is_absolute() and serving.parts[1:2] != () and serving.parts[1] in _OBJECT_STORE_MOUNTS
 
 
@@ -283,7 +283,7 @@ def _say(folder: Path, said: dict[str, Any]) -> None:
 
 
 def _flush(folder: Path) -> None:
-    """Have the disk hold the files before their folder gets its name: a power cut must not leave empty ones."""
+    """Flush files to the disk before their folder gets its name: a power cut must not leave empty ones."""
     for file in _files(folder):
         descriptor = os.open(file, os.O_RDONLY)
         try:
@@ -306,7 +306,7 @@ def _removable(serving: Path, keep: int) -> list[int]:
 
 
 def _remove(serving: Path, version: int) -> None:
-    """Take a version away in one step; half a model is never to be seen."""
+    """Remove a version in one step, so that no reader sees half a model."""
     folder = serving / str(version)
     if in_object_store(serving):
         (folder / GRAPH_FILE).unlink()
@@ -316,7 +316,7 @@ def _remove(serving: Path, version: int) -> None:
 
 
 def _remove_partial(serving: Path, below: int) -> None:
-    """Remove what killed runs left in an object store; not before a higher version stands, as versions only grow."""
+    """Remove what killed runs left in an object store; only once a higher version exists, since versions count up."""
     for entry in serving.iterdir():
         if entry.name.isdecimal() and int(entry.name) < below and not (entry / GRAPH_FILE).is_file():
             shutil.rmtree(entry, ignore_errors=True)

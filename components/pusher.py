@@ -1,4 +1,4 @@
-"""TFX's Pusher, with an executor that publishes in one step and says what was published."""
+"""TFX's Pusher, with an executor that publishes in one step and records what was published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger("next_movie.pusher")
 
 
 class PusherSpec(standard_component_specs.PusherSpec):
-    """The stock Pusher's inputs, and what a published model tells of: its data and its figures."""
+    """The stock Pusher's inputs, and those that a publication names: the data and the figures."""
 
     INPUTS = {  # noqa: RUF012, a class attribute is what TFX reads
         **standard_component_specs.PusherSpec.INPUTS,
@@ -90,7 +90,7 @@ class Pusher(tfx.components.Pusher):
     serving
         Folder of published versions.
     custom_config
-        `keep_versions`, and `publication`: what a published model says of itself.
+        `keep_versions`, and what the `publication` of a published model holds besides.
     """
 
     SPEC_CLASS = PusherSpec
@@ -118,5 +118,5 @@ class Pusher(tfx.components.Pusher):
             custom_config=json_utils.dumps(custom_config),
             pushed_model=types.Channel(type=tfx.types.standard_artifacts.PushedModel),
         )
-        # Past the stock constructor, which makes a spec without the last two.
+        # Skips the stock constructor, which makes a spec without examples and evaluation.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -1,4 +1,4 @@
-"""Finding what earlier runs left that the present one may be held against: that of the same data."""
+"""Resolvers of what earlier runs of the same data left, for a run to be compared with."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PreviousStatistics(tfx.dsl.experimental.ResolverStrategy):
 
 
 class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
-    """Picks the last blessed model that may be held against the candidate on the run's eval split.
+    """Picks the last blessed model that may be compared with the candidate on the run's eval split.
 
     Inputs are `examples`, the run's own, and `model`, `passed_over` and `model_blessing`, all of those there are.
     """

@@ -55,7 +55,7 @@ _FLOORS = ("rank_popularity", "rank_recent_popularity")
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
 _FILLER = 0
-"""Stands in the place of a movie where fewer are left than an answer holds."""
+"""The filler: stands in the place of a movie where fewer are left than an answer holds."""
 
 
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
@@ -181,7 +181,7 @@ def _computations(
 
 @dataclass
 class _Seen:
-    """What a combiner knows so far: one rank a query and output, and the movies recommended."""
+    """State of a combiner: one rank a query and output, and the movies recommended."""
 
     ranks: dict[str, list[int]] = field(default_factory=lambda: {output: [] for output in RANK_OUTPUTS})
     recommended: set[int] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""The pipeline's last step: what its artifacts know, as a page."""
+"""The pipeline's last step: a page about the run, made from its artifacts."""
 
 import json
 
@@ -34,8 +34,7 @@ def RunReporter(  # noqa: N802
     """Write `report.html` and the facts behind it.
 
     `settings` is the whole of the pipeline's settings as JSON. `passed_over` is the last blessed model, where it could
-    not be compared with. `source_digest` only tells TFX's cache when this
-    code or a template changes.
+    not be compared with. `source_digest` only tells TFX's cache when this code or a template changes.
     """
     pushed = pushed_model.get_int_custom_property("pushed") == 1
     artifacts = RunArtifacts(

@@ -1,6 +1,6 @@
-"""The servable check: a model is asked, in a process that knows nothing of this project, before it may be published.
+"""The servable check: a model answers requests, in a process without this project's code, before it is published.
 
-TFX's InfraValidator needs a container engine or Kubernetes, and sends no request that it knows the answer of.
+TFX's InfraValidator needs a container engine or Kubernetes, and sends no request whose answer it knows.
 """
 
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger("next_movie.servable_check")
 
 
 class Servability(BaseModel):
-    """What the check found; `latency_ms` is None where the model did not get to answer."""
+    """What the check found; `latency_ms` is None where the model did not answer."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +63,7 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
         return Servability(findings=[f"the model did not answer all requests within {settings.max_seconds:g} s"])
     lines = process.stdout.strip().splitlines()
     if process.returncode != 0 or not lines:
-        said = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        said = (process.stderr.strip().splitlines() or ["no message"])[-1]
         return Servability(findings=[f"the process that asked the model ended with {process.returncode}: {said}"])
     return Servability.model_validate_json(lines[-1])
 
@@ -75,7 +75,7 @@ def ServableCheck(  # noqa: N802
     settings: tfx.dsl.components.Parameter[str],
     source_digest: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Bless a model that answers as it should; the Pusher heeds the blessing.
+    """Bless a model that answers as it should; the Pusher publishes blessed models only.
 
     `settings` is a `ServableCheckSettings` as JSON. `source_digest` only tells TFX's cache when this code changes.
     """

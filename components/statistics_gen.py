@@ -4,8 +4,8 @@ The schema and the drift comparators are about the features as they are, of a fi
 like any other: nothing is ever missing, and "0" is the most watched movie. People look at the second kind, in which
 every value is counted. TFDV makes the first kind, which is all that stock StatisticsGen gives.
 
-Since every array passes by here, what no statistic shows is checked here too: a movie behind a pad, or stars that the
-release doesn't give.
+Since every array is read here, faults that no statistic shows are looked for too: a movie behind a pad, or stars that
+the release doesn't give.
 """
 
 import json
@@ -34,7 +34,7 @@ _FAULTS_TOLD = 3
 
 
 def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Leave pads out.
+    """Return a batch without pads.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
     -------
     pa.RecordBatch
         Context features cut to `context_length`, years without the unknown ones, genres without pads. Features that
-        are not of one length and present everywhere come as they are: the schema has its say about those.
+        are not of one length and present everywhere come as they are, for the schema to refuse.
     """
     columns = {name: batch.column(name) for name in batch.schema.names}
     arrays = {name: _matrix(column) for name, column in columns.items()}
@@ -117,7 +117,7 @@ def write_statistics(
     padded, unpadded
         Folders that get `Split-<split>/FeatureStats.pb`, the second one also faults for `raise_on_faults`.
     schema
-        Tells how long the features are, and TFDV which numbers are names.
+        Gives the features' lengths, and tells TFDV which numbers are names.
     """
     for folder in (padded, unpadded):
         tfx.dsl.io.fileio.makedirs(f"{folder}/Split-{split}")
@@ -147,7 +147,7 @@ def write_statistics(
 
 
 def raise_on_faults(split: str, folder: str) -> None:
-    """Raise `InputError` if `write_statistics` met arrays that can't be."""
+    """Raise `InputError` if `write_statistics` found faults."""
     with tfx.dsl.io.fileio.open(f"{folder}/Split-{split}/{_FAULTS_FILE}") as file:
         faults = json.loads(file.read())
     if faults:
@@ -170,7 +170,7 @@ def ShardStatisticsGen(  # noqa: N802
     source_digest: tfx.dsl.components.Parameter[str],
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Compute both kinds of statistics; raise `InputError` on arrays that can't be.
+    """Compute both kinds of statistics; raise `InputError` on faulty arrays.
 
     `statistics` is what stock StatisticsGen gives. `source_digest` only tells TFX's cache when this code changes.
     """
@@ -200,7 +200,7 @@ def _matrix(column: pa.Array) -> np.ndarray | None:
 
 
 def _is_content(values: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Mark the positions before the context's end, bool `[num_examples, context]`."""
+    """Return which positions lie before the context's end, bool `[num_examples, context]`."""
     return np.arange(values.shape[1]) < length[:, :1]
 
 

@@ -1,4 +1,4 @@
-"""Counting every single value of examples, and telling the counts in TFDV's format.
+"""Counts of every single value of examples, and the counts in TFDV's format.
 
 All features are names, small numbers on a grid or years: counted one by one they give exact histograms, means and
 medians, while TFDV's buckets of numbers are approximate. TFDV can count numbers too if they are declared categories,
@@ -49,7 +49,7 @@ class ValueCounts:
 
 
 def count_values(batch: pa.RecordBatch) -> ValueCounts:
-    """Count the values of examples.
+    """Return the counts of the values of examples.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def count_values(batch: pa.RecordBatch) -> ValueCounts:
 
 
 def add_counts(parts: Iterable[ValueCounts]) -> ValueCounts:
-    """Add up what was counted apart."""
+    """Return the sum of counts of different examples."""
     total = ValueCounts()
     for part in parts:
         total.examples += part.examples
@@ -73,7 +73,7 @@ def add_counts(parts: Iterable[ValueCounts]) -> ValueCounts:
 
 
 def as_statistics(counts: ValueCounts) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Write counts as TFDV writes the statistics of categories, though with every value in the rank histogram."""
+    """Return counts as TFDV's statistics of categories, though with every value in the rank histogram."""
     statistics = statistics_pb2.DatasetFeatureStatisticsList()
     dataset = statistics.datasets.add(num_examples=counts.examples)
     for name, feature in sorted(counts.features.items()):

@@ -14,10 +14,10 @@ from typing import IO, Protocol
 from data.errors import InputError
 
 MAX_EXPANDED_BYTES = 16 << 30
-"""MovieLens-32M expands to less than 1 GiB."""
+"""The most that an archive may expand to; MovieLens-32M expands to less than 1 GiB."""
 
 MAX_EXPANSION = 100
-"""MovieLens compresses to a fifth; text made to fill a disk to a thousandth."""
+"""How many times its size an entry may expand to: MovieLens 5 times, text that is made to fill a disk 1,000 times."""
 
 _SMALL_ENTRY = 1 << 20
 
@@ -29,13 +29,13 @@ class Source(Protocol):
     """Where a release's files are read from."""
 
     label: str
-    """What messages call it."""
+    """Its name in messages."""
 
     def open(self, name: str) -> IO[bytes]:
         """Open one of the release's files by its name; the caller closes it."""
 
     def size(self, name: str) -> int:
-        """Tell the size of one of the release's files, in bytes."""
+        """Return the size of one of the release's files, in bytes."""
 
 
 class FolderSource:
@@ -68,7 +68,7 @@ class FolderSource:
         return (self._folder / name).open("rb")
 
     def size(self, name: str) -> int:
-        """Tell the size of one of the release's files, in bytes."""
+        """Return the size of one of the release's files, in bytes."""
         return (self._folder / name).stat().st_size
 
 
@@ -105,7 +105,7 @@ class ZipSource:
         return self._archive.open(self._members[name])
 
     def size(self, name: str) -> int:
-        """Tell the size of one of the release's files, in bytes."""
+        """Return the size of one of the release's files, in bytes."""
         return self._members[name].file_size
 
 
@@ -135,7 +135,7 @@ def open_source(path: Path, names: tuple[str, ...]) -> Source:
 
 
 def source_digest(source: Source, names: tuple[str, ...]) -> str:
-    """Digest the content of a release's files, in hexadecimal; a folder and a zip of the same data agree.
+    """Return the digest of a release's files, in hexadecimal; a folder and a zip of the same data have the same.
 
     Raises
     ------

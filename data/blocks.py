@@ -14,7 +14,7 @@ from data.periods import TimeRange
 from data.timelines import RATING_DTYPE
 
 BYTES_PER_BLOCK = 4 << 20
-"""Of the ratings file: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
+"""Bytes of the ratings file in a block: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Spill:
 
 
 def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks: int) -> Spill:
-    """Append ratings to the blocks of their users.
+    """Append ratings to the blocks of their users, and return the blocks.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def read_block(block: UserBlock) -> NDArray[np.void]:
 
 
 def find_repeated(ratings: NDArray[np.void]) -> NDArray[np.void] | None:
-    """Find a rating that occurs twice with the same stars and time; None if none does."""
+    """Return a rating that occurs twice with the same stars and time; None if none does."""
     pairs = (ratings["user"].astype(np.uint64) << np.uint64(32)) | ratings["movie"].astype(np.uint64)
     ordered_pairs = np.sort(pairs)
     twice = np.unique(ordered_pairs[1:][ordered_pairs[1:] == ordered_pairs[:-1]])

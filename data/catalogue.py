@@ -46,8 +46,8 @@ class Catalogue:
     genres
         `[num_movies]`: each movie's genres in the release's order, perhaps none.
     train_labels
-        int64 `[num_movies, NUM_PERIODS]`: how often each movie is a train label in each period. None where nobody
-        counted: in files that earlier versions wrote.
+        int64 `[num_movies, NUM_PERIODS]`: how often each movie is a train label in each period. None in files
+        that earlier versions wrote.
     """
 
     ids: NDArray[np.int64]
@@ -58,7 +58,7 @@ class Catalogue:
 
     @classmethod
     def of(cls, movies: Iterable[Movie], rated_ids: Iterable[int] = ()) -> Catalogue:
-        """Gather movies, and stand-ins without year and genres for rated movies that are not among them."""
+        """Return the catalogue of movies, with stand-ins without year and genres for rated movies that they lack."""
         by_id = {movie.id: movie for movie in movies}
         for rated in rated_ids:
             if rated not in by_id:
@@ -88,19 +88,19 @@ class Catalogue:
 
     @classmethod
     def parse(cls, content: bytes, place: str) -> Catalogue:
-        """Return the catalogue that a file holds, wherever that lies.
+        """Return the catalogue from the content of its file.
 
         Parameters
         ----------
         content
-            The file's.
+            The file's bytes.
         place
-            What an error calls the file.
+            The file's name in errors.
 
         Raises
         ------
         InputError
-            It is not one.
+            The content is not a catalogue.
         """
         try:
             lines = content.decode("utf-8").splitlines()
@@ -132,7 +132,7 @@ class Catalogue:
         Raises
         ------
         ValueError
-            A period is none, or a count is not positive.
+            A period is out of range, or a count is not positive.
         """
         if len(periods) and not (periods.min() >= 0 and periods.max() < NUM_PERIODS and counts.min() > 0):
             raise ValueError(f"counts are positive, in periods from 0 to {NUM_PERIODS - 1}")
@@ -155,7 +155,7 @@ class Catalogue:
                 file.write(f"{json.dumps(row, separators=(',', ':'))}\n")
 
     def _sparse_train_labels(self) -> dict[int, list[tuple[int, int]]]:
-        """List periods and counts by the places of the movies that have any."""
+        """Return periods and counts by the rows of the movies that have any."""
         sparse: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         if self.train_labels is not None:
             places, periods = np.nonzero(self.train_labels)
@@ -168,23 +168,23 @@ class Catalogue:
         return len(self.ids)
 
     def indices_of(self, movie_ids: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Find movies: ids of any shape to places in the catalogue, -1 for ids that it lacks."""
+        """Return the rows of movies, int64 in the shape of their ids; -1 for ids that the catalogue lacks."""
         if not len(self):
             return np.full(movie_ids.shape, -1, dtype=np.int64)
         places = np.minimum(np.searchsorted(self.ids, movie_ids), len(self) - 1)
         return np.where(self.ids[places] == movie_ids, places, -1)
 
     def movie(self, movie_id: int) -> Movie:
-        """Find a movie; for one that the catalogue lacks, a stand-in that is named by its id."""
+        """Return a movie; for one that the catalogue lacks, a stand-in that is named by its id."""
         place = int(self.indices_of(np.array(movie_id)))
         if place < 0:
             return Movie(movie_id, f"movie {movie_id}", 0, ())
         return Movie(movie_id, self.titles[place], int(self.years[place]), self.genres[place])
 
     def title(self, movie_id: int) -> str:
-        """Name a movie; one that the catalogue lacks is named by its id."""
+        """Return a movie's title; one that the catalogue lacks is named by its id."""
         return self.movie(movie_id).title
 
     def genre_names(self) -> tuple[str, ...]:
-        """List every genre that occurs, sorted."""
+        """Return every genre that occurs, sorted."""
         return tuple(sorted({genre for genres in self.genres for genre in genres}))

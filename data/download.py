@@ -35,20 +35,20 @@ class RemoteArchive:
 
 
 def default_cache_dir() -> Path:
-    """Tell where downloads are kept: under `XDG_CACHE_HOME`, or `.cache` in the home folder."""
+    """Return the folder of downloads: below `XDG_CACHE_HOME`, or `.cache` in the home folder."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "next-movie-retrieval"
 
 
 def is_reachable(archive: RemoteArchive, timeout: float) -> bool:
-    """Ask the server whether it has the archive, without fetching it.
+    """Return whether the server has the archive, without fetching it.
 
     Parameters
     ----------
     archive
-        What is asked for.
+        The archive.
     timeout
-        Seconds after which the answer is no, however many of them looking up the name or connecting takes.
+        Seconds after which the answer is False, looking up the host's name and connecting included.
     """
     answers: list[bool] = []
 
@@ -78,7 +78,7 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
     destination
         The file that it becomes. Its folder is created.
     progress
-        Gets a line of text now and then.
+        Called with a line of text now and then.
     timeout
         Seconds to wait for a connection, and for each next piece of the content.
 
@@ -111,7 +111,7 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
 
 
 def matches(archive: RemoteArchive, path: Path) -> bool:
-    """Tell whether a file is the archive, as far as its size and digest are known."""
+    """Return whether a file is the archive, as far as its size and digest are known."""
     try:
         _check(archive, path, path.stat().st_size)
     except (InputError, OSError):

@@ -80,7 +80,7 @@ def encode_examples(features: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
 
 
 def _read_rows(message: _Message, num_examples: int) -> bytes:
-    """Lay the pieces out side by side and read the bytes that are there, example by example."""
+    """Return the bytes that are there, example by example, each example's pieces in their order."""
     template = b"".join(
         piece if isinstance(piece, bytes) else bytes(piece.content.shape[1]) for piece in message.pieces
     )
@@ -101,7 +101,7 @@ def _read_rows(message: _Message, num_examples: int) -> bytes:
 
 
 def _entry(name: str, values: NDArray[np.generic]) -> _Message:
-    """Write one entry of the map `Features.feature`."""
+    """Return one entry of the map `Features.feature`."""
     if values.dtype.kind in "iu":
         list_field, content = _INT64_LIST, _delimited(_LIST_VALUE, _varints(values))
     elif values.dtype == np.float32:
@@ -121,7 +121,7 @@ def _joined(messages: list[_Message]) -> _Message:
 
 
 def _delimited(tag: int, body: _Message) -> _Message:
-    """Put a field's tag and length before its content."""
+    """Return a field: its tag and its length, then its content."""
     lengths = np.atleast_2d(body.lengths).T
     prefix = _varints(lengths)
     if isinstance(body.lengths, int):
@@ -135,13 +135,13 @@ def _constant(content: bytes) -> _Message:
 
 
 def _floats(values: NDArray[np.float32]) -> _Message:
-    """Write floats `[num_examples, n]` as four bytes each, the lowest first."""
+    """Return floats `[num_examples, n]` as four bytes each, the lowest first."""
     content = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
     return _Message((_Columns(content, None),), content.shape[1])
 
 
 def _varints(values: NDArray[np.integer]) -> _Message:
-    """Write integers `[num_examples, n]` in groups of seven bits, the lowest first."""
+    """Return integers `[num_examples, n]` in groups of seven bits, the lowest first."""
     if values.size and values.min() < 0:
         raise ValueError("negative integers are not encoded")
     largest = int(values.max(initial=0))
@@ -165,7 +165,7 @@ def _varints(values: NDArray[np.integer]) -> _Message:
 
 
 def _strings(values: NDArray[np.bytes_]) -> _Message:
-    """Write byte strings `[num_examples, n]`, each as a field of its own."""
+    """Return byte strings `[num_examples, n]`, each as a field of its own."""
     num_examples, num_values = values.shape
     width = values.dtype.itemsize
     text = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)

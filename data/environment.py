@@ -1,4 +1,4 @@
-"""Process-wide settings that must stand before TensorFlow is imported."""
+"""Process-wide settings that must be made before TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare_environment(*, verbose: bool = False) -> None:
         raise RuntimeError("prepare_environment() must be called before TensorFlow is imported")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     if not Path("/dev/nvidia0").exists():
-        # Without it TensorFlow looks for CUDA all the same, and complains.
+        # Without it TensorFlow looks for CUDA all the same, and logs errors.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     if verbose:
         return
@@ -44,5 +44,5 @@ def prepare_environment(*, verbose: bool = False) -> None:
 
 
 def _leave_quietly() -> None:
-    """Keep TensorFlow's objects from complaining while the interpreter takes their modules away."""
+    """Keep TensorFlow's objects from printing errors while the interpreter unloads their modules."""
     sys.unraisablehook = lambda _: None

@@ -14,7 +14,7 @@ _MAX_LISTED_ID = 1 << 22
 
 
 class FeatureTable:
-    """What an example says of its movies, looked up for whole arrays of windows.
+    """The features of the movies in windows, looked up for whole arrays.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class FeatureTable:
         self._bucket_names = np.array([name.encode() for name in features.POPULARITY_BUCKETS])
 
     def features_of(self, windows: NDArray[np.void]) -> dict[str, NDArray[np.generic]]:
-        """Gather the features of windows.
+        """Return the features of windows.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class FeatureTable:
 
 
 def _list_places(catalogue: Catalogue) -> NDArray[np.int64] | None:
-    """List places by id, -1 for ids that the catalogue lacks: ten times as fast as a search; None if too long."""
+    """Return places by id, -1 for ids that the catalogue lacks: ten times as fast as a search; None if too long."""
     largest = int(catalogue.ids.max(initial=0))
     if largest > _MAX_LISTED_ID:
         return None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def _silent(_: str) -> None:
-    """Say nothing."""
+    """Ignore a line of progress."""
 
 
 def generate(
@@ -59,7 +59,7 @@ def generate(
         Beam's own flags, to have Beam run the steps; without any they run in threads of this process. Workers must
         see the output's parent.
     progress
-        Gets a line of text now and then.
+        Called with a line of text now and then.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def _write(
     catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
     if len(catalogue) > len(movies):
         progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
-    # The steps look years and genres up in it; how often its movies are train labels, only they find out.
+    # The steps look up years and genres in it, and count its train labels, which are not known yet.
     catalogue.save(work / CATALOGUE_FILE)
 
     progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
@@ -330,12 +330,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FLAG",
         help="a flag for Beam, which then runs the steps, such as --beam-arg=--runner=PortableRunner; may be repeated",
     )
-    parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries have to say")
+    parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries log")
     return parser
 
 
 def main() -> int:
-    """Run the command line from this module's importable self.
+    """Run the command line of the module `data.generate`, not of `__main__`.
 
     Beam pickles functions by their module's name, and workers have another `__main__`.
     """

@@ -11,7 +11,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 def mix64(values: NDArray[np.integer]) -> NDArray[np.uint64]:
-    """Scramble numbers with the output function of SplitMix64 (Steele, Lea and Flood, 2014).
+    """Return numbers hashed by the output function of SplitMix64 (Steele, Lea and Flood, 2014).
 
     Each step can be undone, so that distinct inputs give distinct outputs: ranking by the result has no ties.
 
@@ -34,7 +34,7 @@ def mix64(values: NDArray[np.integer]) -> NDArray[np.uint64]:
 
 
 def keyed_hash(values: NDArray[np.integer], key: int) -> NDArray[np.uint64]:
-    """Scramble numbers so that another key gives another, unrelated order; still free of collisions.
+    """Return numbers hashed under a key: another key gives an unrelated order. Free of collisions, as `mix64` is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a folder of generated examples is, and whether it still is that."""
+"""The manifest of a folder of generated examples, and the check of the folder against it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
 
 
 class Counts(BaseModel):
-    """How many there are of each."""
+    """Sizes of the source and of the result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +77,7 @@ class Manifest(BaseModel):
         Raises
         ------
         InputError
-            There is none, or it is not one.
+            The folder holds no manifest, or one that can't be read.
         """
         path = folder / MANIFEST_FILE
         try:
@@ -92,19 +92,19 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, content: bytes, place: str) -> Manifest:
-        """Return the manifest that a file holds, wherever that lies.
+        """Return the manifest from the content of its file.
 
         Parameters
         ----------
         content
-            The file's.
+            The file's bytes.
         place
-            What an error calls the file.
+            The file's name in errors.
 
         Raises
         ------
         InputError
-            It is not one.
+            The content is not a manifest.
         """
         try:
             return cls.model_validate_json(content)
@@ -126,7 +126,7 @@ class Manifest(BaseModel):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def shards_of(self, split: Split) -> tuple[Shard, ...]:
-        """List the shards of a split."""
+        """Return the shards of a split."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
     def verify(self, folder: Path) -> None:
@@ -157,7 +157,7 @@ class Manifest(BaseModel):
 
 
 def library_versions() -> dict[str, str]:
-    """Look up the installed versions of Python and of the libraries that take part, without importing them."""
+    """Return the installed versions of Python and of the libraries that take part, without importing them."""
     return {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}}
 
 

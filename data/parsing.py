@@ -83,7 +83,7 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
 
 
 def find_fault(source: Source, release: Release) -> str | None:
-    """Read a ratings file line by line and say what is wrong with its first bad line, if any is."""
+    """Read a ratings file line by line, and return what is wrong with its first bad line; None if none is."""
     num_ratings = 0
     for number, line in _lines(source, release.ratings_file):
         text = line.decode("utf-8", errors="replace")
@@ -105,7 +105,7 @@ def find_fault(source: Source, release: Release) -> str | None:
 
 
 def find_repeats(source: Source, release: Release, rating: NDArray[np.void]) -> list[int]:
-    """List the numbers of the lines that hold one rating, a `RATING_DTYPE` scalar."""
+    """Return the numbers of the lines that hold one rating, a `RATING_DTYPE` scalar."""
     wanted = tuple(float(value) for value in rating.item())
     numbers = []
     for number, line in _lines(source, release.ratings_file):
@@ -191,7 +191,7 @@ def _check_header(source: Source, release: Release) -> None:
 
 
 def _checked(batch: pa.RecordBatch, release: Release) -> NDArray[np.void]:
-    """Turn a parsed block into ratings, or raise the `ArrowInvalid` that parsing it would have raised."""
+    """Return a parsed block as ratings, or raise the `ArrowInvalid` that parsing it would have raised."""
     columns = {name: batch.column(place) for place, name in enumerate(batch.schema.names)}
     for name, column in columns.items():
         # Comparing with "" would have Arrow import pandas first.
@@ -218,7 +218,7 @@ def _checked(batch: pa.RecordBatch, release: Release) -> NDArray[np.void]:
 
 
 def _numbers(column: pa.Array) -> NDArray[np.generic]:
-    """View a column of numbers, none of them null; Arrow's `to_numpy` would import pandas, for half a second."""
+    """Return a column of numbers, none of them null, as an array; Arrow's `to_numpy` would import pandas (0.5 s)."""
     values = np.frombuffer(column.buffers()[1] or b"", dtype=np.dtype(str(column.type)))
     return values[column.offset : column.offset + len(column)]
 
@@ -250,7 +250,7 @@ def _named_cells(text: str, release: Release) -> dict[str, str]:
 
 
 def _line_fault(text: str, release: Release) -> str | None:
-    """Say why a line is not a rating, or None if it is one."""
+    """Return why a line is not a rating; None if it is one."""
     if "\0" in text:
         return "holds a NUL byte"
     cells = _cells(text, release)

@@ -11,8 +11,8 @@ from data.splits.ranks import Counts
 
 NUM_PERIODS = 64
 """Of ml-latest-small's 22 years a period is four months, of ML-1M's three it is 17 days: short enough to follow what
-comes into fashion. Being few, they bound the counts; a power of two, they are all of them the last of the stretches
-1, 2, 4, ... periods."""
+comes into fashion. Being few, they bound the size of the counts; being a power of two, they are the longest of the
+stretches of 1, 2, 4, ... periods."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class TimeRange:
 
 
 def label_keys(movie_ids: NDArray[np.integer], periods: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Join each label's movie and period to one number, `[n]` and `[n]` to int64 `[n]`."""
+    """Return each label's movie and period as one number, `[n]` and `[n]` to int64 `[n]`."""
     return movie_ids.astype(np.int64) * NUM_PERIODS + periods
 
 
 def movies_and_periods(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Take the numbers of `label_keys` apart again."""
+    """Return the movies and the periods of numbers from `label_keys`, both int64 `[n]`."""
     return keys // NUM_PERIODS, keys % NUM_PERIODS
 
 
 def count_by_movie(labels: Counts) -> Counts:
-    """Add up counts by movie and period (values from `label_keys`) over the periods."""
+    """Return counts by movie and period (values from `label_keys`) summed over the periods."""
     movie_ids, _ = movies_and_periods(labels.values)
     return Counts.added_up(movie_ids, labels.counts)

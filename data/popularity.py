@@ -32,7 +32,7 @@ class PopularityTable:
 
     @classmethod
     def from_counts(cls, train_labels: Counts) -> PopularityTable:
-        """Rank movies by how often they are train labels; of equal ones the smaller id comes first."""
+        """Return the table of movies ranked by their counts; of equal ones the smaller id comes first."""
         by_rank = np.lexsort((train_labels.values, -train_labels.counts))
         ranks = np.empty(len(by_rank), dtype=np.int64)
         ranks[by_rank] = np.arange(len(by_rank))
@@ -40,7 +40,7 @@ class PopularityTable:
         return cls(train_labels.values, buckets)
 
     def look_up(self, labels: NDArray[np.integer]) -> NDArray[np.int8]:
-        """Bucket labels, `[n]` to int8 `[n]`; those that train never shows are `unseen`."""
+        """Return the buckets of labels, `[n]` to int8 `[n]`; labels that train never shows are `unseen`."""
         if not len(self.movie_ids):
             return np.full(len(labels), _UNSEEN, dtype=np.int8)
         places = np.minimum(np.searchsorted(self.movie_ids, labels), len(self.movie_ids) - 1)

@@ -14,7 +14,7 @@ _MASK_DELTA = np.uint32(0xA282EAD8)
 
 
 def frame_records(records: Sequence[bytes]) -> bytes:
-    """Lay records out as they lie in a TFRecord file that is not compressed.
+    """Return records as they lie in a TFRecord file that is not compressed.
 
     Files may be written in pieces: the frames of several calls, one after the other, are a TFRecord file.
 
@@ -35,6 +35,6 @@ def frame_records(records: Sequence[bytes]) -> bytes:
 
 
 def _masked_crcs(records: Sequence[bytes]) -> NDArray[np.uint32]:
-    """Take CRC-32Cs and mask them as TFRecord does, uint32 `[len(records)]`."""
+    """Return CRC-32Cs, masked as TFRecord does, uint32 `[len(records)]`."""
     crcs = np.fromiter(map(google_crc32c.value, records), dtype=np.uint32, count=len(records))
     return ((crcs >> np.uint32(15)) | (crcs << np.uint32(17))) + _MASK_DELTA

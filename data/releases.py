@@ -111,7 +111,7 @@ _RELEASES = {
 
 
 def find_release(name: str) -> Release:
-    """Look up a release by its name.
+    """Return a release by its name.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def find_release(name: str) -> Release:
 
 
 def available(name: str, cache_dir: Path | None = None, timeout: float = 5.0) -> bool:
-    """Tell whether a release is in the cache or its server answers.
+    """Return whether a release is in the cache or its server answers.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def obtain(release: Release, source: Path | None, cache_dir: Path | None, progre
     cache_dir
         Where downloads are kept; by default that of `default_cache_dir`.
     progress
-        Gets a line of text now and then.
+        Called with a line of text now and then.
 
     Raises
     ------

@@ -75,12 +75,12 @@ def write_sample_release(folder: Path) -> None:
 
 
 def sample_classes() -> tuple[tuple[int, ...], ...]:
-    """Give the classes, each the ids of its movies: what a model would have to find out."""
+    """Return the classes, each the ids of its movies: what a model would have to learn."""
     return _classes(_Chance(_SEED))
 
 
 def sample_rule() -> tuple[tuple[int, ...], ...]:
-    """Give the rule: at `[class of the last but one][class of the last]` the class that follows."""
+    """Return the rule: at `[class of the last but one][class of the last]` the class that follows."""
     chance = _Chance(_SEED + 1)
     rows, columns, symbols = (chance.shuffled(range(NUM_CLASSES)) for _ in range(3))
     return tuple(tuple(symbols[(row + column) % NUM_CLASSES] for column in columns) for row in rows)
@@ -111,13 +111,13 @@ class _Chance:
 
 
 def _classes(chance: _Chance) -> tuple[tuple[int, ...], ...]:
-    """Deal ids to classes, so that neither their size nor their order gives the class away."""
+    """Return classes of ids that are dealt at random, so that neither their size nor their order tells the class."""
     ids = chance.shuffled(range(1, 4 * NUM_CLASSES * MOVIES_PER_CLASS))[: NUM_CLASSES * MOVIES_PER_CLASS]
     return tuple(tuple(ids[start : start + MOVIES_PER_CLASS]) for start in range(0, len(ids), MOVIES_PER_CLASS))
 
 
 def _movies(ids: Sequence[int], chance: _Chance) -> list[tuple[int, str, str]]:
-    """Invent titles, years and genres, none of which have to do with the class."""
+    """Return movies with invented titles, years and genres, none of which depends on the class."""
     names = chance.shuffled(range(len(_QUALITIES) * len(_THINGS)))
     movies = []
     for movie, name in zip(ids, names, strict=True):
@@ -130,7 +130,7 @@ def _movies(ids: Sequence[int], chance: _Chance) -> list[tuple[int, str, str]]:
 
 
 def _ratings(user: int, classes: Sequence[Sequence[int]], chance: _Chance) -> list[tuple[int, int, str, int]]:
-    """Invent a user's ratings in the order of time."""
+    """Return a user's invented ratings in the order of time."""
     rule = sample_rule()
     weights = [_SKEW**place for place in range(MOVIES_PER_CLASS)]
     seen: set[int] = set()

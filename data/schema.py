@@ -21,7 +21,7 @@ SCHEMA_FILE = "schema.pbtxt"
 def build_schema(
     options: GenerateOptions, genres: Sequence[str], *, max_stars: float | None = None
 ) -> schema_pb2.Schema:
-    """Complete the curated base.
+    """Return the curated base, completed.
 
     Parameters
     ----------

@@ -26,16 +26,16 @@ Split = Literal["train", "eval"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
 
 RATINGS_PER_SHARD = 250_000
-"""A shard of as many examples takes 15 MB on disk and, with contexts of 10, 25 MB in memory to be sorted."""
+"""A shard of this many examples takes 15 MB on disk and, with contexts of 10, 25 MB in memory to be sorted."""
 
 _EXAMPLES_PER_SLICE = 4_096
-"""Their bytes and masks take 4 MB, which the processor's caches hold."""
+"""The bytes and masks of a slice take 4 MB, which the processor's caches hold."""
 
 _GZIP_LEVEL = 1
 """Takes a third of the time of the default and makes shards a tenth larger."""
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _GZIP_MEMORY = zlib.DEF_MEM_LEVEL + 1
-"""As TensorFlow's writer has it; readers need not know."""
+"""As TensorFlow's writer sets it; readers don't depend on it."""
 
 
 class Shard(BaseModel):
@@ -60,12 +60,12 @@ class Shard(BaseModel):
 
 
 def shard_pattern(split: Split) -> str:
-    """Give the pattern that all shards of a split match."""
+    """Return the pattern that all shards of a split match."""
     return f"{split}-*"
 
 
 def shard_name(split: Split, index: int, count: int) -> str:
-    """Name a shard, in TensorFlow's manner.
+    """Return a shard's file name, as TensorFlow names shards.
 
     >>> shard_name("train", 0, 4)
     'train-00000-of-00004.tfrecord.gz'
@@ -74,7 +74,7 @@ def shard_name(split: Split, index: int, count: int) -> str:
 
 
 def shard_indices(orders: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
-    """Divide the range of order keys evenly among shards, `[n]` to int64 `[n]`.
+    """Return the shards of order keys, `[n]` to int64 `[n]`; their range is divided evenly.
 
     Later shards hold larger keys: read one after the other, shards of any number give the same sequence.
     """
@@ -150,7 +150,7 @@ def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def file_sha256(path: Path) -> str:
-    """Digest a file's content, in hexadecimal.
+    """Return the SHA-256 of a file's content, in hexadecimal.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from data.errors import InputError
 
 @contextmanager
 def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the right to write a folder; wait for another process that holds it.
+    """Hold the lock of a folder; wait for another process that holds it.
 
     The lock is a hidden file beside the folder. It belongs to the process and ends with it.
 
@@ -38,7 +38,7 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def staged(output: Path) -> Iterator[Path]:
-    """Give an empty folder beside the output, which takes the output's place if the block ends well.
+    """Yield an empty folder beside the output, which replaces the output if the block ends without an error.
 
     To be used within `exclusive`. A process that is killed leaves the former output as it was, or, in the
     moment between two renames, under another name; the next run puts it back. A failed block leaves nothing.

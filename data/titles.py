@@ -93,7 +93,7 @@ class TitleIndex:
 
 
 def normalise(title: str) -> str:
-    """Reduce a title to what people agree on: small letters and digits, the article in front, no brackets.
+    """Return a title in plain form: small letters and digits, the article in front, no brackets.
 
     >>> normalise("Misérables, Les (1995)")
     'les miserables'
@@ -112,7 +112,7 @@ def _without_article(plain: str) -> str:
 
 
 def _likeness(wanted: str, title: str, *, score_cutoff: float | None = None, **_: object) -> float:
-    """Compare whole titles; a text that is the beginning of a title is like it too.
+    """Return how alike whole titles are, 0 to 100; a text that is the beginning of a title is like it too.
 
     Titles that aren't Latin letters normalise to nothing and are like nothing.
     """

@@ -42,12 +42,12 @@ def describe_code() -> str:
 
 
 def add_version_option(parser: argparse.ArgumentParser) -> None:
-    """Have a command know `--version`."""
+    """Add the option `--version` to a command."""
     parser.add_argument("--version", action=_ShowVersion, help="show version and commit, and exit")
 
 
 class _ShowVersion(argparse.Action):
-    """Asks git only when it is to be shown: argparse's own action wants the text beforehand."""
+    """Prints the version. It asks git only when it is used: argparse's own action needs the text beforehand."""
 
     def __init__(self, option_strings: Sequence[str], help: str, **_: Any) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help)

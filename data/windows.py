@@ -10,7 +10,7 @@ from data.timelines import Timelines
 
 
 def window_dtype(max_context_length: int) -> np.dtype:
-    """Describe one window as it lies in memory and in the temporary files.
+    """Return the type of one window, as it lies in memory and in the temporary files.
 
     `order` is its place among all examples, `popularity` its label's bucket. `movies` and
     `stars` are the context, oldest first, post-padded; `length` says how many of them are real.
@@ -28,12 +28,12 @@ def window_dtype(max_context_length: int) -> np.dtype:
 
 
 def label_rows(timelines: Timelines) -> NDArray[np.int64]:
-    """List the ratings that are labels: every one that has another before it, int64 `[num_windows]`."""
+    """Return the rows of ratings that are labels: each that has another before it, int64 `[num_windows]`."""
     return np.flatnonzero(timelines.positions >= 1)
 
 
 def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_length: int) -> NDArray[np.void]:
-    """Cut the windows that end in the given labels.
+    """Return the windows that end in the given labels.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The pipeline: its settings, its graph, and what is said of a run."""
+"""The pipeline: its settings, its graph, and the record of a run."""

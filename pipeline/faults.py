@@ -1,4 +1,4 @@
-"""Saying in one line what went wrong below the project's own code: on the disk, in the metadata, in the artifacts."""
+"""One line for what goes wrong below the project's own code: on the disk, in the metadata, in the artifacts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LONGEST = 300
 
 
 def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | None = None) -> str:
-    """Say in one line why a step failed.
+    """Return in one line why a step failed.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | Non
     artifacts
         The folder of the run's artifacts: what is missing or damaged there is an earlier step's. None before any step.
     """
-    # A full disk has the cleaning up fail too, in many ways.
+    # On a full disk the cleaning up fails too, in many ways.
     if any(_NO_SPACE.search(str(cause)) for cause in _causes(error, handled=True)):
         return "no space is left on the disk: free some and run again"
     for cause in _causes(error):
@@ -66,7 +66,7 @@ def one_line(error: BaseException) -> str:
 
 
 def check_metadata(metadata: Path, artifacts: Path) -> None:
-    """See to it that ML Metadata can be relied on, before a run does.
+    """Check that ML Metadata is whole, before a run uses it.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) ->
     kinds = {kind.__name__ for kind in type(error).__mro__}
     text = _last_words(error)
     while match := _KIND.match(text):
-        # Beam hands errors on as text, in an error of another type.
+        # Beam passes errors on as text, in an error of another type.
         kinds.add(match[1])
         text = text[match.end() :]
     path = _path_of(error, text, work_dir)

@@ -1,4 +1,4 @@
-"""What the model gate asks, in TFMA's own words."""
+"""The model gate's requirements as a configuration of TFMA."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.model_gate import Requirement, requirements
 METRICS_MODULE = "components.retrieval_metrics"
 
 EXTRACTORS_MODULE = "components.grouped_extracts"
-"""What TFMA is fed by; see there."""
+"""Module of the extractors, which TFX looks up by name."""
 
 
 def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalConfig:
@@ -47,7 +47,7 @@ def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalC
 
 
 def _threshold(requirement: Requirement) -> tfma.PerSliceMetricThreshold:
-    """Return a requirement as a threshold; one against the baseline as a change threshold, which TFX drops without."""
+    """Return a requirement's threshold: against the baseline a change threshold, which TFX drops without a baseline."""
     if requirement.against_baseline:
         threshold = tfma.MetricThreshold(
             change_threshold=tfma.GenericChangeThreshold(

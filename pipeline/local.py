@@ -40,7 +40,7 @@ _NO_OTHER_WORKERS = (
 
 
 class StepFailedError(RuntimeError):
-    """A step of the pipeline failed for a reason that is no input's fault."""
+    """A step of the pipeline failed, and not because of something that was given."""
 
 
 def run_locally(
@@ -55,24 +55,24 @@ def run_locally(
     beam_args: Sequence[str] = (),
     verbose: bool = False,
 ) -> bool:
-    """Run the pipeline, saying on standard output what happens.
+    """Run the pipeline, and print on standard output what happens.
 
     Parameters
     ----------
     config
         Name or file of a configuration; by default the release's own.
     release, source, split
-        Stand above the configuration's. Without a release, MovieLens-1M if it can be had, else the sample.
+        Override the configuration's. Without a release, MovieLens-1M if it can be had, else the sample.
     work_dir
         Everything is written below it.
     from_node
         Run this node and what follows it, on what the last run left.
     use_cache
-        Let steps whose inputs did not change answer from the cache.
+        Whether steps whose inputs and code did not change are taken from the cache.
     beam_args
-        Options for Beam, above the local defaults.
+        Options for Beam, which override the local defaults.
     verbose
-        Show what the libraries log.
+        Whether to show what the libraries log.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def run_locally(
             raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
         check_metadata(Path(places.metadata), Path(places.pipeline_root))
         if reroot(places.metadata):
-            print("  moved or copied since the last run: its metadata follows, and no step comes from the cache")
+            print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
         adopt(
             Path(places.serving),
             serving_root(work_dir) / settings.pipeline_name,
@@ -136,18 +136,18 @@ def choose_settings(config: str | None, release: str | None, source: Path | None
 def lay_out(
     settings: Settings, manifest: Manifest, data_root: Path, work_dir: Path, beam_args: Sequence[str] = ()
 ) -> Places:
-    """Decide where a local run's things lie, and write its schema there.
+    """Return where a local run reads and writes, and write its schema there.
 
     Parameters
     ----------
     settings, manifest
-        Of the run.
+        The run's settings, and the manifest of its data.
     data_root
         The folder of the shards.
     work_dir
         Everything else lies below it.
     beam_args
-        Options for Beam, above the local defaults.
+        Options for Beam, which override the local defaults.
     """
     home = work_dir / "pipelines" / settings.pipeline_name
     return Places(
@@ -162,13 +162,13 @@ def lay_out(
 
 
 def _beam_arguments(own: Sequence[str]) -> tuple[str, ...]:
-    """Put a run's own options for Beam above the local defaults; a runner of its own has its own ways with workers."""
+    """Return the local options for Beam and a run's own; those about workers are left out with another runner."""
     elsewhere = any(argument.startswith("--runner") for argument in own)
     return (*_LOCAL_BEAM, *(() if elsewhere else _NO_OTHER_WORKERS), *own)
 
 
 def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
-    """Write the schema under its own digest: TFX's cache takes a schema for unchanged while its path is."""
+    """Write the schema below a folder named by its digest, and return its path: TFX's cache compares paths."""
     catalogue = Catalogue.load(data_root / manifest.catalogue_file)
     text = text_format.MessageToString(build_schema(manifest.options, catalogue.genre_names()))
     path = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / SCHEMA_FILE
@@ -179,7 +179,7 @@ def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
 
 @contextmanager
 def _only_run_in(work_dir: Path) -> Iterator[None]:
-    """Keep a second run out of the work directory."""
+    """Refuse a second run in the work directory."""
     try:
         work_dir.mkdir(parents=True, exist_ok=True)
         lock = FileLock(work_dir / ".lock", timeout=0)
@@ -235,7 +235,7 @@ def _run(
 
 
 def _report_failure(settings: Settings, places: Places, step: str | None, reason: str) -> None:
-    """Write the page about a run that a step ended, and say where; without a step there is no run to tell about."""
+    """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
     from pipeline.local_report import Failure, write_local_report
 
     if step is None:
@@ -243,7 +243,7 @@ def _report_failure(settings: Settings, places: Places, step: str | None, reason
     try:
         page = write_local_report(settings, places, Failure(step=step, error=reason))
     except Exception as trouble:
-        # What made the step fail is the news, and is still to be told.
+        # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")
     else:
         print(f"\nReport\n  {page}\n", flush=True)

@@ -1,4 +1,4 @@
-"""The page about a local run: what its artifacts know, and what only ML Metadata knows."""
+"""The page about a local run, made from its artifacts and ML Metadata."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
     Parameters
     ----------
     settings, places
-        Of the run.
+        The run's settings and places.
     failure
         What ended it early.
 
@@ -44,7 +44,7 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
     told = facts.model_copy(
         update={
             "made_at": datetime.fromtimestamp(began, timezone.utc),
-            # A report step that was answered from the cache tells of the code of an earlier run.
+            # A report step that was taken from the cache names the code of an earlier run.
             "code_version": __version__,
             "commit": commit(),
             "steps": [
@@ -67,7 +67,7 @@ def _examples_of(record: RunRecord) -> Manifest | None:
 
 
 def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
-    """Take the facts that the run's own report step gathered, or gather what a run left that did not get to it."""
+    """Return the facts of the run's own report step, or those of what a run left that ended before it."""
     reported = record.outputs.get(("RunReport", "report"))
     if reported is not None:
         return RunFacts.model_validate_json((reported.uri / FACTS_FILE).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Saying what a local run does, from the records that TFX itself logs."""
+"""Progress of a local run, from the records that TFX itself logs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StepPrinter(logging.Handler):
 
 
 class _NotePrinter(logging.Handler):
-    """Prints what the project's own components say while they run."""
+    """Prints what the project's own components log while they run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"{_INDENT}{_INDENT}{record.getMessage()}", flush=True)
@@ -57,7 +57,7 @@ def show_progress(*, verbose: bool) -> StepPrinter:
     Parameters
     ----------
     verbose
-        Let everything else that TFX logs through as well.
+        Whether everything else that TFX logs is shown as well.
     """
     steps = StepPrinter()
     # By absl's own call: TFX's steps save and restore the verbosity that absl remembers.

@@ -59,14 +59,14 @@ class Home:
         return path.parents[5] if named_by_tfx else None
 
     def present_path(self, recorded: str, beside: str = "") -> str:
-        """Return where a recorded path lies now; text that is none, or of no work directory, comes back as it is.
+        """Return where a recorded path lies now; other text, and paths of no work directory, are returned unchanged.
 
         Parameters
         ----------
         recorded
-            What ML Metadata says.
+            Text from ML Metadata.
         beside
-            The URI of the artifact that says it. A path below the same work directory has moved with it.
+            The URI of the artifact that holds it. A path below the same work directory has moved with it.
         """
         path, former = PurePosixPath(recorded), self.former(recorded) or self.former(beside)
         if former is None or former == self.work_dir or not path.is_relative_to(former):
@@ -87,9 +87,9 @@ class Home:
 
 
 def reroot(metadata_file: str | Path) -> bool:
-    """Have ML Metadata name its artifacts where they lie now; write nothing if it does already.
+    """Update the paths of artifacts in ML Metadata to where they lie now; write nothing if they are right.
 
-    What executions were given, such as the folder of the data, stays: it is what happened.
+    The properties of executions, such as the folder of the data, stay: they record what happened.
 
     Parameters
     ----------
@@ -118,5 +118,5 @@ def reroot(metadata_file: str | Path) -> bool:
             open_store(str(metadata)).put_artifacts(moved)
     except mlmd.errors.StatusError as error:
         reason = describe_failure(error, Path(home.work_dir))
-        raise InputError(f"{metadata} can't be brought to name its present place: {reason}") from error
+        raise InputError(f"{metadata} can't be updated with its new place: {reason}") from error
     return bool(moved)

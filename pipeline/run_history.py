@@ -18,7 +18,7 @@ from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 
 _SHOWN = 20
-"""The latest evaluations that are told of."""
+"""The most evaluations that are shown."""
 
 
 def read_history(metadata_file: str, examples: Manifest | None, current: Path | None) -> list[PastRun]:
@@ -29,8 +29,8 @@ def read_history(metadata_file: str, examples: Manifest | None, current: Path | 
     metadata_file
         The pipeline's SQLite file.
     examples
-        Of the run's examples; figures of another data identity are left out. None if the run got to no examples: it
-        has no history then.
+        The manifest of the run's examples; figures of another data identity are left out. None if the run has no
+        examples, and so no history.
     current
         Folder of the run's own evaluation; None if it has none.
     """

@@ -1,4 +1,4 @@
-"""What ML Metadata and the artifacts know of a run."""
+"""The record of a run, from ML Metadata and the artifacts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.relocation import Home
 
 _Execution = metadata_store_pb2.Execution
 _OUTPUTS = (metadata_store_pb2.Event.OUTPUT, metadata_store_pb2.Event.INTERNAL_OUTPUT)
-"""A resolver's outputs are internal ones: it makes no artifacts, it hands them on."""
+"""A resolver's outputs are internal ones: it makes no artifacts, it passes them on."""
 _STATES = {_Execution.COMPLETE: "done", _Execution.CACHED: "cached", _Execution.FAILED: "failed"}
 
 
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class OutputArtifact:
-    """Where an output lies, and what is written on it."""
+    """The folder of an output, and its properties."""
 
     uri: Path
     properties: dict[str, str | int | float]
@@ -56,7 +56,7 @@ class RunRecord:
     outputs
         By node and name of the output, such as `("Trainer", "model")`.
     judgement
-        None where the Evaluator did not get to judge.
+        None where the Evaluator did not run.
     data_verdict
         What the data gate wrote; empty where it did not run.
     servability
@@ -90,7 +90,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
     metadata_file
         The pipeline's SQLite file.
     gate
-        The thresholds that the run was judged by, to say the decision in words.
+        The thresholds that the run was judged by, for the decision in words.
 
     Raises
     ------

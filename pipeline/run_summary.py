@@ -1,4 +1,4 @@
-"""Telling a person at the terminal how a run went."""
+"""The summary of a run at the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must stand before TFX is imported, so that its import takes half the time."""
+"""Set-up that halves the time of TFX's import, and has to come before it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CLOUD_EXTENSIONS = "tfx.v1.extensions"
 
 
 def defer_cloud_extensions() -> None:
-    """Put off the import of TFX's extensions for Google Cloud until one is asked for; call it before TFX is imported.
+    """Defer the import of TFX's extensions for Google Cloud until one is asked for; call it before TFX is imported.
 
     `from tfx import v1` imports them all, and with them the client of Vertex AI, which takes as long as the rest of TFX
     and which no step here uses.

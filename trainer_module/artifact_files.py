@@ -1,6 +1,6 @@
 """Files of artifacts, read through TensorFlow's file layer, since their root may be an object store.
 
-Of that pathlib knows nothing: `Path("gs://bucket/x")` is the local path `gs:/bucket/x`.
+pathlib doesn't know object stores: `Path("gs://bucket/x")` is the local path `gs:/bucket/x`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def read_manifest(root: str) -> Manifest:
     Raises
     ------
     InputError
-        There is none, or it is not one.
+        The file can't be read, or is no manifest.
     """
     path = f"{root}/{MANIFEST_FILE}"
     return Manifest.parse(_read(path), path)
@@ -36,12 +36,12 @@ def read_catalogue(path: str) -> Catalogue:
 
 
 def exists(path: str) -> bool:
-    """Tell whether there is a file.
+    """Return whether there is a file.
 
     Raises
     ------
     InputError
-        The place can't be asked.
+        The file system can't be read.
     """
     try:
         return tf.io.gfile.exists(path)

@@ -31,7 +31,7 @@ def recommend_file(
     recommender
         The model.
     source
-        Each line `{"history": [1270, 1197], "id": "whatever"}`, the id being optional, or the list alone.
+        Each line `{"history": [1270, 1197], "id": "user-7"}`, the id being optional, or the list alone.
     target
         Gets `{"id": ..., "movie_id": [...], "score": [...]}` for each line, in order. The file appears when it is
         whole.

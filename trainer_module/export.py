@@ -25,7 +25,7 @@ _CANARY_ANSWERS = 10
 def save_model(
     serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str, data: DataIdentity | None = None
 ) -> None:
-    """Write a SavedModel with its signatures, the catalogue, canaries and what it says of itself.
+    """Write a SavedModel with its signatures, the catalogue, canaries and its export record.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def save_model(
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:
-    """Ask for a short, a long, an empty, an unknown-only and a gappy history."""
+    """Return requests and answers for a short, a long, an empty, an unknown-only and a gappy history."""
     known = [int(movie_id) for movie_id in movie_ids]
     unknown = max(known) + 1
     histories = {

@@ -1,4 +1,4 @@
-"""What an exported model says of itself, beside its graph."""
+"""The export record: the format of an exported model, and the data that it was fitted to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
 
 FORMAT = 2
-"""To be raised when exports begin to do what later code relies on.
+"""The current format: to be raised when later code relies on something that exports of this format don't do.
 
 In format 1, which has no record, `evaluate` ranks contexts of the training data's length only, and an answer is as
 short as the shortest of its batch.
@@ -45,7 +45,7 @@ class ExportRecord(BaseModel):
 
     @property
     def ranks_any_length(self) -> bool:
-        """Whether the signature `evaluate` takes examples of any context length, or of the model's own alone."""
+        """Whether the signature `evaluate` takes examples of any context length; else of the model's own only."""
         return self.format >= _RANKS_ANY_LENGTH
 
 

@@ -64,7 +64,7 @@ def parse_and_transform(
         context int64 `[batch, max_context_length]` and label int64 `[batch]`. The label is squeezed: in shape
         `[batch, 1]` a retrieval loss is silently wrong.
     """
-    # Only what the graph uses: reading genres that nobody asks for would take most of the time.
+    # Only what the graph uses: parsing genres, which it doesn't use, would take most of the time.
     spec = transform_output.raw_feature_spec()
     used = {name: spec[name] for name in (features.CONTEXT_MOVIE_ID, features.LABEL_MOVIE_ID)}
     transformed = layer(tf.io.parse_example(serialized, used))
@@ -169,8 +169,8 @@ def training_batches(windows: Windows, batch_size: int, *, seed: int, reshuffle:
     """Return one epoch of shuffled batches of (context int32 `[batch, length]`, label int32 `[batch]`).
 
     Row numbers are shuffled all at once and rows gathered by the batch: single windows, or even their numbers, pushed
-    through `tf.data` would cost a tenth of a small model's step. Windows that fill no whole batch wait for another
-    epoch's shuffle, unless batches are the same in each epoch or all windows together fill none.
+    through `tf.data` would cost a tenth of a small model's step. Windows that fill no whole batch are left out
+    of the epoch, unless batches are the same in each epoch or all windows together fill none.
     """
     context, label = tf.constant(windows.context), tf.constant(windows.label)
     drop_remainder = reshuffle and len(windows) >= batch_size
@@ -195,7 +195,7 @@ def _untuned() -> tf.data.Options:
     """Return options under which an iterator reads in order and tunes nothing.
 
     In order, the same data gives the same windows, and so the same model. And an iterator's end waits for its tuner's,
-    which now and then sleeps on: up to as long as the iterator lived, some 20 s after an epoch.
+    which sometimes sleeps for as long as the iterator lived: some 20 s after an epoch.
     """
     options = tf.data.Options()
     options.deterministic = True

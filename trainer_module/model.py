@@ -54,8 +54,8 @@ class RecencyMean(keras.layers.Layer):
 class QueryTower(keras.Model):
     """A GRU over the embeddings of the movies watched so far, with a short cut past it.
 
-    The short cut, a recency-weighted mean of the same embeddings, says what the movies are about; the GRU adds what
-    their order says.
+    The short cut, a recency-weighted mean of the same embeddings, tells what the movies are about; the GRU adds
+    their order.
 
     Maps context_movie_index int `[batch, length]` to float32 `[batch, embedding_dim]`, or
     `[batch, embedding_dim + 1]` with a trailing one, which meets the candidates' bias in the dot product.
@@ -230,8 +230,8 @@ class NextMovieModel(tfrs.Model):
 def _catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Return the cross-entropy over the catalogue without what serving leaves out: the context's own movies.
 
-    With them the model spends itself on pushing away what it will never be asked for: a context's movies are the
-    ones that its own mean points to.
+    With them, training would mostly lower the scores of movies that are never recommended: the context's own, which
+    its mean is closest to.
 
     Parameters
     ----------

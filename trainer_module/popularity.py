@@ -1,4 +1,4 @@
-"""Recent popularity: the floor where taste changes, and how far back it looks, chosen on train alone."""
+"""Recent popularity, a floor for the gate, and the stretch of periods that it counts, chosen on train alone."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def counts_by_period(catalogue: Catalogue, movie_ids: np.ndarray) -> np.ndarray 
 
 
 def recent_popularity(counts: np.ndarray) -> np.ndarray:
-    """Rank movies by how often they were labels lately.
+    """Return the places of movies by how often they were labels lately.
 
     Movies are compared by their labels within the last periods of train, as many as `choose_stretch` says, and those
     that are equal by their labels of all time. This is the floor that a model has to clear where later
-    examples are held out: there, what was popular long ago is an easy mark.
+    examples are held out: there, popularity of all time is easy to beat.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def recent_popularity(counts: np.ndarray) -> np.ndarray:
 
 
 def choose_stretch(counts: np.ndarray) -> int:
-    """Choose how many of the last periods recent popularity counts, by forward chaining within train.
+    """Return how many of the last periods recent popularity counts, chosen by forward chaining within train.
 
     The newest periods that together hold at least a tenth of the labels are set apart. Of the last 1, 2, 4, ... periods
     before them, and of all, the stretch is taken whose most popular movies are most often the newest labels::
@@ -91,7 +91,7 @@ def choose_stretch(counts: np.ndarray) -> int:
 
 
 def _coverage(places: np.ndarray, newest: np.ndarray) -> int:
-    """Count the newest labels that are among the most popular movies."""
+    """Return how many of the newest labels are among the most popular movies."""
     ranks = len(places) - np.searchsorted(np.sort(places), places)
     return int(newest[ranks <= NUM_COVERING].sum())
 

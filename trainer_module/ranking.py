@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def rank_of_label(scores: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor | None = None) -> tf.Tensor:
-    """Count the candidates that stand before the label, the label's own place included.
+    """Return the rank of each label: the number of candidates up to and including it.
 
     Ties count against the model (GRU4Rec calls this the conservative choice), and so does a score that is not
     finite: a model that answers NaN for everything ranks every label last.
@@ -61,9 +61,9 @@ class FixedScores(tf.Module):
         self._ahead = tf.Variable(ahead, dtype=tf.int64, trainable=False, name="ahead")
 
     def rank_of_label(self, label: tf.Tensor, context_movie_index: tf.Tensor) -> tf.Tensor:
-        """Count as `rank_of_label` does, with the contexts' movies left out.
+        """Return ranks as `rank_of_label` does, with the contexts' movies left out.
 
-        They are taken off a rank that is known, so that no query looks at the whole catalogue.
+        They are subtracted from a rank that is computed once, so that no query looks at the whole catalogue.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class FixedScores(tf.Module):
 
 
 def columns_of(context_movie_index: tf.Tensor, num_candidates: tf.Tensor | int) -> tf.Tensor:
-    """Mark the candidates that a context holds.
+    """Return which candidates each context holds.
 
     Parameters
     ----------

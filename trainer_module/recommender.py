@@ -1,4 +1,4 @@
-"""Asking a published model from Python, with titles; TensorFlow is all it needs."""
+"""A published model for use from Python, with titles; it needs TensorFlow and nothing else of the stack."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Recommender:
         return TitleIndex(self.catalogue)
 
     def recommend(self, history: Sequence[int], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
-        """Recommend `k` movies (at most `MAX_K`) to who watched `history`, movie ids with the oldest first.
+        """Return the `k` best movies (at most `MAX_K`) after `history`, which is movie ids, oldest first.
 
         Fewer where the history leaves fewer of the movies that the model knows, perhaps none.
         """
@@ -86,13 +86,13 @@ class Recommender:
     def recommend_batch(
         self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
     ) -> list[list[Recommendation]]:
-        """Recommend to many at once; one list for each history, in order."""
+        """Return the answers to many histories, one list for each, in order."""
         return self._named(*self.recommend_ids(histories, k, include_seen=include_seen))
 
     def recommend_ids(
         self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Recommend to many at once, as arrays: the quick way for whole files.
+        """Return the answers to many histories as arrays: the quick way for whole files.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Recommender:
         return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded)}), k)
 
     def similar(self, movie_id: int, k: int = 10) -> list[Recommendation]:
-        """Find the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
+        """Return the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
         answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], tf.int64))
         return self._named(*_first(answer, k))[0]
 

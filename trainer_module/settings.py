@@ -1,4 +1,4 @@
-"""What can be chosen about the model and its training."""
+"""Settings of the model and of its training."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class ModelSettings(BaseModel):
     """Share of the context embeddings' and of the state's entries that training zeroes."""
 
     tied_tables: bool = True
-    """One embedding table for both towers in place of one each."""
+    """Whether both towers share one embedding table."""
 
     mask_padding: bool = True
-    """Let the GRU pass over padding. The tutorial doesn't: it reads pads as the unknown movie."""
+    """Whether the GRU passes over padding. The tutorial's doesn't: it reads pads as the unknown movie."""
 
     gru_reads: int = Field(default=10, ge=1)
     """How many of a context's last movies the GRU reads; the recency mean is always over all. A context's order says
     most at its end, and each movie that the GRU reads costs as much as any other."""
 
     item_bias: bool = True
-    """Give each candidate a learned offset, which carries its popularity."""
+    """Whether each candidate has a learned offset, which carries its popularity."""
 
     recency_mean: bool = True
-    """Add a recency-weighted mean of the context's embeddings to the GRU's state."""
+    """Whether a recency-weighted mean of the context's embeddings is added to the GRU's state."""
 
     counted_embeddings: bool = True
-    """Start the embeddings from co-occurrence counts of train in place of random numbers."""
+    """Whether the embeddings start from co-occurrence counts of train; else from random numbers."""
 
     loss: Literal["full_softmax", "in_batch"] = "full_softmax"
     """Softmax over the catalogue without the context's own movies, or over the batch's own labels
@@ -52,7 +52,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(default=8, ge=1)
-    """Passes over the train windows; the most of them, where `patience` says when to stop sooner."""
+    """Passes over the train windows; with `patience`, the most of them."""
 
     batch_size: int = Field(default=1024, ge=1)
     """Windows in one step."""
@@ -70,15 +70,15 @@ class TrainingSettings(BaseModel):
     """AdamW's decoupled decay."""
 
     reshuffle: bool = True
-    """Draw new batches each epoch. The tutorial caches its first epoch's batches and repeats them."""
+    """Whether new batches are drawn each epoch. The tutorial caches its first epoch's batches and repeats them."""
 
     validation_fraction: float = Field(default=0.02, ge=0, lt=1)
-    """Share of the *train* windows that is held out to watch the fit; 0 watches nothing and stops at nothing."""
+    """Share of the *train* windows that is held out to watch the fit, and to stop on; 0 holds out none."""
 
     patience: int | None = Field(default=None, ge=1)
     """Epochs without a better validation recall@10 after which training stops; the best epoch's weights are kept. None
     takes all passes and keeps the last weights: a one-cycle schedule that is cut short ends at too high a rate, and
-    between its last epochs the held-out slice tells noise alone (docs/quality.md)."""
+    the held-out slice can't tell its last epochs apart (docs/quality.md)."""
 
     seed: int = 42
     """Fixes initial weights, dropout, batches and the validation slice."""

@@ -1,4 +1,4 @@
-"""What the published model answers: recommendations, similar movies, and exact ranks for the Evaluator."""
+"""The published model's signatures: recommendations, similar movies, and exact ranks for the Evaluator."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOP_K = 100
 """Movies in an answer; callers cut it to the k they want."""
 
 FILLER_SCORE = tf.float32.min
-"""Score of what fills an answer up. Finite, since JSON knows no infinity and a model server would answer with none."""
+"""Score of what fills an answer up. Finite, since JSON has no infinity, and a model server could not answer."""
 
 EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
@@ -33,7 +33,7 @@ _EXAMPLES = tf.TensorSpec([None], tf.string, name="examples")
 def _signature(
     inputs: tf.TensorSpec,
 ) -> Callable[[Callable[..., dict[str, tf.Tensor]]], tf.types.experimental.GenericFunction]:
-    """Trace a method once, whatever its input's size. It has no Python control flow for AutoGraph to rewrite."""
+    """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
     return functools.partial(tf.function, input_signature=[inputs], autograph=False)
 
 
@@ -74,7 +74,7 @@ class ServingModel(tf.Module):
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         movie_id = [int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)]
         self._movie_id = tf.Variable(movie_id, dtype=tf.int64, trainable=False, name="movie_id")
-        # Standing in for the model where nothing is known, and the floor that the gate holds it against.
+        # It answers histories without a known movie, and is the floor that the gate compares the model with.
         # Monotone in the counts, which is all that a rank sees.
         self._popularity = FixedScores(np.log1p(label_counts), name="popularity")
         self._recent_popularity = self._popularity
@@ -129,7 +129,7 @@ class ServingModel(tf.Module):
 
     @_signature(_MOVIE)
     def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Find the movies whose embeddings point the same way.
+        """Return the movies whose embeddings point the same way.
 
         Parameters
         ----------
@@ -189,11 +189,11 @@ class ServingModel(tf.Module):
 
     @staticmethod
     def _keep_movies(index: tf.Tensor) -> tf.Tensor:
-        """Close the gaps that pads and unknown movies leave, int64 `[batch, longest]`, post-padded."""
+        """Return indices without the gaps of pads and unknown movies, int64 `[batch, longest]`, post-padded."""
         return tf.ragged.boolean_mask(index, index > 0).to_tensor()
 
     def _scores(self, index: tf.Tensor) -> tf.Tensor:
-        """Score all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
+        """Return the scores of all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
         length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
         last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self.max_context_length :]
         context = last.to_tensor(shape=[None, self.max_context_length])

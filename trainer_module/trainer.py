@@ -1,4 +1,4 @@
-"""What TFX's Trainer calls."""
+"""The function that TFX's Trainer calls."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
 
 
 class _Watch(keras.callbacks.Callback):
-    """Adds validation recall to the epoch's figures and says how training goes."""
+    """Adds validation recall to the epoch's figures, and logs them."""
 
     def __init__(self, held_out: Windows, epochs: int) -> None:
         super().__init__()

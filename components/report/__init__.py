@@ -1,1 +1,1 @@
-"""Pages that tell a person about data and runs: facts from artifacts, charts, and one rendering function."""
+"""Pages about data and runs: facts from artifacts, charts, and one rendering function."""

@@ -23,7 +23,7 @@ _CHARACTER = 7
 
 _FONT = "system-ui, sans-serif"
 _COLOURS = {
-    # Drawn in these, which occur nowhere else, and replaced by the page's own.
+    # Charts are drawn in these, which occur nowhere else; they are replaced by the page's own.
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
     "#030303": "var(--line)",
@@ -150,7 +150,7 @@ def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequen
 
 
 def _grouped(bars: list[dict[str, Any]], by: str, series: Sequence[tuple[str, str]], order: Sequence[str]) -> alt.Chart:
-    """Lay horizontal bars in groups, each with its figure."""
+    """Return a chart of horizontal bars in groups, each with its figure."""
     names = [name for name, _ in series]
     # Bars of every group keep a height that a finger and an eye can tell apart.
     height = len(dict.fromkeys(order)) * (14 * len(series) + 8)

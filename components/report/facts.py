@@ -1,4 +1,4 @@
-"""What the page about a run is made of. Everything here is plain data, travels as JSON, and needs no TensorFlow."""
+"""The facts on the page about a run: plain data, which is stored as JSON and needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FACTS_FILE = "facts.json"
 
 
 class MetricRow(BaseModel):
-    """One metric of the candidate, beside what it is held against; None where there is nothing of the kind.
+    """One metric of the candidate, beside what it is compared with; None where there is nothing of the kind.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ class DecisionFacts(BaseModel):
     Attributes
     ----------
     blessed
-        The Evaluator's decision; None where it did not get to judge.
+        The Evaluator's decision; None where it did not run.
     checks
         What the gate asked.
     difference
@@ -211,7 +211,7 @@ class PastRun(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why a run ended before its end."""
+    """Why a run ended early."""
 
     step: str
     error: str
@@ -227,7 +227,7 @@ class RunFacts(BaseModel):
     curves
         Learning curves, a list with one value for each epoch.
     steps, history, seconds
-        Known only to who can ask ML Metadata.
+        Known only where ML Metadata can be read.
     """
 
     pipeline: str

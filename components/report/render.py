@@ -1,4 +1,4 @@
-"""From facts to a self-contained page."""
+"""Rendering of facts as a self-contained page."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def render_report(facts: RunFacts) -> str:
 
 
 def render_page(template: str, **values: object) -> str:
-    """Fill in a template; whatever comes from data is escaped, only charts are markup already.
+    """Return a filled-in template; values are escaped, but for charts, which are markup already.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def render_page(template: str, **values: object) -> str:
 
 
 def _verdict(facts: RunFacts) -> dict[str, str]:
-    """Say in two words how the run ended."""
+    """Return in two words how the run ended."""
     if facts.failure is not None:
         return {"text": "failed", "tone": "bad"}
     if facts.decision.published is not None:
@@ -101,7 +101,7 @@ def _verdict(facts: RunFacts) -> dict[str, str]:
 
 
 def _sections(facts: RunFacts) -> list[tuple[str, str]]:
-    """List the sections that the page has, for its navigation."""
+    """Return the sections that the page has, for its navigation."""
     decision = facts.decision
     present = [
         ("summary", "Summary", True),
@@ -119,7 +119,7 @@ def _sections(facts: RunFacts) -> list[tuple[str, str]]:
 
 
 def _lay_out_steps(facts: RunFacts) -> list[dict[str, Any]]:
-    """Add to each step where its bar begins and how long it is, in per cent of the run."""
+    """Return the steps, each with where its bar begins and how long it is, in per cent of the run."""
     end = max((step.started + step.seconds for step in facts.steps), default=0.0) or 1.0
     laid_out = []
     for step in facts.steps:
@@ -149,7 +149,7 @@ def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
 
 
 def _data_charts(data: DataFacts) -> list[dict[str, object]]:
-    """Draw what the splits hold, each with its shares, so that a large and a small one can be compared."""
+    """Return charts of what the splits hold, in shares, so that a large and a small one can be compared."""
     drawn = []
     for title, name, order in (
         ("Context lengths", "context_lengths", None),

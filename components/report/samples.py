@@ -16,7 +16,7 @@ SAMPLE_K = 5
 
 
 def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k: int = SAMPLE_K) -> list[Sample]:
-    """Ask a model about the first few eval examples with a full context.
+    """Return what a model recommends for the first few eval examples with a full context.
 
     Parameters
     ----------

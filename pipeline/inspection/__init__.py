@@ -1,1 +1,1 @@
-"""Looking at the statistics that TFDV computed: finding them, comparing them, holding them against the schema."""
+"""Inspection of the statistics that TFDV computed: finding, comparing and validating them."""

@@ -42,7 +42,7 @@ def render_inspection(
     catalogue
         Names the movies.
     comparison, anomalies, differences
-        What was asked besides; None where it was not.
+        Further findings; None where they were not asked for.
     """
     asked = [
         ("anomalies", "Anomalies", anomalies is not None),
@@ -92,7 +92,7 @@ def _charts(splits: Named) -> list[dict[str, object]]:
 
 
 def _order_of(name: str, counts: dict[str, dict[str, int]]) -> list[str]:
-    """Order values as a person reads them: numbers by size, genres by frequency, popularity from the head."""
+    """Return values in the order of reading: numbers by size, genres by frequency, popularity from the head."""
     if name == features.LABEL_POPULARITY:
         return list(features.POPULARITY_BUCKETS)
     values = {value for of_split in counts.values() for value in of_split}
@@ -103,7 +103,7 @@ def _order_of(name: str, counts: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _in_spans(counts: dict[str, int]) -> dict[str, int]:
-    """Gather years into spans, each named by its first year; spans without a movie are kept."""
+    """Return counts of years by spans, each named by its first year; spans without a movie are kept."""
     if not counts:
         return {}
     starts = [int(year) // _YEARS_IN_A_BAR * _YEARS_IN_A_BAR for year in counts]

@@ -37,7 +37,7 @@ class Source:
     Attributes
     ----------
     name
-        What it is called on pages.
+        Its name on pages.
     unpadded, padded
         Folders of both kinds of statistics.
     examples
@@ -86,7 +86,7 @@ class Source:
 
 @contextmanager
 def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iterator[Source]:
-    """Find statistics; those that are counted here are gone when the context ends.
+    """Yield statistics; those that are counted here are removed when the context ends.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def _uris_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> dict[s
 
 
 def _count(folder: Path, scratch: Path) -> Source:
-    """Count the shards of a folder as the pipeline's StatisticsGen would."""
+    """Return the statistics of a folder's shards, counted as the pipeline's StatisticsGen counts."""
     manifest = Manifest.load(folder)
     manifest.verify(folder)
     source = Source(

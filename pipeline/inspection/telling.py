@@ -15,7 +15,7 @@ _HEADS = (10, 100, 1000)
 
 
 def overview_rows(splits: Named) -> list[list[str]]:
-    """Return a row a figure and a column a split, the names of the figures first."""
+    """Return a row for each figure and a column for each split, the names of the figures first."""
     movies = max((split.features["label_movie_id"].distinct for _, split in splits), default=0)
     rows = [
         ["examples", *(f"{split.examples:,}" for _, split in splits)],

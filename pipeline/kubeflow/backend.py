@@ -60,7 +60,7 @@ class ClusterBackend:
     def remember(
         self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
     ) -> tuple[BaseNode, ...]:
-        """Return the task that keeps them."""
+        """Return the task that keeps the statistics for later runs."""
         return (StatisticsKeeper(examples=examples, statistics=statistics, verdict=verdict, folder=self.statistics),)
 
     def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:

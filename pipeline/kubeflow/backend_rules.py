@@ -37,7 +37,7 @@ _KINDS = {
 
 
 class RefusedError(InputError):
-    """A spec or run that the backend would not take, or would fail on."""
+    """A spec or run that the backend would refuse, or fail on."""
 
 
 def read_documents(text: str) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ def _check_task(
         raise RefusedError(f"the task name {name!r} must be letters, digits and '-'")
     # The driver files executions under this name, and outputs are looked up by the task's key.
     if task.task_info.name != name:
-        raise RefusedError(f"task {name} calls itself {task.task_info.name!r}")
+        raise RefusedError(f"task {name} is named {task.task_info.name!r} in its task info")
     # backend/src/v2/compiler/argocompiler/dag.go
     if task.WhichOneof("iterator") == "artifact_iterator":
         raise RefusedError(f"task {name} iterates over artifacts, which is not implemented")

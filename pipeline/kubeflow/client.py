@@ -1,4 +1,4 @@
-"""Handing a compiled pipeline to a cluster, through the public client of Kubeflow Pipelines."""
+"""Submitting a compiled pipeline to a cluster, through the public client of Kubeflow Pipelines."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def read_file(file: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def _client(host: str, namespace: str | None) -> Iterator[kfp.Client]:
-    """Give a client that is connected, and turn what it raises into one line."""
+    """Yield a connected client, and turn what it raises into one line."""
     _check_reachable(host)
     import kfp
     import kfp_server_api
@@ -164,7 +164,7 @@ def _client(host: str, namespace: str | None) -> Iterator[kfp.Client]:
 
 
 def _check_reachable(host: str) -> None:
-    """Ask for a sign of life: the client would try for half a minute before it gives up."""
+    """Check that the host answers: the client itself would retry for half a minute."""
     if not host.startswith(("http://", "https://")):
         raise InputError(f"the host {host!r} is not a URL: it starts with http:// or https://")
     try:
@@ -172,7 +172,7 @@ def _check_reachable(host: str) -> None:
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.NOT_FOUND:
             raise InputError(f"{host} is no API server of Kubeflow Pipelines: it has no {_HEALTH}") from error
-        # Whether who asks may have more is for the client, which brings credentials, to find out.
+        # Permissions are left to the client, which brings credentials.
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(f"{host} can't be reached: {reason}") from error

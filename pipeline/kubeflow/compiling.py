@@ -26,14 +26,14 @@ ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
 _DATA_TASKS = ("DataGenerator", "ExampleGen")
 """Tasks whose data come from outside.
 
-The backend's cache goes by parameters and by the names of input artifacts: it would answer for data that changed.
+The backend's cache goes by parameters and by the names of input artifacts: its results may be those of earlier data.
 """
 
 
 def compile_pipeline(
     settings: Settings, *, image: str, backend: BackendName = "kfp", pipeline_root: str | None = None
 ) -> str:
-    """Compile the pipeline.
+    """Return the compiled pipeline.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def compile_pipeline(
     backend
         `kfp` for open-source Kubeflow Pipelines, `vertex` for Vertex AI.
     pipeline_root
-        Stands above the settings'.
+        Overrides the settings'.
 
     Returns
     -------
@@ -119,7 +119,7 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
 
 
 def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
-    """Declare what a run may choose, and hand it to the tasks that it concerns."""
+    """Declare the parameters of a run, and pass them to the tasks that use them."""
     declared = spec["root"].setdefault("inputDefinitions", {}).setdefault("parameters", {})
     if settings.kubeflow.data_root is not None:
         declared[DATA_ROOT]["defaultValue"] = settings.kubeflow.data_root
@@ -139,7 +139,7 @@ def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
 
 
 def _name_outputs(spec: dict[str, Any], name: str) -> None:
-    """Tell a task which outputs its component defines: the backend adds others to what it hands over."""
+    """Pass a task the names of its component's outputs: the backend adds others of its own."""
     component = spec["components"][_task(spec, name)["componentRef"]["name"]]
     definitions = component.get("outputDefinitions", {})
     names = sorted({*definitions.get("artifacts", {}), *definitions.get("parameters", {})})
@@ -219,7 +219,7 @@ def _container(spec: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _mentions(spec: dict[str, Any], name: str, folder: str) -> bool:
-    """Tell whether a task's parameters name something in a folder."""
+    """Return whether a task's parameters name something in a folder."""
     return any(f"{folder}/" in str(value) for value in _constants(spec, name).values())
 
 

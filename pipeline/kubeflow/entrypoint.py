@@ -1,9 +1,8 @@
 """What every container of a compiled pipeline runs: `python -m pipeline.kubeflow.entrypoint`.
 
-Between Kubeflow's launcher and TFX's executors stand some differences, and this module is where they are bridged. The
-launcher hands over remote URIs, which TFX's and our own code can't open, but keeps local folders in step with them;
-it passes input artifacts without a type; it runs no driver; it can't pass "no artifact"; and it has outputs of its own
-among a task's.
+It bridges the differences between Kubeflow's launcher and TFX's executors. The launcher passes remote URIs, which TFX's
+and our own code can't open, but keeps local folders in step with them; it passes input artifacts without a type; it
+runs no driver; it can't pass "no artifact"; and it adds outputs of its own to a task's.
 """
 
 from __future__ import annotations
@@ -148,13 +147,13 @@ def localize(
 
 
 def _keep_only(content: dict[str, Any], names: Collection[str]) -> None:
-    """Remove what is not named."""
+    """Remove all keys but those named."""
     for name in content.keys() - set(names):
         del content[name]
 
 
 def _single(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """List the artifacts by name; an input or output has one or, if it is optional, none."""
+    """Return the artifacts with their names; an input or output has one or, if it is optional, none."""
     return [(name, content["artifacts"][0]) for name, content in artifacts.items() if content.get("artifacts")]
 
 

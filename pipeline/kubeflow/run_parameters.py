@@ -1,4 +1,4 @@
-"""What a run may choose without compiling again.
+"""Parameters that a run may set without compiling again.
 
 Kubeflow passes a pipeline's parameters to tasks as inputs of their own. Those that TFX doesn't know of are added to
 the compiled tasks, and taken away again by the container's entrypoint, which acts on them.
@@ -29,7 +29,7 @@ def task_input(name: str) -> str:
 
 
 def take_beam_args(parameters: MutableMapping[str, Any]) -> list[str]:
-    """Take the run's Beam options out of a task's parameters.
+    """Remove the run's Beam options from a task's parameters, and return them.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def take_beam_args(parameters: MutableMapping[str, Any]) -> list[str]:
 
 
 def apply_epochs(parameters: MutableMapping[str, Any]) -> None:
-    """Take the run's epochs out of a task's parameters, and put them where the task's settings say epochs."""
+    """Move the run's epochs from a task's parameters to where the task's settings hold epochs."""
     epochs = parameters.pop(task_input(EPOCHS), None)
     if epochs is None:
         return
@@ -51,7 +51,7 @@ def apply_epochs(parameters: MutableMapping[str, Any]) -> None:
 
 
 def mentions_epochs(parameters: MutableMapping[str, Any]) -> bool:
-    """Tell whether any of a task's parameters holds the epochs of training."""
+    """Return whether any of a task's parameters holds the epochs of training."""
     contents = (_json_object(value) for value in parameters.values())
     return any(content is not None and _set_epochs(content, 1) for content in contents)
 
@@ -67,7 +67,7 @@ def _json_object(value: object) -> dict[str, Any] | None:
 
 
 def _set_epochs(content: dict[str, Any], epochs: int) -> bool:
-    """Set `training.epochs` wherever it stands, and tell whether it stands anywhere."""
+    """Set `training.epochs` wherever it stands, and return whether it stands anywhere."""
     found = False
     for name, value in content.items():
         if isinstance(value, dict):

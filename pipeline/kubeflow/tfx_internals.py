@@ -13,7 +13,7 @@ from tfx.orchestration.kubeflow.v2.file_based_example_gen import driver
 
 
 def run_file_based_driver(invocation: str, inputs_spec: str) -> None:
-    """Let ExampleGen's driver find span and fingerprint; it writes them to the invocation's output file.
+    """Run ExampleGen's driver, which writes span and fingerprint to the invocation's output file.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def run_file_based_driver(invocation: str, inputs_spec: str) -> None:
 
 
 def run_executor(executor_class_path: str, invocation: str, inputs_spec: str, beam_args: Sequence[str]) -> None:
-    """Run a node's executor; what it put out goes to the invocation's output file.
+    """Run a node's executor; its output goes to the invocation's output file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Between the URIs of an object store and the folders that Kubeflow's launcher keeps in step with it."""
+"""Translation between the URIs of an object store and the local folders of Kubeflow's launcher."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def check_uri(uri: str, what: str) -> str:
 
 
 def to_local(uri: str, launcher_root: str = "/") -> str:
-    """Return the launcher's local path of a URI; anything else comes back as it is.
+    """Return the launcher's local path of a URI; anything else is returned unchanged.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def to_local(uri: str, launcher_root: str = "/") -> str:
 
 
 def to_remote(path: str, launcher_root: str = "/") -> str:
-    """Return the URI of a path in one of the launcher's folders; anything else comes back as it is.
+    """Return the URI of a path in one of the launcher's folders; anything else is returned unchanged.
 
     Examples
     --------

@@ -198,7 +198,7 @@ def test_versions_in_both_folders_stay_and_are_told_of(model, serving, former):
     assert published_versions(former) == published_versions(serving) == [1]
     assert noted == [
         f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
-        "have its readers turn there, then remove it"
+        "point its readers there, then remove it"
     ]
 
 

@@ -195,7 +195,7 @@ def test_a_process_that_dies_is_a_finding(tmp_path, monkeypatch):
     script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setattr("components.servable_check._CHECKER", script)
     result = check_model("anywhere", ServableCheckSettings())
-    assert result.findings == ["the process that asked the model ended with -11: it said nothing"]
+    assert result.findings == ["the process that asked the model ended with -11: no message"]
 
 
 def test_a_process_that_hangs_is_a_finding(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ BREAKS: dict[str, tuple[str, Callable[[Documents], Any]]] = {
     "no root": ("has no tasks", lambda documents: documents[0].pop("root")),
     "no tasks": ("has no tasks", lambda documents: tasks(documents).clear()),
     "a task name with an underscore": ("'a_b'", lambda d: tasks(d).__setitem__("a_b", tasks(d)["Make"])),
-    "a task under another name": ("calls itself", lambda d: tasks(d)["Make"]["taskInfo"].update(name="Other")),
+    "a task under another name": ("in its task info", lambda d: tasks(d)["Make"]["taskInfo"].update(name="Other")),
     "an artifact iterator": (
         "iterates over artifacts",
         lambda documents: tasks(documents)["Make"].update(artifactIterator={"itemInput": "model"}),

@@ -245,7 +245,7 @@ def test_metadata_that_can_not_be_written_are_named_in_one_line(tmp_path):
     other.start()
     assert locked.wait(30)
 
-    with pytest.raises(InputError, match=r"metadata\.sqlite can't be brought to name its present place") as refused:
+    with pytest.raises(InputError, match=r"metadata\.sqlite can't be updated with its new place") as refused:
         reroot(file)
 
     over.set()
