@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 from components.data_gate import DataGate
 from components.naming import PASSED_OVER
 from components.pusher import Pusher
-from components.run_report import RunReporter
+from components.report.run_report import RunReporter
 from components.servable_check import ServableCheck
 from components.statistics_gen import ShardStatisticsGen
 from components.transform import ShardTransform
@@ -124,7 +124,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         passed_over=baseline.outputs[PASSED_OVER],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
-        source_digest=source_digest("components.run_report"),
+        source_digest=source_digest("components.report.run_report"),
     ).with_id("RunReport")
 
     return tfx.dsl.Pipeline(

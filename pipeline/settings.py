@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import GenerateOptions
-from pipeline.kubeflow.settings import KubeflowSettings
+from pipeline.kubeflow_settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
