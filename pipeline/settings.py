@@ -15,7 +15,7 @@ from components.gate_settings import DataGateSettings, ModelGateSettings, Servab
 from data.errors import InputError
 from data.options import GenerateOptions
 from data.splits import spelt
-from pipeline.kubeflow.settings import KubeflowSettings
+from pipeline.kubeflow_settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
