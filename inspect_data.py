@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.splits import spelt
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
@@ -160,7 +161,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _lead(manifest: Any) -> str:
     counts = manifest.counts
     return (
-        f"{manifest.release}, {manifest.split.replace('_', ' ')} split: {counts.ratings:,} ratings by "
+        f"{manifest.release}, {spelt(manifest.split)} split: {counts.ratings:,} ratings by "
         f"{counts.users:,} users, {counts.movies:,} movies in the catalogue"
     )
 
@@ -191,6 +192,8 @@ def _print_comparison(comparison: Any) -> None:
         for row in comparison.distances
     ]
     _print_table("Distances", [["feature", "L-infinity", "limit", "Jensen-Shannon", "limit", ""], *rows])
+    for feature, reason in comparison.not_compared.items():
+        print(f"  {feature} is not compared: {reason}")
     movers = [
         [row.feature if number == 0 else "", mover.value, f"{mover.left:.2%}", f"{mover.right:.2%}"]
         for row in comparison.distances

@@ -11,6 +11,7 @@ from typing import Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.splits import SPLIT_CHOICES
 from data.version import add_version_option
 from pipeline.tfx_imports import defer_cloud_extensions
 
@@ -35,7 +36,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--release",
         help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: the configuration's)",
     )
-    compiling.add_argument("--split", help="random, leave-one-out or temporal (default: the configuration's)")
+    compiling.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
     compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")

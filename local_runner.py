@@ -9,6 +9,7 @@ from pathlib import Path
 
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.splits import SPLIT_CHOICES
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
@@ -35,7 +36,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
     )
-    parser.add_argument("--split", help="random, leave-one-out or temporal (default: the configuration's)")
+    parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument(
         "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"
     )

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from data.errors import InputError
+from data.splits import SPLIT_CHOICES
 
 if TYPE_CHECKING:
     from data.manifest import Manifest
@@ -241,7 +242,7 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which real release a comparison of models is about."""
     parser.add_argument("--release", required=True, help="the MovieLens release, or `sample`")
     parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
-    parser.add_argument("--split", default="random", help="random, leave-one-out or temporal (default: random)")
+    parser.add_argument("--split", default="random", help=f"{SPLIT_CHOICES} (default: %(default)s)")
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
     parser.add_argument(
         "--max-context-length",

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.search --release ml-100k --vary model.dropout=0.3,0.5 --vary training.batch_size=128,512`
 
-A tenth of the train windows is held out to compare by, under the temporal split the last ones; the eval split is not
+A tenth of the train windows is held out to compare by, under a split by time the last ones; the eval split is not
 looked at. Each value is tried alone, against the configuration as it is, or with `--grid` together with all values of
 the others.
 """
@@ -106,7 +106,7 @@ def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> 
     from trainer_module.inputs import hold_out
 
     data = make_data_set(options, source, work_dir)
-    if options.split == "temporal":
+    if options.strategy.is_by_time:
         # What says most about a later time is the latest that train has.
         earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
         fitted = is_among(data, make_data_set(earlier, source, work_dir))

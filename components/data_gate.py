@@ -5,7 +5,7 @@ TFX's ExampleValidator records anomalies and goes on, and never looks at an earl
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 import tensorflow_data_validation as tfdv
@@ -23,6 +23,18 @@ VERDICT_FILE = "verdict.json"
 
 logger = logging.getLogger("next_movie.data_gate")
 
+_CONTEXT = (
+    features.CONTEXT_MOVIE_ID,
+    features.CONTEXT_MOVIE_RATING,
+    features.CONTEXT_MOVIE_YEAR,
+    features.CONTEXT_MOVIE_GENRE,
+    features.CONTEXT_LENGTH,
+)
+"""The features whose values depend on how many movies a context may have."""
+
+_DRIFT_REASONS = "COMPARATOR_"
+"""What the names of TFDV's reasons begin with that have to do with other statistics."""
+
 Kind = Literal["anomalies", "drift", "unseen_labels"]
 
 
@@ -35,56 +47,85 @@ class Finding(BaseModel):
     reason: str
 
 
-def find_anomalies(split: str, anomalies: anomalies_pb2.Anomalies, kind: Kind) -> Iterator[Finding]:
+class Drift(BaseModel):
+    """How the train split lies from that of the previous run.
+
+    Attributes
+    ----------
+    findings
+        One for each distance beyond its threshold.
+    distances
+        Each measured distance by `feature: measure`.
+    not_compared
+        Features that the schema asks to compare and that were not, each with the reason.
+    """
+
+    findings: list[Finding] = []
+    distances: dict[str, float] = {}
+    not_compared: dict[str, str] = {}
+
+
+def find_anomalies(split: str, anomalies: anomalies_pb2.Anomalies) -> Iterator[Finding]:
     """Yield a finding for each anomaly that TFDV recorded."""
     for feature, info in sorted(anomalies.anomaly_info.items()):
-        yield Finding(kind=kind, split=split, feature=feature, reason=_one_line(info.description))
+        yield Finding(kind="anomalies", split=split, feature=feature, reason=_one_line(info.description))
     if anomalies.HasField("dataset_anomaly_info"):
         reason = _one_line(anomalies.dataset_anomaly_info.description)
-        yield Finding(kind=kind, split=split, feature="(all)", reason=reason)
+        yield Finding(kind="anomalies", split=split, feature="(all)", reason=reason)
     if anomalies.data_missing:
-        yield Finding(kind=kind, split=split, feature="(all)", reason="there are no examples")
+        yield Finding(kind="anomalies", split=split, feature="(all)", reason="there are no examples")
 
 
 def find_drift(
     current: statistics_pb2.DatasetFeatureStatisticsList,
     previous: statistics_pb2.DatasetFeatureStatisticsList,
     schema: schema_pb2.Schema,
-) -> tuple[list[Finding], dict[str, float]]:
+) -> Drift:
     """Compare the train split's statistics with those of the previous run.
+
+    Context features of another length are left out: they hold other positions and another share of padding, whatever
+    people watch.
 
     Parameters
     ----------
     current, previous
-        Statistics of the train split.
+        Statistics of the train split, padding included.
     schema
-        Its drift comparators name what is compared, and how far it may move.
-
-    Returns
-    -------
-    tuple
-        The findings, and each measured distance by `feature: measure`.
+        Its drift comparators name what is compared, and how far it may move. What else it asks is not looked at.
     """
-    compared = tfdv.validate_statistics(current, schema, previous_statistics=previous)
-    plain = tfdv.validate_statistics(current, schema)
-    distances = {}
+    other_lengths = _other_lengths(current, previous)
+    compared = tfdv.validate_statistics(
+        current, _without_comparators(schema, other_lengths), previous_statistics=previous
+    )
+    distances, measured = {}, set()
     for info in compared.drift_skew_info:
+        feature = ".".join(info.path.step)
         for measurement in info.drift_measurements:
             measure = anomalies_pb2.DriftSkewInfo.Measurement.Type.Name(measurement.type)
-            distances[f"{'.'.join(info.path.step)}: {measure}"] = float(measurement.value)
-    for feature in plain.anomaly_info:
-        # These have nothing to do with the previous run, and are found as anomalies.
-        compared.anomaly_info.pop(feature, None)
-    return list(find_anomalies("train", compared, "drift")), distances
+            distances[f"{feature}: {measure}"] = float(measurement.value)
+            measured.add(feature)
+    findings = [
+        Finding(kind="drift", split="train", feature=feature, reason=_one_line(reason.description))
+        for feature, info in [*sorted(compared.anomaly_info.items()), ("(all)", compared.dataset_anomaly_info)]
+        for reason in info.reason
+        if anomalies_pb2.AnomalyInfo.Type.Name(reason.type).startswith(_DRIFT_REASONS)
+    ]
+    told = measured | {finding.feature for finding in findings}
+    not_compared = {
+        feature.name: other_lengths.get(feature.name, "the statistics hold nothing that could be compared")
+        for feature in schema.feature
+        if feature.HasField("drift_comparator") and feature.name not in told
+    }
+    return Drift(findings=findings, distances=distances, not_compared=not_compared)
 
 
-def unseen_label_share(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> float:
-    """Return the share of labels that train never shows, by the eval split's statistics."""
-    feature = tfdv.get_feature_stats(statistics.datasets[0], tfdv.FeaturePath([features.LABEL_POPULARITY]))
-    buckets = feature.string_stats.rank_histogram.buckets
+def unseen_label_share(statistics: statistics_pb2.DatasetFeatureStatisticsList) -> float | None:
+    """Return the share of labels that train never shows, by the eval split's statistics; None if they don't tell."""
+    popularity = _find_feature(statistics, features.LABEL_POPULARITY)
+    buckets = popularity.string_stats.rank_histogram.buckets if popularity else []
     total = sum(bucket.sample_count for bucket in buckets)
     unseen = sum(bucket.sample_count for bucket in buckets if bucket.label == features.POPULARITY_BUCKETS[-1])
-    return unseen / total if total else 0.0
+    return unseen / total if total else None
 
 
 @tfx.dsl.components.component
@@ -104,19 +145,18 @@ def DataGate(  # noqa: N802
     gate = DataGateSettings.model_validate_json(settings)
     of_split = {split: _load_statistics(statistics, split) for split in _splits(statistics)}
     findings = [
-        finding
-        for split in _splits(anomalies)
-        for finding in find_anomalies(split, _load_anomalies(anomalies, split), "anomalies")
+        finding for split in _splits(anomalies) for finding in find_anomalies(split, _load_anomalies(anomalies, split))
     ]
-    distances: dict[str, float] = {}
+    drift = Drift()
     if previous_statistics is not None:
         previous = _load_statistics(previous_statistics, "train")
-        drifted, distances = find_drift(
-            of_split["train"], previous, tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
-        )
-        findings += drifted
+        drift = find_drift(of_split["train"], previous, tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt"))
+        findings += drift.findings
+    if drift.not_compared:
+        reasons = "; ".join(f"{feature} ({reason})" for feature, reason in drift.not_compared.items())
+        logger.info("not compared with the previous run: %s", reasons)
     unseen = unseen_label_share(of_split["eval"])
-    if unseen > gate.max_unseen_label_share:
+    if unseen is not None and unseen > gate.max_unseen_label_share:
         allowed = f"{gate.max_unseen_label_share:.0%}"
         reason = f"{unseen:.1%} of the eval labels are movies that train never shows, more than {allowed}"
         findings.append(Finding(kind="unseen_labels", split="eval", feature=features.LABEL_POPULARITY, reason=reason))
@@ -125,7 +165,8 @@ def DataGate(  # noqa: N802
         json.dump(
             {
                 "findings": [finding.model_dump() for finding in findings],
-                "distances": distances,
+                "distances": drift.distances,
+                "not_compared": drift.not_compared,
                 "unseen_label_share": unseen,
                 "compared_with_previous": previous_statistics is not None,
             },
@@ -141,6 +182,51 @@ def DataGate(  # noqa: N802
             f"the data is refused: {'; '.join(_describe(finding) for finding in stopping)}. Generate the data again; "
             f"if it is meant to be so, set `{meant}` in the configuration"
         )
+
+
+def _other_lengths(
+    current: statistics_pb2.DatasetFeatureStatisticsList, previous: statistics_pb2.DatasetFeatureStatisticsList
+) -> dict[str, str]:
+    """Return the context features that a feature's or the context's other length changes, each with the reason.
+
+    The genres are those of the context's first movies, so that they change with the context's length too.
+    """
+    reasons = {}
+    for feature in _CONTEXT:
+        for told_by in (features.CONTEXT_MOVIE_ID, feature):
+            now, before = (_values_per_example(statistics, told_by) for statistics in (current, previous))
+            if now is not None and before is not None and now != before:
+                reasons[feature] = f"{now} values of {told_by} in an example, {before} in the previous run"
+                break
+    return reasons
+
+
+def _values_per_example(statistics: statistics_pb2.DatasetFeatureStatisticsList, name: str) -> int | None:
+    """Return how many values of a feature an example has; None if it is not there.
+
+    The median is taken: a few examples of another length are an anomaly, and must not hide drift.
+    """
+    feature = _find_feature(statistics, name)
+    if feature is None:
+        return None
+    buckets = getattr(feature, feature.WhichOneof("stats")).common_stats.num_values_histogram.buckets
+    return round(buckets[len(buckets) // 2].low_value) if buckets else None
+
+
+def _find_feature(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList, name: str
+) -> statistics_pb2.FeatureNameStatistics | None:
+    return next((feature for feature in statistics.datasets[0].features if list(feature.path.step) == [name]), None)
+
+
+def _without_comparators(schema: schema_pb2.Schema, names: Collection[str]) -> schema_pb2.Schema:
+    """Return a schema that doesn't ask to compare the named features."""
+    changed = schema_pb2.Schema()
+    changed.CopyFrom(schema)
+    for feature in changed.feature:
+        if feature.name in names:
+            feature.ClearField("drift_comparator")
+    return changed
 
 
 def _describe(finding: Finding) -> str:

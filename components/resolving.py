@@ -16,7 +16,6 @@ from components.lineage import manifest_behind
 from data.identity import DataIdentity
 from data.manifest import Manifest
 
-_PASSED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 _Event = metadata_store_pb2.Event
 
 _Artifacts = dict[str, list[types.Artifact]]
@@ -83,16 +82,15 @@ def _manifest_of(input_dict: _Artifacts) -> Manifest:
 
 
 def _passed_the_gate(store: mlmd.MetadataStore) -> set[int]:
-    """Return the ids of the statistics that a finished data gate judged.
+    """Return the ids of the statistics that the data gate let pass.
 
-    The gate is known by the verdict that it leaves, whose type's name is ours and stays: the gate's own is made by TFX
-    from the name of its module.
+    It is known by its verdict, which TFX keeps of a step that finished alone, and whose type's name is ours and stays:
+    the gate's own is made by TFX from the name of its module.
     """
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
     gates = {event.execution_id for event in store.get_events_by_artifact_ids(verdicts)} if verdicts else set()
-    passed = [run.id for run in store.get_executions_by_id(list(gates)) if run.last_known_state in _PASSED]
     return {
         event.artifact_id
-        for event in store.get_events_by_execution_ids(passed)
+        for event in store.get_events_by_execution_ids(list(gates))
         if event.type == _Event.INPUT and event.path.steps[0].key == "statistics"
     }

@@ -32,7 +32,7 @@ from data.flow import (
 from data.periods import count_by_movie
 from data.popularity import PopularityTable
 from data.shards import Shard
-from data.splits import NUM_BINS, Counts, find_cut, locate_cut
+from data.splits.ranks import NUM_BINS, Counts, find_cut, locate_cut
 
 IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 """Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""
@@ -104,7 +104,7 @@ def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequen
 def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
-    if options.split == "leave_one_out":
+    if not options.strategy.needs_cut:
         cut = pipeline | "NoCut" >> beam.Create([None])
     else:
         cut_bin = (

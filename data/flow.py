@@ -26,17 +26,15 @@ from data.options import GenerateOptions
 from data.periods import TimeRange, count_by_movie, label_keys
 from data.popularity import PopularityTable
 from data.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
-from data.splits import (
+from data.splits.ranks import (
     Counts,
     CutBin,
     example_keys,
     find_cut,
-    is_train,
     locate_cut,
     order_keys,
     rank_histogram,
     ranks_in_bin,
-    split_ranks,
 )
 from data.timelines import Timelines, build_timelines
 from data.windows import build_windows, label_rows, window_dtype
@@ -137,7 +135,7 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
 
 
 def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: GenerateOptions) -> int | None:
-    if options.split == "leave_one_out":
+    if not options.strategy.needs_cut:
         return None
     histograms = pool.map(partial(histogram, options=options), blocks)
     cut_bin = locate_cut(reduce(np.add, histograms), options.train_fraction)
@@ -153,19 +151,19 @@ def _list_windows(
 
 def histogram(block: UserBlock, options: GenerateOptions) -> NDArray[np.int64]:
     """Count a block's examples by rank, int64 `[NUM_BINS]`."""
-    return rank_histogram(split_ranks(*_timelines(block, options), options))
+    return rank_histogram(options.strategy.ranks(*_timelines(block, options)))
 
 
 def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutBin | None) -> Counts:
     """Count a block's distinct ranks within the cut's bin."""
-    return ranks_in_bin(split_ranks(*_timelines(block, options), options), cut_bin)
+    return ranks_in_bin(options.strategy.ranks(*_timelines(block, options)), cut_bin)
 
 
 def count_train_labels(block: UserBlock, plan: FlowPlan, cut: int | None) -> Counts:
     """Count how often each movie is a train label in each period, in a block; values are `label_keys`."""
     options = plan.options
     timelines, rows = _timelines(block, options)
-    labels = timelines.ratings[rows[is_train(timelines, rows, options, cut)]]
+    labels = timelines.ratings[rows[options.strategy.is_train(timelines, rows, cut)]]
     return Counts.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
 
 
@@ -176,7 +174,7 @@ def write_windows(
     options = plan.options
     timelines, rows = _timelines(block, options)
     order = order_keys(example_keys(timelines, rows), options.seed)
-    train = is_train(timelines, rows, options, cut)
+    train = options.strategy.is_train(timelines, rows, cut)
     keys, num_train = plan.shard_keys, plan.num_shards["train"]
     shards = np.where(train, shard_indices(order, num_train), num_train + shard_indices(order, plan.num_shards["eval"]))
     # Numbers of 16 bits are sorted in linear time.

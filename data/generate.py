@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import InputError
-from data.options import RELEASE_NAMES, SPLIT_NAMES, GenerateOptions, parse_options
+from data.options import RELEASE_NAMES, GenerateOptions, parse_options
+from data.splits import STRATEGIES, spelt
 from data.version import add_version_option
 
 if TYPE_CHECKING:
@@ -109,7 +110,6 @@ def _write(
     from data.parsing import find_repeats, read_movies, read_ratings
     from data.periods import movies_and_periods
     from data.shards import RATINGS_PER_SHARD, file_sha256
-    from data.splits import newest_train_time
 
     work = folder / "work"
     work.mkdir()
@@ -163,7 +163,7 @@ def _write(
         source_digest=digest,
         options=options,
         split=options.split,
-        train_until=newest_train_time(options, result.cut),
+        train_until=options.strategy.train_until(result.cut),
         counts=counts,
         shards=shards,
         catalogue_file=CATALOGUE_FILE,
@@ -185,7 +185,7 @@ def _check_splits(counts: Counts, options: GenerateOptions) -> None:
         if not examples:
             raise InputError(
                 f"the {split} split is empty: {train + held_out} examples are too few for the "
-                f"{options.split} split with the train fraction {options.train_fraction:g}"
+                f"{spelt(options.split)} split with the train fraction {options.train_fraction:g}"
             )
 
 
@@ -306,8 +306,8 @@ def _parser() -> argparse.ArgumentParser:
         ("max_context_length", int, "movies before the label"),
         ("max_context_movie_genre_length", int, "genres of these movies"),
         ("min_rating", float, "leave out ratings with fewer stars"),
-        ("train_fraction", float, "share of train examples; leave-one-out does not use it"),
-        ("seed", int, "decides the random split and the order"),
+        ("train_fraction", float, "share of train examples, in a split that has one"),
+        ("seed", int, "decides the order, and a split by chance"),
     ):
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -317,8 +317,10 @@ def _parser() -> argparse.ArgumentParser:
         )
     parser.add_argument(
         "--split",
-        choices=[name.replace("_", "-") for name in SPLIT_NAMES],
-        help=f"how examples are held out (default {defaults['split']})",
+        type=spelt,
+        choices=[spelt(name) for name in STRATEGIES],
+        help=f"how examples are held out (default {defaults['split']}). "
+        + "; ".join(f"{spelt(name)}: {strategy.summary}" for name, strategy in STRATEGIES.items()),
     )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     parser.add_argument(

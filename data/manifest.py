@@ -58,7 +58,7 @@ class Manifest(BaseModel):
     split: SplitName
     """The split, as in the options."""
     train_until: int | None = None
-    """Time of the newest train label in seconds since 1970, under the temporal split; None under others."""
+    """Time of the newest train label in seconds since 1970, where train ends at a time; else None."""
     counts: Counts
     """Sizes of the source and of the result."""
     shards: tuple[Shard, ...]

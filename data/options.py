@@ -9,31 +9,21 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.errors import InputError
+from data.splits import SPLIT_NAMES, STRATEGIES, SplitStrategy, unspelt
 
 ReleaseName = Literal["ml-1m", "ml-100k", "ml-latest-small", "sample"]
-SplitName = Literal["random", "leave_one_out", "temporal"]
+SplitName = Annotated[Literal[SPLIT_NAMES], BeforeValidator(unspelt)]
 
 RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
-SPLIT_NAMES: tuple[str, ...] = get_args(SplitName)
 
 
 @dataclass(frozen=True)
 class DecidesSplit:
-    """Marks an option that decides which examples are train and which eval.
+    """Marks an option that decides under every split which examples are train and which eval.
 
-    What bears no mark may change while a model's figures stay comparable: see `data.identity`.
-
-    Attributes
-    ----------
-    under
-        The splits that use the option.
+    Options that a split uses bear none: the fields of its strategy say so. What neither names may change while a
+    model's figures stay comparable: see `data.identity`.
     """
-
-    under: tuple[str, ...] = SPLIT_NAMES
-
-
-def _underscored(value: object) -> object:
-    return value.replace("-", "_") if isinstance(value, str) else value
 
 
 class GenerateOptions(BaseModel):
@@ -59,28 +49,32 @@ class GenerateOptions(BaseModel):
     min_rating: Annotated[float, DecidesSplit()] = Field(2.0, ge=0.0, le=5.0, allow_inf_nan=False)
     """Ratings with fewer stars than this are left out."""
 
-    train_fraction: Annotated[float, DecidesSplit(under=("random", "temporal"))] = Field(
-        0.9, gt=0.0, lt=1.0, allow_inf_nan=False
-    )
-    """The share of train examples under the random and the temporal split."""
+    train_fraction: float = Field(0.9, gt=0.0, lt=1.0, allow_inf_nan=False)
+    """The share of train examples, under the splits that use it."""
 
-    split: Annotated[SplitName, BeforeValidator(_underscored), DecidesSplit()] = "random"
+    split: Annotated[SplitName, DecidesSplit()] = "random"
     """Which examples are held out: see `data.splits`."""
 
-    seed: Annotated[int, DecidesSplit(under=("random",))] = Field(42, ge=0, lt=2**63)
-    """Decides the random split, and the order of the examples in every split."""
+    seed: int = Field(42, ge=0, lt=2**63)
+    """Decides the order of the examples, and a split by chance."""
 
     shards: int | None = Field(None, ge=1, le=10_000)
     """Train shards; by default one for every `RATINGS_PER_SHARD` ratings. A shard is sorted in memory."""
 
+    @property
+    def strategy(self) -> SplitStrategy:
+        """The split, with the options that it uses."""
+        kind = STRATEGIES[self.split]
+        return kind(**{name: getattr(self, name) for name in kind.uses()})
+
 
 def deciding_options(options: GenerateOptions) -> dict[str, Any]:
     """Return the options that decide which examples are train and which eval, by name."""
+    used = STRATEGIES[options.split].uses()
     return {
         name: getattr(options, name)
         for name, field in GenerateOptions.model_fields.items()
-        for mark in field.metadata
-        if isinstance(mark, DecidesSplit) and options.split in mark.under
+        if name in used or DecidesSplit() in field.metadata
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.splits import Counts
+from data.splits.ranks import Counts
 
 NUM_PERIODS = 64
 """Of ml-latest-small's 22 years a period is four months, of ML-1M's three it is 17 days: short enough to follow what

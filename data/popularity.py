@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.features import POPULARITY_BUCKETS
-from data.splits import Counts
+from data.splits.ranks import Counts
 
 NUM_HEAD = 100
 NUM_MIDDLE = 1_000

@@ -60,7 +60,7 @@ class LocalBackend:
 
     def source(self, settings: Settings, places: Places) -> Source:
         """Return ExampleGen and the importer of the schema."""
-        examples = shard_example_gen(places.data_root, places.manifest_digest, source_digest("components.example_gen"))
+        examples = shard_example_gen(places.data_root, places.manifest_digest, source_digest(shard_example_gen))
         schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
         return Source((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
 

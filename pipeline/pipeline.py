@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 from components.data_gate import DataGate
 from components.naming import PASSED_OVER
 from components.pusher import Pusher
-from components.run_report import RunReporter
+from components.report.run_report import RunReporter
 from components.servable_check import ServableCheck
 from components.statistics_gen import ShardStatisticsGen
 from components.transform import ShardTransform
@@ -15,6 +15,10 @@ from pipeline.backend import Backend, LocalBackend
 from pipeline.judging import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
 from pipeline.settings import Places, Settings
 from pipeline.source_digest import source_digest
+
+PREPROCESSING_FN = "trainer_module.preprocessing.preprocessing_fn"
+RUN_FN = "trainer_module.trainer.run_fn"
+"""What Transform and Trainer are given to run."""
 
 
 def create_pipeline(settings: Settings, places: Places, backend: Backend | None = None) -> tfx.dsl.Pipeline:
@@ -34,7 +38,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
     examples, schema = source.examples, source.schema
 
     statistics = ShardStatisticsGen(
-        examples=examples, schema=schema, source_digest=source_digest("components.statistics_gen")
+        examples=examples, schema=schema, source_digest=source_digest(ShardStatisticsGen)
     ).with_id("StatisticsGen")
 
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
@@ -47,7 +51,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=settings.data_gate.model_dump_json(),
-        source_digest=source_digest("components.data_gate"),
+        source_digest=source_digest(DataGate),
     )
 
     remember = backend.remember(statistics.outputs["statistics"], examples, gate.outputs["verdict"])
@@ -55,13 +59,13 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
     transform = ShardTransform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="trainer_module.preprocessing.preprocessing_fn",
-        source_digest=source_digest("components.transform", "trainer_module.preprocessing"),
+        preprocessing_fn=PREPROCESSING_FN,
+        source_digest=source_digest(ShardTransform, PREPROCESSING_FN),
     ).with_id("Transform")
     transform.add_upstream_node(gate)
 
     trainer = tfx.components.Trainer(
-        run_fn="trainer_module.trainer.run_fn",
+        run_fn=RUN_FN,
         examples=examples,
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
@@ -70,7 +74,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         custom_config={
             "model": settings.model.model_dump(),
             "training": settings.training.model_dump(),
-            "source_digest": source_digest("trainer_module.trainer"),
+            "source_digest": source_digest(RUN_FN),
         },
     )
 
@@ -89,7 +93,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
     servable = ServableCheck(
         model=trainer.outputs["model"],
         settings=settings.servable_check.model_dump_json(),
-        source_digest=source_digest("components.servable_check", "components.check_export"),
+        source_digest=source_digest(ServableCheck),
     )
 
     push = Pusher(
@@ -103,10 +107,10 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
             "keep_versions": settings.publish.keep_versions,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "source_digest": source_digest("trainer_module.preprocessing", "trainer_module.trainer"),
+                "source_digest": source_digest(PREPROCESSING_FN, RUN_FN),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
-            "source_digest": source_digest("components.pusher"),
+            "source_digest": source_digest(Pusher),
         },
     )
 
@@ -124,7 +128,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         passed_over=baseline.outputs[PASSED_OVER],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
-        source_digest=source_digest("components.run_report"),
+        source_digest=source_digest(RunReporter),
     ).with_id("RunReport")
 
     return tfx.dsl.Pipeline(

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import GenerateOptions
-from pipeline.kubeflow.settings import KubeflowSettings
+from data.splits import spelt
+from pipeline.kubeflow_settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -69,7 +70,7 @@ class Settings(BaseModel):
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline: no two data sets or configurations share one."""
-        return _joined(self.name, self.data.release, self.data.split.replace("_", "-"))
+        return _joined(self.name, self.data.release, spelt(self.data.split))
 
     @property
     def serving_name(self) -> str:

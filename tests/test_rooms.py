@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,30 @@ def reached(module: str) -> set[str]:
         if path is not None:
             waiting.extend(imported(path.read_text()))
     return found
+
+
+def circle(name_of: Callable[[Path], str]) -> list[str]:
+    """Return the parts of the product that import each other in a circle, the first again at the end; [] if none do.
+
+    `name_of` returns the part that a source belongs to.
+    """
+    graph: dict[str, set[str]] = {}
+    for path in [*(path for room in ROOMS for path in sources(room)), *(ROOT / f"{name}.py" for name in COMMANDS)]:
+        there = {source_of(name) for name in imported(path.read_text())} - {None}
+        graph.setdefault(name_of(path), set()).update({name_of(other) for other in there} - {name_of(path)})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_folders_import_each_other_in_a_circle():
+    assert circle(lambda path: path.parent.relative_to(ROOT).as_posix()) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circle(lambda path: path.relative_to(ROOT).as_posix()) == []
 
 
 def starters() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.identity import DataIdentity
@@ -48,11 +49,18 @@ class ExportRecord(BaseModel):
         return self.format >= _RANKS_ANY_LENGTH
 
 
-def read_record(model: Path) -> ExportRecord:
-    """Return the record in a SavedModel's folder; one of format 1 where there is none that can be read."""
+def read_record(model: str | Path) -> ExportRecord:
+    """Return what a SavedModel says of itself; that of format 1 where it says nothing that can be read.
+
+    Parameters
+    ----------
+    model
+        The SavedModel's folder, a local path or one that TensorFlow's file layer knows.
+    """
     try:
-        return ExportRecord.model_validate_json((model / RECORD_FILE).read_bytes())
-    except (OSError, ValidationError):
+        with tf.io.gfile.GFile(f"{model}/{RECORD_FILE}", "rb") as file:
+            return ExportRecord.model_validate_json(file.read())
+    except (tf.errors.OpError, ValidationError):
         return ExportRecord()
 
 

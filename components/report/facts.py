@@ -131,6 +131,7 @@ class DataGateFacts(BaseModel):
 
     findings: list[DataFinding] = []
     distances: dict[str, float] = {}
+    not_compared: dict[str, str] = {}
     compared_with_previous: bool = False
     finished: bool = True
 

@@ -154,6 +154,8 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
         return DataGateFacts(
             findings=verdict["findings"],
             distances=verdict["distances"],
+            # A verdict that an earlier release left doesn't say.
+            not_compared=verdict.get("not_compared", {}),
             compared_with_previous=verdict["compared_with_previous"],
         )
     if artifacts.anomalies is None:
@@ -162,7 +164,7 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
         DataFinding.model_validate(finding.model_dump())
         for path in sorted(artifacts.anomalies.glob("Split-*/SchemaDiff.pb"))
         for finding in find_anomalies(
-            path.parent.name.removeprefix("Split-"), anomalies_pb2.Anomalies.FromString(path.read_bytes()), "anomalies"
+            path.parent.name.removeprefix("Split-"), anomalies_pb2.Anomalies.FromString(path.read_bytes())
         )
     ]
     return DataGateFacts(findings=findings, finished=False)

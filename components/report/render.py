@@ -11,6 +11,7 @@ import jinja2
 
 from components.report import charts
 from data import features
+from data.splits import STRATEGIES, spelt
 
 if TYPE_CHECKING:
     from components.report.facts import DataFacts, RunFacts, SliceFacts
@@ -80,7 +81,7 @@ def render_page(template: str, **values: object) -> str:
         loader=jinja2.PackageLoader("components.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.undefined = jinja2.StrictUndefined
-    environment.filters.update(day=_day, duration=_duration, pretty=_pretty)
+    environment.filters.update(day=_day, duration=_duration, pretty=_pretty, spelt=spelt)
     return environment.get_template(template).render(**values)
 
 
@@ -173,13 +174,9 @@ def _model_card(facts: RunFacts) -> dict[str, str]:
     options = data.options
     described = (
         f"MovieLens release {data.release}: ratings of at least {options['min_rating']:g} stars by users with at least "
-        f"{options['min_timeline_length']} of them, {data.split.replace('_', ' ')} split with seed {options['seed']}."
+        f"{options['min_timeline_length']} of them, {spelt(data.split)} split with seed {options['seed']}."
     )
-    if data.split == "random":
-        judged += (
-            " The split is random by example, as in the TFRS tutorial: train holds other examples of the same users, "
-            "later ones too, so that the figures are higher than they would be on ratings of a later time."
-        )
+    judged = f"{judged} {STRATEGIES[data.split].caveat}".rstrip()
     if data.release == "sample":
         described = described.replace("MovieLens release sample", "The generated sample, in MovieLens's form")
     return {"data": described, "licence": _SAMPLE if data.release == "sample" else _GROUPLENS, "judged": judged}

@@ -63,13 +63,20 @@ class Distance(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two sets of examples side by side."""
+    """Two sets of examples side by side.
+
+    Attributes
+    ----------
+    not_compared
+        Features that only one side has values of, each with the reason.
+    """
 
     left: str
     right: str
     left_figures: SplitFigures
     right_figures: SplitFigures
     distances: list[Distance]
+    not_compared: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def parse_side(text: str) -> tuple[str, str]:
 
 
 def compare(left: Side, right: Side) -> Comparison:
-    """Measure the distances of all features.
+    """Measure the distances of all features that both sides have values of.
 
     Parameters
     ----------
@@ -143,8 +150,13 @@ def compare(left: Side, right: Side) -> Comparison:
                 movers=_movers(left_figures.features[name], right_figures.features[name], catalogues),
             )
             for name in limits
-            if name in by_feature
         ],
+        not_compared={
+            name: f"{side.name} has no values of it"
+            for side, figures, other in ((left, left_figures, right_figures), (right, right_figures, left_figures))
+            for name in other.features
+            if _has_values(other, name) and not _has_values(figures, name)
+        },
     )
 
 
@@ -178,11 +190,17 @@ def chance_distances(left: FeatureFigures, right: FeatureFigures, examples: tupl
 def _limits(left: SplitFigures, right: SplitFigures, schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
     """Add what may really change, by the schema where it says so, to what chance does."""
     limits = {}
-    for name in left.features.keys() & right.features.keys():
+    for name in left.features:
+        if not (_has_values(left, name) and _has_values(right, name)):
+            continue
         chance = chance_distances(left.features[name], right.features[name], (left.examples, right.examples))
         allowed = _allowed_by(schema, name)
         limits[name] = {measure: allowed[measure] + chance[measure] for measure in chance}
-    return {name: limits[name] for name in left.features if name in limits}
+    return limits
+
+
+def _has_values(figures: SplitFigures, name: str) -> bool:
+    return name in figures.features and figures.features[name].values > 0
 
 
 def _allowed_by(schema: schema_pb2.Schema, name: str) -> dict[str, float]:

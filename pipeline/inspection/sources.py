@@ -25,6 +25,8 @@ LATEST = "latest"
 PREVIOUS = "previous"
 
 _METADATA_FILE = "metadata.sqlite"
+_UNREADABLE = (mlmd.errors.StatusError, RuntimeError)
+"""What ML Metadata raises on a damaged file, and on one that is no database."""
 _UNPADDED_TYPE = "next_movie.UnpaddedExampleStatistics"
 
 
@@ -128,7 +130,7 @@ def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Source]:
     metadata = _find_metadata(work_dir, pipeline)
     try:
         sources = list(_read_sources(open_store(str(metadata), read_only=True), Home.of(metadata)))
-    except mlmd.errors.StatusError as error:
+    except _UNREADABLE as error:
         raise InputError(f"{metadata} can't be read: {' '.join(str(error).split())}") from error
     if not sources:
         raise InputError(f"no run of {metadata.parent.name} got as far as its statistics: run local_runner.py again")
@@ -148,7 +150,7 @@ def _pick(which: str, sources: list[Source]) -> Source:
 
 
 def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
-    found = sorted((work_dir / "pipelines").glob(f"*/{_METADATA_FILE}"), key=lambda path: path.stat().st_mtime)
+    found = sorted((work_dir / "pipelines").glob(f"*/{_METADATA_FILE}"), key=_last_run)
     if pipeline is not None:
         names = [path.parent.name for path in found]
         if pipeline not in names:
@@ -158,6 +160,18 @@ def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
     if not found:
         raise InputError(f"nothing ran in {work_dir} yet: run local_runner.py, name another --work-dir, or a folder")
     return found[-1]
+
+
+def _last_run(metadata: Path) -> int:
+    """Return when a pipeline ran last, in milliseconds since 1970; 0 if its metadata can't be read.
+
+    The file's own time changes when it is copied.
+    """
+    try:
+        runs = open_store(str(metadata), read_only=True).get_contexts_by_type("pipeline_run")
+    except _UNREADABLE:
+        return 0
+    return max((run.create_time_since_epoch for run in runs), default=0)
 
 
 def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[Source]:
@@ -173,7 +187,7 @@ def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[Source]:
         uris = _uris_of(store, made[artifact_id], home)
         unpadded, examples = Path(uris["unpadded"]), Path(uris["examples"])
         if not unpadded.is_dir() or not (examples / MANIFEST_FILE).is_file():
-            # The folder of the artifact was removed by hand.
+            # Folders may have been removed by hand.
             continue
         number += 1
         yield Source(

@@ -50,6 +50,12 @@ def validate(source: Source, schema: schema_pb2.Schema | None = None) -> list[An
         anomalies = tfdv.validate_statistics(read_statistics(source.padded, split), schema)
         if anomalies.data_missing:
             found.append(Anomaly(split=split, feature="(all)", kind="No examples", reason="none", example=None))
+        if anomalies.HasField("dataset_anomaly_info"):
+            info = anomalies.dataset_anomaly_info
+            reason = " ".join(info.description.split())
+            found.append(
+                Anomaly(split=split, feature="(all)", kind=info.short_description, reason=reason, example=None)
+            )
         for name, info in sorted(anomalies.anomaly_info.items()):
             found.append(
                 Anomaly(
@@ -145,6 +151,9 @@ def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Sch
     feature = _by_name(schema).get(name)
     for number, values in _values_of(source, split, name):
         if values is None:
+            if feature is None:
+                # It is one too many, so that whoever lacks it is right.
+                continue
             return f"example {number} has none"
         if feature is None or _breaks(values, feature, schema):
             return f"example {number}: {', '.join(_text(value) for value in values)}"

@@ -14,8 +14,8 @@ from data.errors import InputError
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
-from pipeline.kubeflow.settings import ComponentSettings, KubeflowSettings
 from pipeline.kubeflow.uris import check_uri, to_local
+from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.pipeline import create_pipeline
 from pipeline.settings import Places, Settings
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
-from small_graphs import imported, run_graph
-from tensorflow_data_validation.statistics import stats_impl
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from small_graphs import GivenStatistics, imported, imported_examples, run_graph
+from tampered_examples import Features, count_statistics, read_records, tampered
 from tfx import v1 as tfx
-from tfx_bsl.public import tfxio
 
 from components.data_gate import DataGate, find_drift
 from components.gate_settings import DataGateSettings
@@ -28,7 +27,6 @@ from data.schema import build_schema
 pytestmark = pytest.mark.slow
 
 SAMPLE_SIZE = 4000
-Features = dict[str, tf.train.Feature]
 
 
 def label(features: Features) -> int:
@@ -64,14 +62,9 @@ class Data:
         self.schema_folder = sample_run.artifact("SchemaImporter", "schema")
         self._schema = tfdv.load_schema_text(str(self.schema_folder / "schema.pbtxt"))
         self._folder = folder
-        examples = sample_run.artifact("ExampleGen", "examples")
-        self.train = self._read(examples / "Split-train")[:SAMPLE_SIZE]
-        self.eval = self._read(examples / "Split-eval")
-
-    @staticmethod
-    def _read(split: Path) -> list[bytes]:
-        files = [str(path) for path in split.iterdir()]
-        return list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+        self.examples_folder = examples = sample_run.artifact("ExampleGen", "examples")
+        self.train = read_records((examples / "Split-train").iterdir())[:SAMPLE_SIZE]
+        self.eval = read_records((examples / "Split-eval").iterdir())
 
     def statistics(self, train: Iterable[bytes] | None = None, evaluation: Iterable[bytes] | None = None) -> Path:
         """Return a folder as StatisticsGen leaves it."""
@@ -84,30 +77,6 @@ class Data:
             (folder / f"Split-{split}").mkdir(parents=True)
             (folder / f"Split-{split}" / "FeatureStats.pb").write_bytes(counted.SerializeToString())
         return folder
-
-
-def count_statistics(
-    records: list[bytes], schema: schema_pb2.Schema, folder: Path
-) -> statistics_pb2.DatasetFeatureStatisticsList:
-    shard = folder / "records"
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for record in records:
-            writer.write(record)
-    options = tfxio.RecordBatchesOptions(len(records), drop_final_batch=False, num_epochs=1, shuffle=False)
-    (batch,) = tfxio.TFExampleRecord(file_pattern=str(shard)).RecordBatches(options)
-    # TFDV's way without Beam, which would take seconds each time; it has no public name.
-    return stats_impl.generate_statistics_in_memory(batch, tfdv.StatsOptions(schema=schema))
-
-
-def tampered(records: list[bytes], change: Callable[[Features], None], every: int = 1) -> list[bytes]:
-    """Change one record in so many."""
-    changed = []
-    for number, record in enumerate(records):
-        example = tf.train.Example.FromString(record)
-        if number % every == 0:
-            change(example.features.feature)
-        changed.append(example.SerializeToString())
-    return changed
 
 
 def most_popular(records: list[bytes]) -> tuple[np.ndarray, list[int]]:
@@ -128,30 +97,34 @@ def untouched(data) -> Path:
 
 def run_gate(data: Data, statistics: Path, folder: Path, **settings) -> dict:
     """Run the validator, the resolver of what passed before, and the gate; return its verdict."""
-    splits = {"split_names": '["train", "eval"]'}
+    examples = imported_examples(data.examples_folder)
     schema = imported("Schema", tfx.types.standard_artifacts.Schema, data.schema_folder)
-    current = imported("Statistics", tfx.types.standard_artifacts.ExampleStatistics, statistics, **splits)
-    validator = tfx.components.ExampleValidator(statistics=current.outputs["result"], schema=schema.outputs["result"])
+    current = GivenStatistics(examples=examples.outputs["result"], folder=str(statistics)).with_id("Statistics")
+    validator = tfx.components.ExampleValidator(
+        statistics=current.outputs["statistics"], schema=schema.outputs["result"]
+    )
     previous = tfx.dsl.Resolver(
         strategy_class=PreviousStatistics,
-        current=current.outputs["result"],
+        examples=examples.outputs["result"],
+        current=current.outputs["statistics"],
         previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
     ).with_id("PreviousStatistics")
     gate = DataGate(
-        statistics=current.outputs["result"],
+        statistics=current.outputs["statistics"],
         schema=schema.outputs["result"],
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=DataGateSettings(**settings).model_dump_json(),
         source_digest="",
     )
-    return run_graph([schema, current, validator, previous, gate], folder).data_verdict
+    return run_graph([examples, schema, current, validator, previous, gate], folder).data_verdict
 
 
 def test_good_data_passes_and_there_is_nothing_to_compare_with_at_first(data, untouched, tmp_path):
     verdict = run_gate(data, untouched, tmp_path)
     assert verdict["findings"] == []
     assert not verdict["compared_with_previous"]
+    assert verdict["not_compared"] == {}
 
 
 @pytest.mark.parametrize(
@@ -180,6 +153,17 @@ def test_an_anomaly_in_the_eval_split_stops_the_run_too(data, tmp_path):
     statistics = data.statistics(evaluation=tampered(data.eval, a_new_genre, every=50))
     with pytest.raises(InputError, match="anomalies in eval, context_movie_genre"):
         run_gate(data, statistics, tmp_path)
+
+
+def test_an_eval_split_without_popularity_is_told_as_an_anomaly(data, tmp_path):
+    def no_popularity(features: Features) -> None:
+        del features["label_popularity"]
+
+    statistics = data.statistics(evaluation=tampered(data.eval, no_popularity))
+    with pytest.raises(InputError, match="anomalies in eval, label_popularity: Column is completely missing"):
+        run_gate(data, statistics, tmp_path / "stops")
+    verdict = run_gate(data, statistics, tmp_path / "warns", anomalies="warn")
+    assert verdict["unseen_label_share"] is None
 
 
 def test_a_warning_lets_the_run_go_on_and_is_written_down(data, tmp_path):
@@ -234,13 +218,12 @@ def test_two_halves_of_ml_latest_small_are_no_drift(ml_latest_small_folder, tmp_
     manifest = generate(options, tmp_path / "data", source=ml_latest_small_folder)
     catalogue = Catalogue.load(tmp_path / "data" / manifest.catalogue_file)
     schema = build_schema(options, catalogue.genre_names())
-    files = [str(path) for path in (tmp_path / "data").glob("train-*")]
-    records = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+    records = read_records((tmp_path / "data").glob("train-*"))
     # The shards are in the order of a hash: every second example is a random half.
     one, other = (count_statistics(records[start::2], schema, tmp_path) for start in (0, 1))
-    findings, distances = find_drift(one, other, schema)
-    assert findings == []
-    assert len(distances) == 5
+    drift = find_drift(one, other, schema)
+    assert drift.findings == []
+    assert len(drift.distances) == 5
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +257,44 @@ def test_shifted_popularity_is_drift_against_the_run_before(data, untouched, tmp
     assert f"drift in train, {feature}: " in str(refused.value)
     assert "data_gate.drift" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_an_anomaly_that_only_warns_hides_no_drift_of_the_same_feature(data, untouched, tmp_path):
+    def unknown(features: Features) -> None:
+        features["label_popularity"].bytes_list.value[0] = b"strange"
+
+    run_gate(data, untouched, tmp_path)
+    with pytest.raises(InputError) as refused:
+        run_gate(data, data.statistics(train=tampered(data.train, unknown, every=2)), tmp_path, anomalies="warn")
+    assert "drift in train, label_popularity: " in str(refused.value)
+    assert "anomalies" not in str(refused.value)
+
+
+def test_another_context_length_is_no_drift_and_the_verdict_says_what_was_not_compared(
+    data, untouched, tmp_path, caplog, monkeypatch
+):
+    generate(GenerateOptions(release="sample", max_context_length=20), tmp_path / "longer")
+    longer = read_records(sorted((tmp_path / "longer").glob("train-*")))[:SAMPLE_SIZE]
+    run_gate(data, data.statistics(train=longer), tmp_path, anomalies="warn")
+    gate = logging.getLogger("next_movie.data_gate")
+    # A run that prints its progress keeps the project's records from the root's handlers.
+    monkeypatch.setattr(gate, "handlers", [caplog.handler])
+    monkeypatch.setattr(gate, "propagate", False)
+
+    with caplog.at_level(logging.INFO, gate.name):
+        verdict = run_gate(data, untouched, tmp_path)
+
+    assert verdict["findings"] == []
+    reason = "10 values of context_movie_id in an example, 20 in the previous run"
+    assert verdict["not_compared"] == {
+        "context_movie_id": reason,
+        "context_movie_rating": reason,
+        "context_movie_genre": reason,
+    }
+    (said,) = [message for message in caplog.messages if message.startswith("not compared")]
+    assert said == "not compared with the previous run: " + "; ".join(
+        f"{name} ({reason})" for name in verdict["not_compared"]
+    )
 
 
 def test_what_the_gate_refused_is_not_what_the_next_run_is_compared_with(data, untouched, concentrated, tmp_path):

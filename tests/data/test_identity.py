@@ -15,8 +15,9 @@ from plain_reference import plain_examples, plain_split
 from data.generate import generate
 from data.identity import DataIdentity
 from data.manifest import Manifest
-from data.options import SPLIT_NAMES, DecidesSplit, GenerateOptions, deciding_options
-from data.splits import find_cut, is_train, locate_cut, rank_histogram, ranks_in_bin, split_ranks
+from data.options import GenerateOptions, deciding_options
+from data.splits import SPLIT_NAMES, STRATEGIES
+from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
 from data.timelines import RATING_DTYPE, build_timelines
 from data.windows import label_rows
 
@@ -51,11 +52,11 @@ def split(ratings: np.ndarray, options: GenerateOptions) -> tuple[Labels, Labels
     timelines = build_timelines(ratings, min_rating=options.min_rating, min_timeline_length=options.min_timeline_length)
     rows = label_rows(timelines)
     cut = None
-    if options.split != "leave_one_out":
-        ranks = split_ranks(timelines, rows, options)
+    if options.strategy.needs_cut:
+        ranks = options.strategy.ranks(timelines, rows)
         cut_bin = locate_cut(rank_histogram(ranks), options.train_fraction)
         cut = find_cut(ranks_in_bin(ranks, cut_bin), cut_bin)
-    train = is_train(timelines, rows, options, cut)
+    train = options.strategy.is_train(timelines, rows, cut)
     labels = timelines.ratings[rows]
 
     def chosen(which: np.ndarray) -> Labels:
@@ -167,15 +168,10 @@ def test_an_identity_survives_its_json_and_anything_else_is_none():
     assert DataIdentity.parse("no JSON") is None
 
 
-def test_a_mark_names_splits_that_there_are():
-    marks = [
-        mark
-        for field in GenerateOptions.model_fields.values()
-        for mark in field.metadata
-        if isinstance(mark, DecidesSplit)
-    ]
-    assert marks
-    assert all(set(mark.under) <= set(SPLIT_NAMES) for mark in marks)
+def test_a_split_uses_options_that_there_are():
+    used = {name: set(strategy.uses()) for name, strategy in STRATEGIES.items()}
+    assert all(names <= set(GenerateOptions.model_fields) for names in used.values())
+    assert used == {"random": {"train_fraction", "seed"}, "leave_one_out": set(), "temporal": {"train_fraction"}}
 
 
 @pytest.mark.parametrize("split_name", SPLIT_NAMES)

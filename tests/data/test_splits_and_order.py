@@ -15,9 +15,10 @@ from plain_reference import PlainRating
 
 from data.generate import generate
 from data.hashing import keyed_hash, mix64
-from data.options import SPLIT_NAMES, GenerateOptions
+from data.options import GenerateOptions
 from data.shards import shard_indices
-from data.splits import Counts, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
+from data.splits import SPLIT_NAMES
+from data.splits.ranks import Counts, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 
 
 def test_the_hash_is_the_published_splitmix64():

@@ -17,10 +17,11 @@ from data.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.errors import InputError
 from data.generate import generate
 from data.manifest import FORMAT_VERSION, Manifest
-from data.options import SPLIT_NAMES, GenerateOptions
+from data.options import GenerateOptions
 from data.periods import NUM_PERIODS, TimeRange, count_by_movie, label_keys, movies_and_periods
 from data.shards import file_sha256
-from data.splits import Counts
+from data.splits import SPLIT_NAMES
+from data.splits.ranks import Counts
 
 PLAIN_LINE = '{"id": 1, "title": "A (1990)", "year": 1990, "genres": ["Drama"]}'
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tampered_examples import count_statistics, read_records, tampered
 
 from components.figures import FeatureFigures
 from data.errors import InputError
+from data.generate import generate
+from data.options import GenerateOptions
 from pipeline.inspection.comparing import Side, chance_distances, compare, parse_side
 from pipeline.inspection.sources import Source, open_source
 from pipeline.inspection.validating import infer_differences, validate
@@ -105,6 +110,31 @@ def test_another_habit_of_rating_has_moved_and_what_moved_is_named(sample_source
     assert {mover.value for mover in by_feature["label_movie_id"].movers} <= titles
 
 
+def test_a_feature_that_one_side_has_no_values_of_is_named_and_the_others_are_compared(
+    sample_source: Source, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    # No title tells a year.
+    titles = "".join(f"{movie},Movie {movie},Drama\n" for movie in range(1, 30))
+    (release / "movies.csv").write_text(f"movieId,title,genres\n{titles}")
+    ratings = "".join(
+        f"{user},{movie},4.0,{10**9 + user * 100 + movie}\n" for user in range(1, 40) for movie in range(1, 30)
+    )
+    (release / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n{ratings}")
+    generate(GenerateOptions(release="ml-latest-small"), tmp_path / "shards", source=release)
+
+    with open_source(str(tmp_path / "shards"), tmp_path) as yearless:
+        now = compare(Side(sample_source, "train"), Side(yearless, "train"))
+        turned = compare(Side(yearless, "train"), Side(sample_source, "train"))
+
+    for comparison in (now, turned):
+        assert comparison.not_compared == {"context_movie_year": "shards, train has no values of it"}
+        assert {row.feature for row in comparison.distances} == {
+            *comparison.left_figures.features.keys() - {"context_movie_year"}
+        }
+
+
 def test_generated_shards_break_nothing_of_the_schema(sample_source: Source) -> None:
     assert validate(sample_source) == []
 
@@ -122,6 +152,41 @@ def test_an_anomaly_is_told_with_feature_reason_and_example(sample_source: Sourc
     }
     assert all("5" in anomaly.reason for anomaly in found)
     assert all(anomaly.example.startswith("example ") and "5" in anomaly.example for anomaly in found)
+
+
+def test_what_is_wrong_with_the_examples_as_a_whole_is_told(sample_source: Source) -> None:
+    schema = sample_source.schema()
+    schema.dataset_constraints.min_examples_count = 10_000
+
+    found = validate(sample_source, schema)
+
+    assert [(anomaly.split, anomaly.feature) for anomaly in found] == [("eval", "(all)")]
+    assert "fewer than expected" in found[0].reason
+
+
+def test_the_example_of_a_feature_that_is_too_many_is_the_first_that_has_it(
+    sample_source: Source, tmp_path: Path
+) -> None:
+    (shard, *_) = sorted(sample_source.examples.glob("eval-*"))
+    records = read_records([shard])
+    records[5:7] = tampered(records[5:7], lambda features: features["extra"].int64_list.value.append(3))
+    with tf.io.TFRecordWriter(str(tmp_path / "odd.gz"), "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    counted = count_statistics(records, sample_source.schema(), tmp_path)
+    for split in ("padded", "unpadded"):
+        (tmp_path / split / "Split-eval").mkdir(parents=True)
+        (tmp_path / split / "Split-eval" / "FeatureStats.pb").write_bytes(counted.SerializeToString())
+    odd = replace(
+        sample_source,
+        padded=tmp_path / "padded",
+        unpadded=tmp_path / "unpadded",
+        example_patterns={"eval": str(tmp_path / "odd.gz")},
+    )
+
+    (anomaly,) = validate(odd)
+
+    assert (anomaly.feature, anomaly.kind, anomaly.example) == ("extra", "New column", "example 6: 3")
 
 
 def test_an_inferred_schema_knows_only_what_happens_to_be_there(sample_source: Source) -> None:

@@ -11,7 +11,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from data.errors import InputError
 from pipeline.kubeflow.backend_rules import check_documents, read_documents
-from pipeline.kubeflow.settings import ComponentSettings, KubeflowSettings
+from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.settings import Settings, load_settings
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.kubeflow.settings import VolumeSettings
+from pipeline.kubeflow_settings import VolumeSettings
 from pipeline.settings import load_settings
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from pipeline import source_digest as module
+from pipeline.settings import load_settings
 from pipeline.source_digest import source_digest
+from trainer_module.settings import ModelSettings
 
 ROOT = Path(module.__file__).resolve().parent.parent
 ROOMS = ("data", "trainer_module", "components", "pipeline")
@@ -70,12 +73,47 @@ def test_an_import_within_a_function_counts(tree):
     assert source_digest("components.late_user") != before
 
 
+def test_a_script_that_a_module_runs_by_its_file_counts_with_what_it_imports(tree):
+    (tree / "data" / "behind.py").write_text("VALUE = 1\n")
+    (tree / "components" / "script.py").write_text("from data.behind import VALUE\n")
+    (tree / "components" / "starter.py").write_text('SCRIPT = Path(__file__).with_name("script.py")\n')
+    digests = [source_digest("components.starter")]
+    for edited in ("components/script.py", "data/behind.py"):
+        edit(tree / edited)
+        digests.append(source_digest("components.starter"))
+    assert len(set(digests)) == 3
+
+
+def test_a_file_of_data_that_a_module_names_counts(tree):
+    before = source_digest("data.schema")
+    edit(tree / "data" / "schema.pbtxt")
+    assert source_digest("data.schema") != before
+
+
+def test_the_servable_check_is_digested_with_the_script_that_asks_the_model(tree):
+    before = source_digest("components.servable_check")
+    edit(tree / "components" / "check_export.py")
+    assert source_digest("components.servable_check") != before
+
+
+def test_a_function_or_class_stands_for_its_module_and_so_does_its_dotted_path():
+    digest = source_digest("trainer_module.settings")
+    assert source_digest(ModelSettings) == source_digest("trainer_module.settings.ModelSettings") == digest
+    assert source_digest(load_settings) == source_digest("pipeline.settings") != digest
+
+
 def test_modules_that_import_each_other_are_no_trouble(tree):
     (tree / "data" / "one.py").write_text("import data.other\n")
     (tree / "data" / "other.py").write_text("import data.one\n")
     assert source_digest("data.one") == source_digest("data.other")
 
 
-def test_a_module_that_is_not_the_projects_is_refused():
-    with pytest.raises(ModuleNotFoundError, match=r"trainer_module\.nothing"):
-        source_digest("trainer_module.nothing")
+@pytest.mark.parametrize("other", ["trainer_module.nothing", "trainer_module.nothing.run_fn", "json.dumps"])
+def test_a_module_that_is_not_the_projects_is_refused(other):
+    with pytest.raises(ModuleNotFoundError, match=re.escape(other)):
+        source_digest(other)
+
+
+def test_a_class_of_a_library_is_refused():
+    with pytest.raises(ModuleNotFoundError, match=r"^pathlib is no module of this project"):
+        source_digest(Path)

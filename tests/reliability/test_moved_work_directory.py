@@ -91,10 +91,15 @@ def test_the_record_of_a_moved_run_names_the_present_place(moved):
     record = read_run_record(moved.places.metadata, moved.settings.model_gate)
     evaluation = record.outputs["Evaluator", "evaluation"].uri
 
-    assert record.judgement.candidate == moved.record.judgement.candidate
+    assert record.judgement.evaluation.candidate == moved.record.judgement.evaluation.candidate
     assert record.published == Path(moved.places.serving) / "1"
     assert all(output.uri.is_relative_to(moved.work_dir) for output in record.outputs.values())
-    assert [run.current for run in read_history(moved.places.metadata, moved.settings.model_gate, evaluation)] == [True]
+    assert [
+        run.current
+        for run in read_history(
+            moved.places.metadata, Manifest.load(record.outputs["ExampleGen", "examples"].uri), evaluation
+        )
+    ] == [True]
 
 
 def test_what_was_published_is_found_and_asked_where_it_lies_now(moved, capsys):
@@ -117,14 +122,16 @@ def test_a_run_in_a_moved_directory_goes_on_from_the_runs_before(moved, sample_r
     page = Path(moved.places.metadata).with_name("report.html")
     verdict = json.loads((record.outputs["DataGate", "verdict"].uri / VERDICT_FILE).read_text())
     history = read_history(
-        moved.places.metadata, moved.settings.model_gate, record.outputs["Evaluator", "evaluation"].uri
+        moved.places.metadata,
+        Manifest.load(record.outputs["ExampleGen", "examples"].uri),
+        record.outputs["Evaluator", "evaluation"].uri,
     )
     versions = published_versions(Path(moved.places.serving))
     assert "moved or copied" in output
     # The first run after a move runs every step.
     assert {step.state for step in record.steps} == {"done"}
     assert verdict["compared_with_previous"]
-    assert record.judgement.baseline == pytest.approx(moved.record.judgement.candidate)
+    assert record.judgement.evaluation.baseline == pytest.approx(moved.record.judgement.evaluation.candidate)
     assert [run.current for run in history] == [False, True]
     assert versions in ([1], [1, 2])
     assert record.published == Path(moved.places.serving) / str(versions[-1])
@@ -148,7 +155,7 @@ def test_a_run_in_a_copy_touches_nothing_of_the_original(moved, copied):
     record, output = copied.run_again(from_node="Evaluator", use_cache=False)
 
     assert "moved or copied" in output
-    assert record.judgement.baseline is not None
+    assert record.judgement.evaluation.baseline is not None
     assert record.published.parent == Path(copied.places.serving)
     assert all(Path(path).is_relative_to(copied.work_dir) for path in recorded_paths(copied))
     assert content_of(moved.work_dir) == before

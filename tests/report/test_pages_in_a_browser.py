@@ -13,7 +13,7 @@ from report_facts import SCRIPT_TITLE, full_facts
 import inspect_data
 from components.report.facts import FACTS_FILE, Failure, RunFacts
 from components.report.render import render_report
-from components.run_report import REPORT_FILE
+from components.report.run_report import REPORT_FILE
 
 PHONE, DESKTOP = 390, 1280
 

@@ -165,6 +165,15 @@ def test_findings_of_the_data_gate_are_listed_with_their_reason() -> None:
     assert "No anomalies" not in text
 
 
+def test_what_was_not_compared_with_the_run_before_is_named_with_its_reason() -> None:
+    gate = DataGateFacts(compared_with_previous=True, not_compared={"context_movie_id": "20 values, 10 before"})
+
+    text = Outline(render_report(full_facts(data_gate=gate))).text
+
+    assert "context_movie_id: 20 values, 10 before" in text
+    assert "Not compared" not in Outline(render_report(full_facts())).text
+
+
 def test_the_history_tells_blessed_from_refused_models_and_names_this_run(page: str) -> None:
     text = " ".join(Outline(page).text.split())
 
@@ -183,6 +192,20 @@ def test_the_licence_is_the_releases_own(page: str) -> None:
     sample = full_facts()
     generated = render_report(full_facts(data=sample.data.model_copy(update={"release": "sample"})))
     assert "GroupLens" not in generated
+
+
+@pytest.mark.parametrize(
+    ("split", "said", "warned"),
+    [("random", "random", True), ("leave_one_out", "leave-one-out", False), ("temporal", "temporal", False)],
+)
+def test_the_split_is_spelt_for_people_and_only_a_random_one_is_warned_of(split: str, said: str, warned: bool) -> None:
+    facts = full_facts()
+    data = facts.data.model_copy(update={"split": split})
+    text = " ".join(Outline(render_report(facts.model_copy(update={"data": data}))).text.split())
+
+    assert f"{said} split with seed 42." in text
+    assert f"Split {said} " in text
+    assert ("The split is random by example" in text) == warned
 
 
 def test_a_page_stays_small_with_a_long_history_and_many_movies() -> None:

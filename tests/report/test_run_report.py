@@ -10,8 +10,8 @@ import yaml
 from ml_metadata.proto import metadata_store_pb2
 
 from components.report.facts import FACTS_FILE, RunFacts
+from components.report.run_report import REPORT_FILE
 from components.report.samples import sample_recommendations
-from components.run_report import REPORT_FILE
 from pipeline.local import StepFailedError, run_locally
 from pipeline.run_record import open_store
 

@@ -76,7 +76,7 @@ def evaluate_at_the_trained_length(model: Untrained, examples: tf.Tensor) -> dic
     context, label = parse_and_transform(examples, model.transform_output, layer)
     index = model.serving._keep_movies(context)
     scores, left_out = model.serving._scores(index), columns_of(index, MOVIES)
-    popularity = tf.broadcast_to(model.serving._popularity, tf.shape(scores))
+    popularity = tf.broadcast_to(model.serving._popularity.scores, tf.shape(scores))
     ranks = {
         "rank": rank_of_label(scores, label - 1, left_out),
         "rank_unfiltered": rank_of_label(scores, label - 1),

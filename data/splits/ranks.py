@@ -1,14 +1,7 @@
-"""Which examples train and which evaluate, and in what order they lie.
+"""Keys and ranks of examples, and the cut among ranks where train ends.
 
-An example is known by its user and its label's position in the user's timeline. Everything here depends on
-these, on the label's time and on the seed: never on the order of users, on blocks, shards or workers.
-
-`random`
-    Train is the `round(n * train_fraction)` examples with the smallest keyed hash.
-`temporal`
-    Examples are ranked by their label's time instead; labels at the time of the cut belong to train.
-`leave_one_out`
-    Each user's last example is held out.
+An example is known by its user and its label's position in the user's timeline. A release may be too large to be
+sorted, and its blocks are seen one by one: the cut is found by two counts over them.
 """
 
 from __future__ import annotations
@@ -19,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.hashing import keyed_hash, mix64
-from data.options import GenerateOptions
 from data.timelines import Timelines
 
 NUM_BINS = 1 << 16
 _BIN_SHIFT = np.uint64(48)
-_TIME_SHIFT = np.uint64(32)
 _ORDER_KEY = 0x6F72646572
 
 
@@ -94,28 +85,6 @@ def order_keys(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     return mix64(keyed_hash(keys, seed) ^ np.uint64(_ORDER_KEY))
 
 
-def split_ranks(timelines: Timelines, rows: NDArray[np.int64], options: GenerateOptions) -> NDArray[np.uint64]:
-    """Rank examples for the random and the temporal split: train has the smallest.
-
-    Parameters
-    ----------
-    timelines
-        Timelines of some users.
-    rows
-        int64 `[n]`: the ratings that are labels.
-    options
-        The split and the seed.
-
-    Returns
-    -------
-    NDArray[np.uint64]
-        `[n]`, spread over all 64 bits.
-    """
-    if options.split == "temporal":
-        return timelines.ratings["time"][rows].astype(np.uint64) << _TIME_SHIFT
-    return keyed_hash(example_keys(timelines, rows), options.seed)
-
-
 def rank_histogram(ranks: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Count ranks by their upper 16 bits, int64 `[NUM_BINS]`."""
     return np.bincount((ranks >> _BIN_SHIFT).astype(np.int64), minlength=NUM_BINS).astype(np.int64)
@@ -155,44 +124,3 @@ def find_cut(in_bin: Counts, cut_bin: CutBin | None) -> int | None:
         return None
     place = np.searchsorted(np.cumsum(in_bin.counts), cut_bin.rank)
     return int(in_bin.values[place])
-
-
-def newest_train_time(options: GenerateOptions, cut: int | None) -> int | None:
-    """Return the time of the newest train label in seconds since 1970; None unless the split is by time.
-
-    Parameters
-    ----------
-    options
-        The split.
-    cut
-        The largest rank of a train example.
-    """
-    return cut >> int(_TIME_SHIFT) if options.split == "temporal" and cut is not None else None
-
-
-def is_train(
-    timelines: Timelines, rows: NDArray[np.int64], options: GenerateOptions, cut: int | None
-) -> NDArray[np.bool_]:
-    """Tell the train examples from the held-out ones.
-
-    Parameters
-    ----------
-    timelines
-        Timelines of some users.
-    rows
-        int64 `[n]`: the ratings that are labels.
-    options
-        The split, its fraction and the seed.
-    cut
-        The largest rank of a train example over the whole release; not used by `leave_one_out`.
-
-    Returns
-    -------
-    NDArray[np.bool_]
-        `[n]`.
-    """
-    if options.split == "leave_one_out":
-        return ~timelines.is_last[rows]
-    if cut is None:
-        return np.zeros(len(rows), dtype=bool)
-    return split_ranks(timelines, rows, options) <= np.uint64(cut)

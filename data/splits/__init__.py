@@ -1,0 +1,34 @@
+"""Which examples train and which evaluate: a strategy for each split, and its name.
+
+To add a split, write its strategy into a file of its own here and list it in `STRATEGIES`; everybody else asks that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data.splits.base import SplitStrategy
+from data.splits.leave_one_out import LeaveOneOutSplit
+from data.splits.random import RandomSplit
+from data.splits.temporal import TemporalSplit
+
+STRATEGIES: Mapping[str, type[SplitStrategy]] = {
+    strategy.name: strategy for strategy in (RandomSplit, LeaveOneOutSplit, TemporalSplit)
+}
+"""By the name that options, manifests and data identities hold."""
+
+SPLIT_NAMES = tuple(STRATEGIES)
+
+
+def spelt(name: str) -> str:
+    """Spell a split's name for people, and in the names of pipelines: with `-` between words."""
+    return name.replace("_", "-")
+
+
+def unspelt(value: object) -> object:
+    """Return the name that `STRATEGIES` has for either spelling; anything but text as it is."""
+    return value.replace("-", "_") if isinstance(value, str) else value
+
+
+SPLIT_CHOICES = " or ".join(", ".join(map(spelt, SPLIT_NAMES)).rsplit(", ", 1))
+"""All splits for a line of help: `random, leave-one-out or temporal`."""
