@@ -27,6 +27,7 @@ WORKDIR /app
 COPY LICENSE pyproject.toml ./
 COPY configs ./configs
 COPY data ./data
+COPY serving ./serving
 COPY trainer_module ./trainer_module
 COPY components ./components
 COPY pipeline ./pipeline

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from components.publishing import RESTORED_FROM, published_versions, read_publication, roll_back, version_folders
 from data.errors import InputError
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
+from serving.versions import RESTORED_FROM, published_versions, read_publication, roll_back, version_folders
 
 EXIT_INPUT_ERROR = 2
 

@@ -17,7 +17,7 @@ from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
-    from trainer_module.recommender import Recommendation, Recommender
+    from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
 _EXIT_INPUT_ERROR = 2
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(options: argparse.Namespace) -> None:
-    from components.newest_model import newest_model, resolve_model
+    from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
     history = _parse_ids(options.history) if options.history is not None else None
@@ -89,7 +89,7 @@ def _answer(options: argparse.Namespace) -> None:
         raise InputError(f"there is no file {options.batch}")
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
 
-    from trainer_module.recommender import Recommender
+    from serving.recommender import Recommender
 
     recommender = Recommender.load(folder)
     if options.batch is not None:
@@ -114,7 +114,7 @@ def _answer(options: argparse.Namespace) -> None:
 
 
 def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
-    from trainer_module.batch import recommend_file
+    from serving.batch_inference import recommend_file
 
     started = time.monotonic()
     answered = recommend_file(recommender, options.batch, options.output, options.k, include_seen=options.include_seen)

@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.harness import add_release_options, markdown_table, positive_int, release_overrides
 from benchmarks.search import read_variation
+from components.evaluation.paired_difference import PairedDifference, paired_difference
 from components.gate_settings import ModelGateSettings
-from components.paired_difference import PairedDifference, paired_difference
 from data.environment import prepare_environment
 from data.errors import InputError
 

@@ -108,8 +108,8 @@ def _generate(name: str, source: Path, output: Path) -> dict[str, Any]:
 def _import_ours() -> Callable[[GenerateOptions, Path, Path], int]:
     """Import all that the generator needs, also what it imports only when it gets there."""
     import data.flow
-    import data.parsing
-    import data.sample  # noqa: F401
+    import data.releases.parsing
+    import data.releases.sample  # noqa: F401
     from data.generate import generate
 
     return lambda options, source, output: generate(options, output, source=source).counts.ratings

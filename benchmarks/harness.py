@@ -23,7 +23,7 @@ from data.errors import InputError
 from data.splits import SPLIT_CHOICES
 
 if TYPE_CHECKING:
-    from data.manifest import Manifest
+    from data.examples.manifest import Manifest
     from data.options import GenerateOptions
 
 SYNTHETIC_RELEASE = "ml-1m"

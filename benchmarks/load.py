@@ -26,11 +26,11 @@ import numpy as np
 from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
 from benchmarks.http_server import NAME, PACKAGES, running_server
-from components.newest_model import newest_model, resolve_model
-from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from pipeline.defaults import DEFAULT_SERVING
+from serving.newest_model import newest_model, resolve_model
 
 _ANSWERS = 100
 _LONGEST_HISTORY = 50

@@ -310,7 +310,7 @@ def _epochs_of_tutorial(options: argparse.Namespace) -> int:
 
 
 def _places(options: argparse.Namespace, settings: Settings, name: str) -> Places:
-    from data.manifest import Manifest
+    from data.examples.manifest import Manifest
     from pipeline.local import lay_out
 
     examples = data_root(options.folder)

@@ -112,8 +112,8 @@ def _exported_and_asked(movies: int, requests: int) -> Measurement:
 
 
 def _published(folder: Path) -> Path:
-    from components.newest_model import resolve_model
-    from data.catalogue import CATALOGUE_FILE
+    from data.releases.catalogue import CATALOGUE_FILE
+    from serving.newest_model import resolve_model
 
     model = resolve_model(folder)
     if not (model / "saved_model.pb").is_file() or not (model / "assets.extra" / CATALOGUE_FILE).is_file():
@@ -146,8 +146,8 @@ def _ask(folder: Path, requests: int) -> dict[str, Any]:
     import numpy as np
     import tensorflow as tf
 
-    from data.catalogue import CATALOGUE_FILE, Catalogue
     from data.features import CONTEXT_MOVIE_ID, PAD_MOVIE_ID
+    from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 
     started = time.monotonic()
     model = tf.saved_model.load(str(folder))

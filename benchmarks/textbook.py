@@ -7,8 +7,8 @@ from pathlib import Path
 from tfx import v1 as tfx
 
 from components.gate_settings import ModelGateSettings
-from data.catalogue import CATALOGUE_FILE
-from data.shards import SPLITS, shard_pattern
+from data.examples.shards import SPLITS, shard_pattern
+from data.releases.catalogue import CATALOGUE_FILE
 from pipeline.judging import evaluation_config
 from pipeline.settings import Places
 

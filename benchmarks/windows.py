@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from data import features
+from data.examples.manifest import Manifest
+from data.examples.shards import Split
 from data.generate import generate
-from data.manifest import Manifest
 from data.options import GenerateOptions
-from data.shards import Split
 from trainer_module.inputs import Windows
 
 _PARSE_BATCH = 8192

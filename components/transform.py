@@ -13,7 +13,7 @@ import tensorflow_transform.beam as tft_beam
 from tfx import v1 as tfx
 from tfx_bsl.public import tfxio
 
-from components.example_reading import fixed_lengths, read_fixed_lengths
+from components.ingestion.example_reading import fixed_lengths, read_fixed_lengths
 
 ANALYZED_SPLIT = "train"
 

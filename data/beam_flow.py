@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import AsSingleton
 from numpy.typing import NDArray
 
-from data.blocks import UserBlock
+from data.examples.shards import Shard
 from data.flow import (
     FlowPlan,
     FlowResult,
@@ -29,10 +29,11 @@ from data.flow import (
     write_shard_of,
     write_windows,
 )
-from data.periods import count_by_movie
-from data.popularity import PopularityTable
-from data.shards import Shard
-from data.splits.ranks import NUM_BINS, Counts, find_cut, locate_cut
+from data.splits.ranks import NUM_BINS, find_cut, locate_cut
+from data.timelines.counts import Counts
+from data.timelines.periods import count_by_movie
+from data.timelines.popularity import PopularityTable
+from data.timelines.user_blocks import UserBlock
 
 IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 """Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""

@@ -19,25 +19,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.blocks import UserBlock, read_block
-from data.catalogue import Catalogue
-from data.examples import FeatureTable
+from data.examples.feature_table import FeatureTable
+from data.examples.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
 from data.options import GenerateOptions
-from data.periods import TimeRange, count_by_movie, label_keys
-from data.popularity import PopularityTable
-from data.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
-from data.splits.ranks import (
-    Counts,
-    CutBin,
-    example_keys,
-    find_cut,
-    locate_cut,
-    order_keys,
-    rank_histogram,
-    ranks_in_bin,
-)
-from data.timelines import Timelines, build_timelines
-from data.windows import build_windows, label_rows, window_dtype
+from data.releases.catalogue import Catalogue
+from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
+from data.timelines.counts import Counts
+from data.timelines.periods import TimeRange, count_by_movie, label_keys
+from data.timelines.popularity import PopularityTable
+from data.timelines.timelines import Timelines, build_timelines
+from data.timelines.user_blocks import UserBlock, read_block
+from data.timelines.windows import build_windows, label_rows, window_dtype
 
 MAX_WORKERS = 8
 """Each holds a block or a shard, some 60 MB with contexts of 10."""
@@ -84,7 +76,7 @@ class FlowResult:
     shards
         Every shard of both splits, empty ones too, train first.
     train_labels
-        How often each movie is a train label in each period; the values are `data.periods.label_keys`.
+        How often each movie is a train label in each period; the values are `data.timelines.periods.label_keys`.
     cut
         The largest rank of a train example; None where the split has none.
     """

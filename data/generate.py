@@ -22,9 +22,9 @@ from data.version import add_version_option
 
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
-    from data.archives import Source
-    from data.manifest import Counts, Manifest
-    from data.releases import Release
+    from data.examples.manifest import Counts, Manifest
+    from data.releases.archives import Source
+    from data.releases.release import Release
 
 
 def _silent(_: str) -> None:
@@ -71,9 +71,9 @@ def generate(
     InputError
         The source can't be had or used, nothing is left for a split, or the output can't be written.
     """
-    from data.archives import source_digest
-    from data.releases import find_release, obtain
-    from data.sample import write_sample_release
+    from data.releases.archives import source_digest
+    from data.releases.release import find_release, obtain
+    from data.releases.sample import write_sample_release
     from data.staging import exclusive, recover, staged
 
     output = output.resolve()
@@ -104,12 +104,12 @@ def _write(
     progress: Callable[[str], None],
 ) -> Manifest:
     """Fill an empty folder with shards, catalogue and manifest."""
-    from data.blocks import BYTES_PER_BLOCK, spill_ratings
-    from data.catalogue import CATALOGUE_FILE, Catalogue
-    from data.manifest import Counts, Manifest, library_versions
-    from data.parsing import find_repeats, read_movies, read_ratings
-    from data.periods import movies_and_periods
-    from data.shards import RATINGS_PER_SHARD, file_sha256
+    from data.examples.manifest import Counts, Manifest, library_versions
+    from data.examples.shards import RATINGS_PER_SHARD, file_sha256
+    from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+    from data.releases.parsing import find_repeats, read_movies, read_ratings
+    from data.timelines.periods import movies_and_periods
+    from data.timelines.user_blocks import BYTES_PER_BLOCK, spill_ratings
 
     work = folder / "work"
     work.mkdir()
@@ -199,7 +199,7 @@ def _present_manifest(
     InputError
         The output holds files that are not ours to replace.
     """
-    from data.manifest import FORMAT_VERSION, Manifest
+    from data.examples.manifest import FORMAT_VERSION, Manifest
 
     if not output.exists():
         return None
@@ -222,8 +222,8 @@ def _present_manifest(
 
 
 def _check_replaceable(output: Path) -> None:
-    from data.catalogue import CATALOGUE_FILE
-    from data.manifest import MANIFEST_FILE
+    from data.examples.manifest import MANIFEST_FILE
+    from data.releases.catalogue import CATALOGUE_FILE
 
     if not output.is_dir():
         raise InputError(f"{output} is not a folder; choose another output")

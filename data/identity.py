@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 from data.options import deciding_options
 
 

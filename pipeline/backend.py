@@ -9,9 +9,9 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
-from components.example_gen import shard_example_gen
+from components.history.resolving import ComparableModel, PreviousStatistics
+from components.ingestion.example_gen import shard_example_gen
 from components.naming import BASELINE_NODE, PASSED_OVER
-from components.resolving import ComparableModel, PreviousStatistics
 from pipeline.settings import Places, Settings
 from pipeline.source_digest import source_digest
 

@@ -7,13 +7,13 @@ from collections import defaultdict
 
 import tensorflow_model_analysis as tfma
 
+from components.evaluation.judgement import BASELINE, CANDIDATE
+from components.evaluation.model_gate import Requirement, requirements
 from components.gate_settings import SLICES, ModelGateSettings
-from components.judgement import BASELINE, CANDIDATE
-from components.model_gate import Requirement, requirements
 
-METRICS_MODULE = "components.retrieval_metrics"
+METRICS_MODULE = "components.evaluation.retrieval_metrics"
 
-EXTRACTORS_MODULE = "components.grouped_extracts"
+EXTRACTORS_MODULE = "components.evaluation.grouped_extracts"
 """Module of the extractors, which TFX looks up by name."""
 
 

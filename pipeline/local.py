@@ -11,18 +11,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
-from components.publishing import adopt
-from data.catalogue import Catalogue
 from data.errors import InputError
+from data.examples.manifest import Manifest
+from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
-from data.manifest import Manifest
-from data.releases import available
-from data.schema import SCHEMA_FILE, build_schema
+from data.releases.catalogue import Catalogue
+from data.releases.release import available
 from pipeline.defaults import serving_root
 from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.relocation import reroot
 from pipeline.settings import Places, Settings, load_settings
+from serving.versions import adopt
 
 DEFAULT_RELEASE = "ml-1m"
 FALLBACK_RELEASE = "sample"

@@ -9,7 +9,7 @@ from components.report.facts import FACTS_FILE, Failure, RunFacts, StepFacts
 from components.report.gather import RunArtifacts, gather_facts
 from components.report.render import render_report
 from components.report.run_report import REPORT_FILE
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 from data.version import __version__, commit
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record

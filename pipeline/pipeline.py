@@ -6,10 +6,10 @@ from tfx import v1 as tfx
 
 from components.data_gate import DataGate
 from components.naming import PASSED_OVER
-from components.pusher import Pusher
+from components.publishing.pusher import Pusher
 from components.report.run_report import RunReporter
-from components.servable_check import ServableCheck
-from components.statistics_gen import ShardStatisticsGen
+from components.serving_check.servable_check import ServableCheck
+from components.statistics.statistics_gen import ShardStatisticsGen
 from components.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
 from pipeline.judging import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config

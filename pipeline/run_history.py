@@ -8,12 +8,12 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.judgement import is_blessed, read_evaluation
-from components.lineage import manifest_behind
-from components.metric_names import POPULARITY, RECALL
+from components.evaluation.judgement import is_blessed, read_evaluation
+from components.evaluation.metric_names import POPULARITY, RECALL
+from components.history.lineage import manifest_behind
 from components.report.facts import PastRun
+from data.examples.manifest import Manifest
 from data.identity import DataIdentity
-from data.manifest import Manifest
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 

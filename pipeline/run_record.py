@@ -10,12 +10,12 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.comparability import why_passed_over
 from components.data_gate import VERDICT_FILE
+from components.evaluation.judgement import Judgement, read_judgement
 from components.gate_settings import ModelGateSettings
-from components.judgement import Judgement, read_judgement
+from components.history.comparability import why_passed_over
 from components.naming import BASELINE_NODE, PASSED_OVER
-from components.servable_check import FINDINGS_FILE, Servability
+from components.serving_check.servable_check import FINDINGS_FILE, Servability
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 

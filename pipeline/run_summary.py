@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.metric_names import QUERIES
+from components.evaluation.metric_names import QUERIES
 from components.report.facts import MetricRow, Sample
 from components.report.metrics import metric_rows
 from components.report.samples import sample_recommendations

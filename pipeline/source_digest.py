@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parent.parent
-_ROOMS = ("data", "trainer_module", "components", "pipeline")
+_ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 _FILE_NAME = re.compile(r"[\w-]+\.\w+")
 
 

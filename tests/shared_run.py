@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 from pipeline.local import choose_settings, lay_out, run_locally
 from pipeline.run_record import RunRecord, read_run_record
 from pipeline.settings import Places, Settings

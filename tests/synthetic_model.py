@@ -12,8 +12,8 @@ import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from data.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from trainer_module.export import save_model
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY, preprocessing_fn

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 import inspect_data
-from components.figures import read_figures
+from components.statistics.figures import read_figures
+from data.examples.manifest import Manifest
+from data.examples.shards import file_sha256
 from data.generate import generate
-from data.manifest import Manifest
 from data.options import GenerateOptions
-from data.shards import file_sha256
 
 pytestmark = pytest.mark.slow
 

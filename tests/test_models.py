@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import models
-from components.publishing import PUBLICATION_FILE, publish, published_versions
+from serving.versions import PUBLICATION_FILE, publish, published_versions
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "next-movie-default-sample"

@@ -12,10 +12,10 @@ import pytest
 from synthetic_model import export_untrained_model
 
 import recommend
-from components.newest_model import newest_model
 from data.errors import InputError
-from trainer_module.batch import recommend_file
-from trainer_module.recommender import Recommender
+from serving.batch_inference import recommend_file
+from serving.newest_model import newest_model
+from serving.recommender import Recommender
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("data", "trainer_module", "components", "pipeline")
+ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 PRODUCT = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 BENCHMARKS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("benchmarks", "tests"))
 OURS = {*ROOMS, "benchmarks", *(path.stem for path in [*ROOT.glob("*.py"), *TESTS])}

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ROOMS = ("data", "trainer_module", "components", "pipeline")
+ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 """From the ground up."""
 
 COMMANDS = tuple(sorted(path.stem for path in ROOT.glob("*.py")))

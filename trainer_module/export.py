@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.identity import DataIdentity
-from trainer_module.export_record import FORMAT, RECORD_FILE, ExportRecord
+from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
 
 EXTRA_ASSETS = "assets.extra"

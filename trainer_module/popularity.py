@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data.catalogue import Catalogue
+from data.releases.catalogue import Catalogue
 
 NUM_COVERING = 10
 """Movies by which stretches are compared: as many as the gate's recall@10 looks at."""

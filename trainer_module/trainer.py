@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tensorflow_transform as tft
 
-from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
+from data.examples.manifest import Manifest
 from data.identity import DataIdentity
-from data.manifest import Manifest
-from trainer_module.artifact_files import read_catalogue, read_manifest
+from data.releases.catalogue import CATALOGUE_FILE
+from serving.artifact_files import read_catalogue, read_manifest
 from trainer_module.export import save_model
 from trainer_module.inputs import read_windows
 from trainer_module.popularity import counts_by_period, recent_popularity

@@ -12,12 +12,11 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.utils import path_utils
 
-from components.comparability import why_passed_over
 from components.data_gate import VERDICT_FILE, find_anomalies
-from components.figures import SplitFigures, read_figures, split_names
+from components.evaluation.judgement import Judgement, read_judgement
+from components.evaluation.metric_names import POPULARITY, RECALL
 from components.gate_settings import ModelGateSettings
-from components.judgement import Judgement, read_judgement
-from components.metric_names import POPULARITY, RECALL
+from components.history.comparability import why_passed_over
 from components.report.facts import (
     CheckFacts,
     DataFacts,
@@ -32,10 +31,11 @@ from components.report.facts import (
 )
 from components.report.metrics import metric_rows
 from components.report.samples import sample_recommendations
-from components.servable_check import FINDINGS_FILE, Servability
+from components.serving_check.servable_check import FINDINGS_FILE, Servability
+from components.statistics.figures import SplitFigures, read_figures, split_names
 from data import features
-from data.catalogue import CATALOGUE_FILE, Catalogue
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.version import __version__, commit
 from trainer_module.training import HISTORY_FILE
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from components.judgement import Judgement
-from components.metric_names import LIFT, POPULARITY, RECALL, RECENT_POPULARITY
+from components.evaluation.judgement import Judgement
+from components.evaluation.metric_names import LIFT, POPULARITY, RECALL, RECENT_POPULARITY
 from components.report.facts import MetricRow
 
 SHOWN_METRICS = (

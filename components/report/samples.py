@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from components.report.facts import RecommendedMovie, Sample
 from data import features
-from trainer_module.recommender import Recommender
+from serving.recommender import Recommender
 
 SAMPLES = 3
 SAMPLE_K = 5

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from data.splits.base import SplitStrategy
-from data.timelines import RATING_DTYPE, build_timelines
-from data.windows import label_rows
+from data.timelines.timelines import RATING_DTYPE, build_timelines
+from data.timelines.windows import label_rows
 
 
 def draw(split: SplitStrategy, users: Mapping[int, Sequence[int]]) -> str:

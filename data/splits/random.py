@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from data.timelines import Timelines
+    from data.timelines.timelines import Timelines
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class RandomSplit(CutSplit):
 
     def ranks(self, timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Rank examples by the keyed hash of user and position."""
-        from data.hashing import keyed_hash
         from data.splits.ranks import example_keys
+        from data.timelines.hashing import keyed_hash
 
         return keyed_hash(example_keys(timelines, rows), self.seed)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from data.timelines import Timelines
+    from data.timelines.timelines import Timelines
 
 _TIME_SHIFT = 32
 

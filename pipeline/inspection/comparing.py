@@ -9,10 +9,10 @@ import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from components.figures import FeatureFigures, SplitFigures, read_statistics
+from components.statistics.figures import FeatureFigures, SplitFigures, read_statistics
 from data import features
-from data.catalogue import Catalogue
 from data.errors import InputError
+from data.releases.catalogue import Catalogue
 from pipeline.inspection.sources import LATEST, Source
 
 _MOVERS = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from components.report import charts
 from components.report.render import render_page
 from data import features
-from data.catalogue import Catalogue
+from data.releases.catalogue import Catalogue
 from pipeline.inspection.telling import Named, feature_tables, overview_rows
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.figures import SplitFigures, read_figures, split_names
-from data.catalogue import CATALOGUE_FILE, Catalogue
+from components.statistics.figures import SplitFigures, read_figures, split_names
 from data.errors import InputError
-from data.manifest import MANIFEST_FILE, Manifest
-from data.schema import build_schema
-from data.shards import SPLITS, shard_pattern
+from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.examples.schema import build_schema
+from data.examples.shards import SPLITS, shard_pattern
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 
@@ -222,7 +222,7 @@ def _count(folder: Path, scratch: Path) -> Source:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.statistics_gen import raise_on_faults, stars_of, write_statistics
+    from components.statistics.statistics_gen import raise_on_faults, stars_of, write_statistics
     from data.beam_flow import IN_PROCESS_ARGS
 
     splits = [split for split in SPLITS if manifest.shards_of(split)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.figures import FeatureFigures, Kind, SplitFigures
-from data.catalogue import Catalogue
+from components.statistics.figures import FeatureFigures, Kind, SplitFigures
+from data.releases.catalogue import Catalogue
 
 Named = Sequence[tuple[str, SplitFigures]]
 """Splits with the names that they are shown under."""

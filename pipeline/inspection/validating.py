@@ -10,7 +10,7 @@ import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.figures import read_statistics
+from components.statistics.figures import read_statistics
 from data.errors import InputError
 from pipeline.inspection.sources import Source
 
@@ -163,7 +163,7 @@ def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Sch
 def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, list[object] | None]]:
     """Yield an example's number, from 1, and its values; None where it lacks the feature."""
     # Imported late: it brings TFX, and is needed only once something is wrong.
-    from components.example_reading import read_batches
+    from components.ingestion.example_reading import read_batches
 
     number = 0
     for file in sorted(glob.glob(source.example_patterns[split])):  # noqa: PTH207

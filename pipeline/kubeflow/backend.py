@@ -9,8 +9,8 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.artifacts import DataSource
-from components.data_generator import DataGenerator, GeneratedExampleGen
-from components.earlier_runs import KeptStatistics, PublishedModel, StatisticsKeeper
+from components.history.earlier_runs import KeptStatistics, PublishedModel, StatisticsKeeper
+from components.ingestion.data_generator import DataGenerator, GeneratedExampleGen
 from components.naming import BASELINE_NODE
 from pipeline.backend import Source
 from pipeline.kubeflow.run_parameters import DATA_ROOT

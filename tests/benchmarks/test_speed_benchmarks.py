@@ -29,7 +29,7 @@ from benchmarks.pipeline_speed import PipelineRun, Target, cost_table, ratio_tab
 from benchmarks.serve_speed import answer_rows
 from benchmarks.train_speed import step_row
 from data.errors import InputError
-from data.manifest import Counts, Manifest
+from data.examples.manifest import Counts, Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 RECALLS = {"textbook": {"recall@10": 0.1}, "ours": {"recall@10": 0.15}}

@@ -17,12 +17,12 @@ from tfx import v1 as tfx
 
 from components.data_gate import DataGate, find_drift
 from components.gate_settings import DataGateSettings
-from components.resolving import PreviousStatistics
-from data.catalogue import Catalogue
+from components.history.resolving import PreviousStatistics
 from data.errors import InputError
+from data.examples.schema import build_schema
 from data.generate import generate
 from data.options import GenerateOptions
-from data.schema import build_schema
+from data.releases.catalogue import Catalogue
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from data.examples.manifest import MANIFEST_FILE
 from data.generate import generate
-from data.manifest import MANIFEST_FILE
 from data.options import GenerateOptions
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_data_generated_elsewhere_are_taken_over_as_they_are(given: Path, tmp_path: Path):
-    from components.data_generator import take_over
+    from components.ingestion.data_generator import take_over
 
     take_over(given, tmp_path / "taken", OPTIONS)
     assert contents(tmp_path / "taken") == contents(given)
@@ -36,7 +36,7 @@ def test_data_generated_elsewhere_are_taken_over_as_they_are(given: Path, tmp_pa
 
 def test_data_of_an_earlier_format_are_refused(given: Path, tmp_path: Path):
     # Their catalogue counts no train labels by period, and the floor would be that of all time without a word.
-    from components.data_generator import take_over
+    from components.ingestion.data_generator import take_over
 
     manifest = json.loads((given / MANIFEST_FILE).read_text())
     (given / MANIFEST_FILE).write_text(json.dumps({**manifest, "format_version": 1}))
@@ -46,7 +46,7 @@ def test_data_of_an_earlier_format_are_refused(given: Path, tmp_path: Path):
 
 
 def test_data_of_other_options_are_refused(given: Path, tmp_path: Path):
-    from components.data_generator import take_over
+    from components.ingestion.data_generator import take_over
 
     with pytest.raises(InputError, match="generated with other options than the pipeline was compiled with"):
         take_over(given, tmp_path / "taken", OPTIONS.model_copy(update={"seed": 1}))

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components import example_reading
-from components.example_reading import fixed_lengths, read_batches, read_fixed_lengths
+from components.ingestion import example_reading
+from components.ingestion.example_reading import fixed_lengths, read_batches, read_fixed_lengths
 from data.beam_flow import IN_PROCESS_ARGS
 
 SCHEMA = text_format.Parse(
@@ -168,7 +168,7 @@ def test_a_feature_that_only_the_last_example_of_a_file_has_is_an_anomaly(
     monkeypatch.undo()  # The sizes are the real ones.
     import tensorflow_data_validation as tfdv
 
-    from components.statistics_gen import write_statistics
+    from components.statistics.statistics_gen import write_statistics
 
     contents = [[example()] * 1_500, [example()] * 1_500]
     contents[odd_file][-1] = example(extra=[1])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from components.evaluation.model_gate import Evaluation, decide, requirements
+from components.evaluation.paired_difference import PairedDifference
 from components.gate_settings import ModelGateSettings
-from components.model_gate import Evaluation, decide, requirements
-from components.paired_difference import PairedDifference
 
 CANDIDATE = {
     "recall_at_10": 0.2,

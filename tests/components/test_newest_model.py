@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from components.newest_model import newest_model
-from components.publishing import publish
+from serving.newest_model import newest_model
+from serving.versions import publish
 
 NOON = "2026-11-24T12:00:00+00:00"
 ONE = "2026-11-24T13:00:00+00:00"

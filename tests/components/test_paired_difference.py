@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.paired_difference import PairedDifference, paired_difference
+from components.evaluation.paired_difference import PairedDifference, paired_difference
 
 
 def test_a_small_case_by_hand():

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from components import publishing
-from components.publishing import (
+from data.staging import exclusive
+from serving import versions as publishing
+from serving.versions import (
     adopt,
     find_published,
     model_digest,
@@ -21,7 +22,6 @@ from components.publishing import (
     read_publication,
     version_folders,
 )
-from data.staging import exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,7 +102,7 @@ def test_of_two_processes_that_publish_the_same_model_at_once_one_does(model, se
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from components.publishing import publish_once\n"
+        "from serving.versions import publish_once\n"
         "model, serving = map(Path, sys.argv[1:])\n"
         "print(publish_once(model, serving, {}, keep=5, note=lambda line: print(line, flush=True)))\n"
     )

@@ -12,11 +12,11 @@ from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.utils import json_utils
 
-from components.publishing import published_versions, read_publication
-from components.pusher import Executor
+from components.publishing.pusher import Executor
 from data.staging import exclusive
 from data.version import COMMIT_VARIABLE, __version__
 from pipeline.source_digest import source_digest
+from serving.versions import published_versions, read_publication
 
 pytestmark = pytest.mark.slow
 artifacts = tfx.types.standard_artifacts

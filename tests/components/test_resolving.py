@@ -12,13 +12,13 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
 from components.artifacts import DataVerdict
-from components.comparability import why_passed_over
-from components.lineage import manifest_behind
-from components.resolving import ComparableModel, PreviousStatistics
+from components.history.comparability import why_passed_over
+from components.history.lineage import manifest_behind
+from components.history.resolving import ComparableModel, PreviousStatistics
+from data.examples.manifest import Counts, Manifest
 from data.identity import DataIdentity
-from data.manifest import Counts, Manifest
 from data.options import GenerateOptions
-from trainer_module.export_record import FORMAT, RECORD_FILE, ExportRecord
+from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,9 @@ class Runs:
     ) -> types.Artifact:
         """Add statistics that a data gate judged; one that failed left no verdict."""
         made = self._put(standard.ExampleStatistics)
-        self._execute("components.statistics_gen.ShardStatisticsGen", {"examples": examples}, {"statistics": made})
+        self._execute(
+            "components.statistics.statistics_gen.ShardStatisticsGen", {"examples": examples}, {"statistics": made}
+        )
         passed = state in (_Execution.COMPLETE, _Execution.CACHED)
         verdict = {"verdict": self._put(DataVerdict)} if passed else {}
         self._execute(gate, {"statistics": made}, verdict, state)

@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.retrieval_metrics import CUTOFFS, RetrievalMetrics, metric_names, metrics_from_ranks
+from components.evaluation.retrieval_metrics import CUTOFFS, RetrievalMetrics, metric_names, metrics_from_ranks
 
 pytestmark = pytest.mark.slow
 

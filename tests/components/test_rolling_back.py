@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.publishing import (
+from data.errors import InputError
+from serving.versions import (
     PUBLICATION_FILE,
     model_digest,
     publish,
@@ -15,7 +16,6 @@ from components.publishing import (
     read_publication,
     roll_back,
 )
-from data.errors import InputError
 
 
 def make_model(folder: Path, content: str) -> Path:

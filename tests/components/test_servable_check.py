@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from synthetic_model import export_untrained_model
 
-from components import check_export
 from components.gate_settings import ServableCheckSettings
-from components.servable_check import check_model
+from components.serving_check import check_export
+from components.serving_check.servable_check import check_model
 
 pytestmark = pytest.mark.slow
 
@@ -193,7 +193,7 @@ def test_a_signature_that_is_missing_is_found(export):
 def test_a_process_that_dies_is_a_finding(tmp_path, monkeypatch):
     script = tmp_path / "dies.py"
     script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-    monkeypatch.setattr("components.servable_check._CHECKER", script)
+    monkeypatch.setattr("components.serving_check.servable_check._CHECKER", script)
     result = check_model("anywhere", ServableCheckSettings())
     assert result.findings == ["the process that asked the model ended with -11: no message"]
 
@@ -201,7 +201,7 @@ def test_a_process_that_dies_is_a_finding(tmp_path, monkeypatch):
 def test_a_process_that_hangs_is_a_finding(tmp_path, monkeypatch):
     script = tmp_path / "hangs.py"
     script.write_text("import time\ntime.sleep(60)\n")
-    monkeypatch.setattr("components.servable_check._CHECKER", script)
+    monkeypatch.setattr("components.serving_check.servable_check._CHECKER", script)
     result = check_model("anywhere", ServableCheckSettings(max_seconds=0.5))
     assert result.findings == ["the model did not answer all requests within 0.5 s"]
 
@@ -213,7 +213,7 @@ def test_the_process_can_not_reach_the_project(tmp_path, monkeypatch):
         "rooms = [name for name in ('data', 'trainer_module', 'components') if importlib.util.find_spec(name)]\n"
         "print(json.dumps({'findings': rooms}))\n"
     )
-    monkeypatch.setattr("components.servable_check._CHECKER", script)
+    monkeypatch.setattr("components.serving_check.servable_check._CHECKER", script)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
     assert check_model("anywhere", ServableCheckSettings()).findings == []
 

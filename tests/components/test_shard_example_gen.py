@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from tfx import v1 as tfx
 
-from components.example_gen import Executor, shard_example_gen
+from components.ingestion.example_gen import Executor, shard_example_gen
 from data.errors import InputError
-from data.manifest import MANIFEST_FILE, Manifest
+from data.examples.manifest import MANIFEST_FILE, Manifest
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from components.value_counts import add_counts, as_statistics, count_values
+from components.statistics.value_counts import add_counts, as_statistics, count_values
 
 
 def batch_of(ids: list, stars: list, genres: list) -> pa.RecordBatch:

@@ -15,9 +15,10 @@ from plain_reference import PlainRating, plain_examples, plain_split
 
 from data.options import GenerateOptions
 from data.splits import STRATEGIES, SplitStrategy
-from data.splits.ranks import Counts, find_cut, locate_cut, rank_histogram, ranks_in_bin
-from data.timelines import RATING_DTYPE, Timelines, build_timelines
-from data.windows import label_rows
+from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
+from data.timelines.counts import Counts
+from data.timelines.timelines import RATING_DTYPE, Timelines, build_timelines
+from data.timelines.windows import label_rows
 
 # Each test is run by several classes, which is what a contract is for.
 inherited = settings(

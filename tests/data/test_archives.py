@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import archives
-from data.archives import open_source, source_digest
 from data.errors import InputError
+from data.releases.archives import open_source, source_digest
+from data.releases.release import archives
 
 NAMES = ("ratings.csv", "movies.csv")
 

@@ -12,11 +12,11 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import features
-from data.catalogue import CATALOGUE_FILE, Catalogue
-from data.encoding import encode_examples
+from data.examples.encoding import encode_examples
+from data.examples.schema import build_schema, write_schema
 from data.generate import generate
 from data.options import GenerateOptions
-from data.schema import build_schema, write_schema
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 
 
 def _anomalies(pattern: Path, schema: schema_pb2.Schema) -> dict[str, str]:

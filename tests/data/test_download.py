@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from data import releases
-from data.download import RemoteArchive, default_cache_dir, fetch, is_reachable, matches
 from data.errors import InputError
+from data.releases.download import RemoteArchive, default_cache_dir, fetch, is_reachable, matches
+from data.releases.release import release as releases
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from data.encoding import encode_examples
+from data.examples.encoding import encode_examples
 
 
 @given(
@@ -62,7 +62,7 @@ def test_bytes_do_not_depend_on_the_order_of_the_features_or_the_process():
     here = encode_examples({"ids": ids, "stars": stars})
     assert here == encode_examples({"stars": stars, "ids": ids})
     script = (
-        "import numpy as np; from data.encoding import encode_examples; print([example.hex() for example in "
+        "import numpy as np; from data.examples.encoding import encode_examples; print([example.hex() for example in "
         "encode_examples({'ids': np.array([[1, 2], [3, 4]]), "
         "'stars': np.array([[0.5, 1.0], [2.0, 5.0]], dtype=np.float32)})])"
     )

@@ -18,13 +18,14 @@ import pytest
 import tensorflow as tf
 from data_helpers import CSV_MOVIES, CSV_RATINGS, read_examples
 
-from data import beam_flow, blocks, flow
-from data.catalogue import CATALOGUE_FILE, Catalogue
+from data import beam_flow, flow
 from data.errors import InputError
+from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.examples.shards import shard_pattern
 from data.generate import generate, run
-from data.manifest import MANIFEST_FILE, Manifest
 from data.options import GenerateOptions
-from data.shards import shard_pattern
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.timelines.timelines import user_blocks as blocks
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = GenerateOptions(release="ml-latest-small")

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import plain_examples, plain_split
 
+from data.examples.manifest import Manifest
 from data.generate import generate
 from data.identity import DataIdentity
-from data.manifest import Manifest
 from data.options import GenerateOptions, deciding_options
 from data.splits import SPLIT_NAMES, STRATEGIES
 from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
-from data.timelines import RATING_DTYPE, build_timelines
-from data.windows import label_rows
+from data.timelines.timelines import RATING_DTYPE, build_timelines
+from data.timelines.windows import label_rows
 
 OTHER = {
     "release": "ml-latest-small",

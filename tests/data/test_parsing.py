@@ -10,11 +10,10 @@ from data_helpers import CSV_MOVIES, CSV_RATINGS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import parsing
-from data.archives import FolderSource
 from data.errors import InputError
-from data.parsing import read_movies, read_ratings
-from data.releases import Release, find_release
+from data.releases.archives import FolderSource
+from data.releases.parsing import read_movies, read_ratings
+from data.releases.release import Release, find_release, parsing
 
 FLAGS_ANIMATION_COMEDY = "0|0|0|1|0|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
 

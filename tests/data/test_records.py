@@ -11,12 +11,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data import shards
-from data.catalogue import Catalogue, Movie
-from data.examples import FeatureTable
+from data.examples.feature_table import FeatureTable, shards
+from data.examples.records import frame_records
 from data.options import GenerateOptions
-from data.records import frame_records
-from data.windows import window_dtype
+from data.releases.catalogue import Catalogue, Movie
+from data.timelines.windows import window_dtype
 
 
 @given(records=st.lists(st.binary(max_size=300), max_size=20), cut=st.integers(0, 20))

@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import PlainMovie, PlainRating, plain_examples, plain_popularity, plain_split
 
-from data.catalogue import Catalogue, Movie
-from data.encoding import encode_examples
-from data.examples import FeatureTable
+from data.examples.encoding import encode_examples
+from data.examples.feature_table import FeatureTable
 from data.generate import generate
 from data.options import GenerateOptions
-from data.timelines import RATING_DTYPE, build_timelines
-from data.windows import build_windows, label_rows, window_dtype
+from data.releases.catalogue import Catalogue, Movie
+from data.timelines.timelines import RATING_DTYPE, build_timelines
+from data.timelines.windows import build_windows, label_rows, window_dtype
 
 _GENRES = ("Action", "Comedy", "Drama", "Film-Noir")
 

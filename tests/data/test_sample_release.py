@@ -12,7 +12,7 @@ from data_helpers import read_csv_release, read_examples
 
 from data.generate import generate
 from data.options import GenerateOptions
-from data.sample import (
+from data.releases.sample import (
     MOVIES_PER_CLASS,
     NUM_CLASSES,
     sample_classes,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from data.examples.manifest import Manifest
 from data.generate import run
-from data.manifest import Manifest
 from data.options import GenerateOptions
 from data.splits import SPLIT_CHOICES, SPLIT_NAMES, STRATEGIES, spelt
 

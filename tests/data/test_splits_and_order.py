@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import PlainRating
 
+from data.examples.shards import shard_indices
 from data.generate import generate
-from data.hashing import keyed_hash, mix64
 from data.options import GenerateOptions
-from data.shards import shard_indices
 from data.splits import SPLIT_NAMES
-from data.splits.ranks import Counts, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
+from data.splits.ranks import find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
+from data.timelines.counts import Counts
+from data.timelines.hashing import keyed_hash, mix64
 
 
 def test_the_hash_is_the_published_splitmix64():

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from data.catalogue import Catalogue, Movie
 from data.errors import InputError
-from data.titles import TitleIndex, normalise
+from data.releases.catalogue import Catalogue, Movie
+from serving.titles import TitleIndex, normalise
 
 TITLES = {
     1: "Matrix, The (1999)",

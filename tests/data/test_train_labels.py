@@ -12,16 +12,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from plain_reference import PlainRating, plain_examples, plain_split, plain_train_labels
 
-from data import blocks
-from data.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.errors import InputError
+from data.examples.manifest import FORMAT_VERSION, Manifest
+from data.examples.shards import file_sha256
 from data.generate import generate
-from data.manifest import FORMAT_VERSION, Manifest
 from data.options import GenerateOptions
-from data.periods import NUM_PERIODS, TimeRange, count_by_movie, label_keys, movies_and_periods
-from data.shards import file_sha256
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.splits import SPLIT_NAMES
-from data.splits.ranks import Counts
+from data.timelines.counts import Counts
+from data.timelines.periods import NUM_PERIODS, TimeRange, count_by_movie, label_keys, movies_and_periods
+from data.timelines.timelines import user_blocks as blocks
 
 PLAIN_LINE = '{"id": 1, "title": "A (1990)", "year": 1990, "genres": ["Drama"]}'
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from tampered_examples import count_statistics, read_records, tampered
 
-from components.figures import FeatureFigures
+from components.statistics.figures import FeatureFigures
 from data.errors import InputError
 from data.generate import generate
 from data.options import GenerateOptions

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.figures import SplitFigures, read_figures, read_statistics, split_names
+from components.statistics.figures import SplitFigures, read_figures, read_statistics, split_names
 from data.errors import InputError
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 

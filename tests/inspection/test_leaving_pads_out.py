@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from components.statistics_gen import find_faults, without_padding
+from components.statistics.statistics_gen import find_faults, without_padding
 
 STARS = [1.0, 2.0, 3.0, 4.0, 5.0]
 

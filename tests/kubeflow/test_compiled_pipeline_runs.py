@@ -17,13 +17,13 @@ from executor import EXECUTOR_LOGS, IMAGE_COMMIT, ConformingExecutor, Release, R
 from object_store import ObjectStore
 
 import kubeflow_runner
-from components.publishing import model_digest, read_publication
+from data.examples.manifest import Manifest
 from data.identity import DataIdentity
-from data.manifest import Manifest
-from data.sample import write_sample_release
+from data.releases.sample import write_sample_release
 from pipeline.kubeflow.backend_rules import check_documents, read_documents
 from pipeline.settings import CONFIG_FOLDER
-from trainer_module.export_record import RECORD_FILE, ExportRecord, read_record
+from serving.export_record import RECORD_FILE, ExportRecord, read_record
+from serving.versions import model_digest, read_publication
 
 if TYPE_CHECKING:
     from shared_run import SampleRun
@@ -195,7 +195,7 @@ def test_every_node_runs_from_data_to_published_model(compiled: Path, first: Run
 
 
 def test_the_published_model_recommends(cluster: Cluster, first: RunResult):
-    from trainer_module.recommender import Recommender
+    from serving.recommender import Recommender
 
     recommender = Recommender.load(cluster.serving / "1")
     recommended = recommender.recommend([1, 2, 3], k=5)

@@ -42,7 +42,7 @@ def ignored(path: str) -> bool:
         "data/generate.py",
         "data/schema.pbtxt",
         "pipeline/kubeflow/entrypoint.py",
-        "components/pusher.py",
+        "components/publishing/pusher.py",
         "trainer_module/trainer.py",
         "configs/sample.yaml",
         "kubeflow_runner.py",
@@ -64,7 +64,7 @@ def test_the_image_does_not_get(path: str):
 def test_everything_that_is_copied_is_there_and_not_ignored():
     sources = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, flags=re.MULTILINE)
     names = [name for line in sources for name in line.split()]
-    assert {"data", "pipeline", "components", "trainer_module", "requirements.txt"} <= set(names)
+    assert {"data", "serving", "pipeline", "components", "trainer_module", "requirements.txt"} <= set(names)
     for name in names:
         found = list(ROOT.glob(name))
         assert found, name

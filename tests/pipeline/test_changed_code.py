@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from components.publishing import published_versions
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.retrieval_metrics import CUTOFFS
-from data.manifest import Manifest
+from components.evaluation.retrieval_metrics import CUTOFFS
+from data.examples.manifest import Manifest
 from pipeline.run_record import open_store, read_run_record
 
 pytestmark = pytest.mark.slow

@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from components.gate_settings import ModelGateSettings
-from components.publishing import published_versions
 from data.errors import InputError
-from data.manifest import Manifest
-from data.sample import write_sample_release
+from data.examples.manifest import Manifest
+from data.releases.sample import write_sample_release
 from pipeline.local import run_locally
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

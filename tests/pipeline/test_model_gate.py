@@ -13,11 +13,10 @@ from small_graphs import imported, imported_examples, run_graph
 from tfx import v1 as tfx
 from tfx.dsl.components.base import executor_spec
 
-from components import pusher
 from components.gate_settings import ModelGateSettings
-from components.publishing import published_versions
 from pipeline.judging import EXTRACTORS_MODULE, evaluation_config
 from pipeline.run_record import RunRecord
+from serving.versions import published_versions, pusher
 
 pytestmark = pytest.mark.slow
 artifacts = tfx.types.standard_artifacts

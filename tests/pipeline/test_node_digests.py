@@ -97,14 +97,14 @@ def local() -> dict[str, BaseComponent]:
 
 def test_the_graph_names_the_code_that_its_nodes_run(local):
     assert {name: modules_run(node) for name, node in local.items()} == {
-        "ExampleGen": {"components.example_gen"},
-        "StatisticsGen": {"components.statistics_gen"},
+        "ExampleGen": {"components.ingestion.example_gen"},
+        "StatisticsGen": {"components.statistics.statistics_gen"},
         "DataGate": {"components.data_gate"},
         "Transform": {"components.transform", "trainer_module.preprocessing"},
         "Trainer": {"trainer_module.trainer"},
-        "Evaluator": {"components.retrieval_metrics", "components.grouped_extracts"},
-        "ServableCheck": {"components.servable_check"},
-        "Pusher": {"components.pusher"},
+        "Evaluator": {"components.evaluation.retrieval_metrics", "components.evaluation.grouped_extracts"},
+        "ServableCheck": {"components.serving_check.servable_check"},
+        "Pusher": {"components.publishing.pusher"},
         "RunReport": {"components.report.run_report"},
     }
 

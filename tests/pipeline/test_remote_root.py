@@ -13,13 +13,13 @@ import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.orchestration.pipeline import RunOptions
 
-from components import check_export
+from components.serving_check import check_export
+from data.examples.manifest import Manifest
 from data.generate import generate
-from data.manifest import Manifest
 from pipeline.local import choose_settings, lay_out
 from pipeline.pipeline import create_pipeline
-from trainer_module.export_record import read_record
-from trainer_module.recommender import Recommender
+from serving.export_record import read_record
+from serving.recommender import Recommender
 
 pytestmark = pytest.mark.slow
 

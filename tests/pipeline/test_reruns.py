@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import tensorflow_model_analysis as tfma
 
-from components.publishing import published_versions
 from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__, commit
 from pipeline.judging import BASELINE, CANDIDATE
 from pipeline.run_record import RunRecord
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from tfx import v1 as tfx
 from tfx.orchestration.pipeline import RunOptions
 
 from benchmarks.textbook import textbook_pipeline
-from components.figures import STATISTICS_FILE
+from components.statistics.figures import STATISTICS_FILE
 from trainer_module.inputs import read_windows
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX, VOCABULARY
 

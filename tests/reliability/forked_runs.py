@@ -30,7 +30,7 @@ _PRELOADED = [
     "pipeline.local_report",
     "pipeline.run_summary",
     "trainer_module.trainer",
-    "components.retrieval_metrics",
+    "components.evaluation.retrieval_metrics",
 ]
 _TIMEOUT_SECONDS = 300
 
@@ -172,7 +172,7 @@ def make_read_only(folder: Path) -> None:
 
 def tell_whether_published(serving: Path, digest: str) -> None:
     """Say what a reader sees where only this process looks: the versions, and whether version 1 has a digest."""
-    from components.publishing import model_digest, published_versions
+    from serving.versions import model_digest, published_versions
 
     print("seen:", published_versions(serving), model_digest(serving / "1") == digest)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from components.publishing import GRAPH_FILE, model_digest, published_versions, read_publication
+from serving.versions import GRAPH_FILE, model_digest, published_versions, read_publication
 
 
 def poll(serving: Path, stop: Path) -> dict[str, object]:

@@ -10,12 +10,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.publishing import PUBLICATION_FILE, published_versions, read_publication
-from data.catalogue import CATALOGUE_FILE, Catalogue
 from data.errors import InputError
-from data.manifest import MANIFEST_FILE, Manifest
-from data.sample import write_sample_release
+from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.releases.sample import write_sample_release
 from pipeline.settings import Settings, load_settings
+from serving.versions import PUBLICATION_FILE, published_versions, read_publication
 
 GOOD = Settings.model_validate({"name": "default", "data": {"release": "sample"}}).model_dump(mode="json")
 

@@ -32,8 +32,8 @@ from forked_runs import (
 )
 
 from components.gate_settings import ModelGateSettings
-from components.publishing import model_digest, published_versions
 from pipeline.run_record import read_run_record
+from serving.versions import model_digest, published_versions
 
 pytestmark = pytest.mark.slow
 

@@ -17,12 +17,12 @@ import pytest
 import tensorflow as tf
 from forked_runs import Ended, kill_in_step, run
 
-from components.judgement import Metrics
-from components.publishing import published_versions
-from data.manifest import Manifest
+from components.evaluation.judgement import Metrics
+from data.examples.manifest import Manifest
 from pipeline.local import lay_out
 from pipeline.run_record import RunRecord, Step, read_run_record
 from pipeline.settings import Places
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

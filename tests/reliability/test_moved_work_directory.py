@@ -15,14 +15,14 @@ from shared_run import SampleRun
 import inspect_data
 import models
 from components.data_gate import VERDICT_FILE
-from components.newest_model import newest_model
-from components.publishing import published_versions
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 from pipeline.inspection.sources import find_sources
 from pipeline.local import lay_out
 from pipeline.run_history import read_history
 from pipeline.run_record import open_store, read_run_record
-from trainer_module.recommender import Recommender
+from serving.newest_model import newest_model
+from serving.recommender import Recommender
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from components import publishing
-from components.publishing import GRAPH_FILE, model_digest, publish, published_versions, roll_back
+from serving import versions as publishing
+from serving.versions import GRAPH_FILE, model_digest, publish, published_versions, roll_back
 
 PUBLISHED = 1000
 KEPT = 3

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from components.gate_settings import ModelGateSettings
-from components.publishing import published_versions
-from data.manifest import Manifest
+from data.examples.manifest import Manifest
 from pipeline.local import run_locally
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from benchmarks.environments import make_environment
 from benchmarks.http_server import NAME, PACKAGES, running_server
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
-from trainer_module.recommender import Recommender
+from serving.recommender import Recommender
 
 sys.path.insert(0, str(Path(__file__).parent))
 from rest_rules import answer

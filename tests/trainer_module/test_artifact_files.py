@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from data.catalogue import Catalogue, Movie
 from data.errors import InputError
-from data.manifest import Counts, Manifest
+from data.examples.manifest import Counts, Manifest
 from data.options import GenerateOptions
-from trainer_module.artifact_files import exists, read_catalogue, read_manifest
-from trainer_module.recommender import Recommender
+from data.releases.catalogue import Catalogue, Movie
+from serving.artifact_files import exists, read_catalogue, read_manifest
+from serving.recommender import Recommender
 
 MANIFEST = Manifest(
     release="sample",

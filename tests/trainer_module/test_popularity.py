@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from data.catalogue import Catalogue, Movie
-from data.periods import NUM_PERIODS
+from data.releases.catalogue import Catalogue, Movie
+from data.timelines.periods import NUM_PERIODS
 from trainer_module.popularity import choose_stretch, counts_by_period, recent_popularity
 
 

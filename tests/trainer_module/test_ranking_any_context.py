@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from synthetic_model import analyse, export_untrained_model
 
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
-from trainer_module.export_record import read_record
+from serving.export_record import read_record
 from trainer_module.inputs import parse_and_transform
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY

@@ -11,8 +11,8 @@ import tensorflow as tf
 from synthetic_model import export_untrained_model
 
 import recommend
-from trainer_module.batch import recommend_file
-from trainer_module.recommender import Recommender
+from serving.batch_inference import recommend_file
+from serving.recommender import Recommender
 from trainer_module.signatures import ServingModel
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from synthetic_model import export_untrained_model
 
-from data.catalogue import CATALOGUE_FILE, Catalogue
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from trainer_module.popularity import choose_stretch
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Retrieval metrics, and what the gate makes of them."""

@@ -1,0 +1,150 @@
+"""The model gate's rules: its requirements, and its decision about an evaluation.
+
+The Evaluator's thresholds are made from `requirements`, and sentences and rows of the report from `decide`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from components.evaluation.metric_names import LIFT, MARGIN, POPULARITY, RECALL, RECENT_POPULARITY
+from components.evaluation.paired_difference import PairedDifference
+from components.gate_settings import ModelGateSettings
+
+Metrics = Mapping[str, float]
+
+Slice = tuple[str, str]
+"""A feature and one of its values."""
+
+NO_EARLIER_MODEL = "no model was blessed before"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A metric that has to reach some number.
+
+    Attributes
+    ----------
+    metric
+        The metric's name.
+    least
+        The least number that is accepted.
+    of_slice
+        The slice that it is asked of; None for the whole eval split.
+    against_baseline
+        Whether it compares with the baseline: without one there is no such requirement.
+    """
+
+    metric: str
+    least: float
+    of_slice: Slice | None = None
+    against_baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """A requirement with its outcome, in a sentence too."""
+
+    requirement: Requirement
+    met: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the Evaluator measured.
+
+    Attributes
+    ----------
+    candidate
+        Metrics of the whole eval split by name.
+    slices
+        The candidate's metrics by slice.
+    baseline
+        The last blessed model's metrics; None where there is none to compare with.
+    difference
+        Of both models' recall@10 on the same queries; None without a baseline.
+    """
+
+    candidate: Metrics
+    slices: Mapping[Slice, Metrics]
+    baseline: Metrics | None = None
+    difference: PairedDifference | None = None
+
+
+def requirements(gate: ModelGateSettings) -> list[Requirement]:
+    """Return all requirements."""
+    return [
+        Requirement(LIFT, gate.min_recall_at_10_lift),
+        *(
+            Requirement(RECALL, floor, of_slice=(feature, value))
+            for feature, floors in gate.min_recall_at_10_of_slices.items()
+            for value, floor in floors.items()
+        ),
+        Requirement(MARGIN, 0.0, against_baseline=True),
+    ]
+
+
+def decide(evaluation: Evaluation, gate: ModelGateSettings) -> list[Check]:
+    """Return the checks of an evaluation; the model is blessed if every check is met."""
+    checks = []
+    for requirement in requirements(gate):
+        if requirement.against_baseline:
+            if evaluation.difference is not None:
+                checks.append(_compare(evaluation.difference, requirement, gate))
+        elif requirement.of_slice is not None:
+            checks.append(_check_slice(evaluation.slices, requirement))
+        else:
+            checks.append(_check_lift(evaluation.candidate, requirement))
+    return checks
+
+
+def _check_lift(candidate: Metrics, requirement: Requirement) -> Check:
+    lift = candidate[LIFT]
+    met = lift >= requirement.least
+    floors = {
+        "all-time": candidate[f"{RECALL}{POPULARITY}"],
+        "recent": candidate.get(f"{RECALL}{RECENT_POPULARITY}", math.nan),
+    }
+    which = "recent" if floors["recent"] > floors["all-time"] else "all-time"
+    sentence = (
+        f"recall@10 is {lift:.2f} times that of {which} popularity ({floors[which]:.4f}), which "
+        f"{'meets' if met else 'misses'} the required {requirement.least:g} times"
+    )
+    return Check(requirement, met, sentence)
+
+
+def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> Check:
+    assert requirement.of_slice is not None  # noqa: S101 - asked of slices alone
+    name = " ".join(requirement.of_slice).replace("_", " ")
+    metrics = slices.get(requirement.of_slice)
+    if metrics is None:
+        sentence = f"no query has {name}, so that the required recall@10 of {requirement.least:g} there isn't shown"
+        return Check(requirement, met=False, sentence=sentence)
+    met = metrics[RECALL] >= requirement.least
+    sentence = (
+        f"recall@10 for {name} is {metrics[RECALL]:.4f}, which {'meets' if met else 'misses'} the required "
+        f"{requirement.least:g}"
+    )
+    return Check(requirement, met, sentence)
+
+
+def _compare(difference: PairedDifference, requirement: Requirement, gate: ModelGateSettings) -> Check:
+    drop = gate.max_recall_at_10_drop
+    met = difference.margin(drop, non_inferior=gate.non_inferior) >= requirement.least
+    measured = (
+        f"recall@10 differs by {difference.mean:+.4f} from the last blessed model's on the same "
+        f"{difference.queries:,} queries (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
+    )
+    if gate.non_inferior:
+        verdict = "above" if met else "not above"
+        return Check(
+            requirement, met, f"{measured}: the interval's lower end is {verdict} the allowed drop of {drop:g}"
+        )
+    if difference.mean >= -drop:
+        verdict = f"within the allowed drop of {drop:g}"
+    else:
+        verdict = f"beyond the allowed drop of {drop:g}, {'but within chance' if met else 'and beyond chance'}"
+    return Check(requirement, met, f"{measured}: {verdict}")

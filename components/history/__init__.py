@@ -1,0 +1,1 @@
+"""What earlier runs left, and whether it may be compared with."""

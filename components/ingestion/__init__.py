@@ -1,0 +1,1 @@
+"""How examples come into the pipeline and are read there."""

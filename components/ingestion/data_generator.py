@@ -1,0 +1,102 @@
+"""Data generation as a step of the pipeline, for runs whose data are not generated before."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from tfx import types
+from tfx import v1 as tfx
+from tfx.components import FileBasedExampleGen
+from tfx.dsl.components.base import executor_spec
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_component_specs import FileBasedExampleGenSpec
+
+from components.artifacts import DataSource, GeneratedData
+from components.ingestion import example_gen
+from components.local_paths import local_path
+from data.errors import InputError
+from data.examples.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest
+from data.examples.schema import write_schema
+from data.generate import generate
+from data.options import GenerateOptions
+from data.releases.catalogue import Catalogue
+
+DATA_KEY = "data"
+"""The input that stands in for the property `input_base`."""
+
+
+@tfx.dsl.components.component
+def DataGenerator(  # noqa: N802
+    data: tfx.dsl.components.OutputArtifact[GeneratedData],
+    schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
+    options: tfx.dsl.components.Parameter[str],
+    source: tfx.dsl.components.InputArtifact[DataSource] = None,
+) -> None:
+    """Generate the examples and their schema.
+
+    `options` is a `GenerateOptions` as JSON. `source` is the release's archive or folder, or a folder of data that
+    were generated elsewhere with the same options, which is then taken over; without it the release is downloaded.
+    """
+    wanted = GenerateOptions.model_validate_json(options)
+    folder = local_path(data.uri)
+    given = local_path(source.uri) if source is not None else None
+    if given is not None and not given.exists():
+        raise InputError("the data source is empty: nothing lies at the URI that the run names as its data root")
+    if given is not None and (given / MANIFEST_FILE).is_file():
+        manifest = take_over(given, folder, wanted)
+    else:
+        with tempfile.TemporaryDirectory(prefix="downloads-") as downloads:
+            # The default cache lies in the home folder, which a container's user may not have.
+            manifest = generate(
+                wanted, folder, source=given, cache_dir=Path(downloads), progress=lambda line: print(line, flush=True)
+            )
+    write_schema(local_path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
+
+
+def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
+    """Copy data that were generated elsewhere into a folder.
+
+    Raises
+    ------
+    InputError
+        They are of an earlier format, were generated with other options, or differ from their manifest.
+    """
+    manifest = Manifest.load(given)
+    if manifest.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"the data root holds data of format {manifest.format_version}, and this version reads format "
+            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`"
+        )
+    if manifest.options != wanted:
+        raise InputError("the data root holds data generated with other options than the pipeline was compiled with")
+    manifest.verify(given)
+    shutil.copytree(given, folder, dirs_exist_ok=True)
+    return manifest
+
+
+class GeneratedExampleGenSpec(FileBasedExampleGenSpec):
+    """The specification of a file-based ExampleGen, with the data as an input."""
+
+    INPUTS = {DATA_KEY: ChannelParameter(type=GeneratedData)}  # noqa: RUF012
+
+
+class GeneratedExampleGen(FileBasedExampleGen):
+    """The shard ExampleGen over what an earlier step of the same run generated.
+
+    Parameters
+    ----------
+    data
+        Channel of `GeneratedData`.
+    """
+
+    SPEC_CLASS = GeneratedExampleGenSpec
+
+    def __init__(self, data: types.BaseChannel) -> None:
+        # Where the data lies is only known when the step runs: its entrypoint fills in `input_base`.
+        properties = example_gen.shard_example_gen(data_root="").exec_properties
+        spec = GeneratedExampleGenSpec(
+            data=data, examples=types.Channel(type=tfx.types.standard_artifacts.Examples), **properties
+        )
+        super(FileBasedExampleGen, self).__init__(
+            spec=spec, custom_executor_spec=executor_spec.ExecutorClassSpec(example_gen.Executor)
+        )

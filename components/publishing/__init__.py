@@ -1,0 +1,1 @@
+"""How a blessed model is published."""

@@ -1,0 +1,1 @@
+"""Statistics of the examples, with and without padding."""

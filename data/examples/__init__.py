@@ -1,0 +1,1 @@
+"""From windows to examples in shards, and what is known of them."""

@@ -1,0 +1,169 @@
+"""The manifest of a folder of generated examples, and the check of the folder against it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from data.errors import InputError
+from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
+from data.options import GenerateOptions, ReleaseName, SplitName
+
+MANIFEST_FILE = "manifest.json"
+
+FORMAT_VERSION = 2
+"""The format of a folder: to be raised when equal options and an equal source begin to give other files.
+
+2: the catalogue counts train labels by period. The examples are those of 1.
+"""
+
+_LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
+
+
+class Counts(BaseModel):
+    """Sizes of the source and of the result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: int
+    """Train examples."""
+    eval: int
+    """Held-out examples."""
+    ratings: int
+    """Ratings in the source, before any filter."""
+    users: int
+    """Users in the source, before any filter."""
+    movies: int
+    """Movies in the catalogue."""
+
+
+class Manifest(BaseModel):
+    """The record that lies beside the shards; it holds no times, so that equal runs give equal bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = FORMAT_VERSION
+    """See `FORMAT_VERSION`."""
+    release: ReleaseName
+    """The MovieLens release."""
+    source_digest: str
+    """SHA-256 over the content of the release's ratings and movies files."""
+    options: GenerateOptions
+    """What the examples were generated with."""
+    split: SplitName
+    """The split, as in the options."""
+    train_until: int | None = None
+    """Time of the newest train label in seconds since 1970, where train ends at a time; else None."""
+    counts: Counts
+    """Sizes of the source and of the result."""
+    shards: tuple[Shard, ...]
+    """All shards, train first, in the order of their examples."""
+    catalogue_file: str
+    """The catalogue's name within the folder."""
+    catalogue_sha256: str
+    """The digest of the catalogue's content."""
+    libraries: dict[str, str]
+    """Versions of Python and of the libraries that took part."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Read the manifest of a folder.
+
+        Raises
+        ------
+        InputError
+            The folder holds no manifest, or one that can't be read.
+        """
+        path = folder / MANIFEST_FILE
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --output {folder}`"
+            ) from error
+        except OSError as error:
+            raise InputError(f"{path} is not a readable manifest; generate the data again") from error
+        return cls.parse(content, str(path))
+
+    @classmethod
+    def parse(cls, content: bytes, place: str) -> Manifest:
+        """Return the manifest from the content of its file.
+
+        Parameters
+        ----------
+        content
+            The file's bytes.
+        place
+            The file's name in errors.
+
+        Raises
+        ------
+        InputError
+            The content is not a manifest.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise InputError(f"{place} is not a readable manifest; generate the data again") from error
+
+    def save(self, folder: Path) -> None:
+        """Write the manifest into a folder."""
+        text = json.dumps(self.model_dump(mode="json"), indent=2)
+        (folder / MANIFEST_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of what determines the content: not of the library versions."""
+        content = self.model_dump(
+            mode="json",
+            include={"format_version", "options", "shards", "catalogue_sha256", "source_digest"},
+        )
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def shards_of(self, split: Split) -> tuple[Shard, ...]:
+        """Return the shards of a split."""
+        return tuple(shard for shard in self.shards if shard.split == split)
+
+    def verify(self, folder: Path) -> None:
+        """Compare a folder's files with the manifest.
+
+        Raises
+        ------
+        InputError
+            A file is missing, differs, or is one shard too many.
+        """
+        expected = {shard.name: shard.sha256 for shard in self.shards}
+        for split in SPLITS:
+            for path in sorted(folder.glob(shard_pattern(split))):
+                if path.name not in expected:
+                    raise InputError(f"{path} is not in the manifest; remove it, or generate the data again")
+        sizes = {shard.name: shard.bytes for shard in self.shards}
+        for name, digest in {**expected, self.catalogue_file: self.catalogue_sha256}.items():
+            path = folder / name
+            if not path.is_file():
+                raise InputError(f"{path} is missing; generate the data again")
+            try:
+                matches = path.stat().st_size == sizes.get(name, path.stat().st_size)
+                matches = matches and file_sha256(path) == digest
+            except OSError as error:
+                raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+            if not matches:
+                raise InputError(f"{path} differs from what was generated; generate the data again")
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions of Python and of the libraries that take part, without importing them."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        # TensorFlow also comes under other names, such as tensorflow-cpu.
+        return "unknown"

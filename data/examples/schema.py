@@ -1,0 +1,89 @@
+"""The schema that generated examples must fulfil: a curated base, and what release and settings fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from data import features
+from data.examples.manifest import Manifest
+from data.options import GenerateOptions
+from data.releases.catalogue import Catalogue
+from data.releases.release import find_release
+
+SCHEMA_FILE = "schema.pbtxt"
+
+
+def build_schema(
+    options: GenerateOptions, genres: Sequence[str], *, max_stars: float | None = None
+) -> schema_pb2.Schema:
+    """Return the curated base, completed.
+
+    Parameters
+    ----------
+    options
+        Fix the features' lengths.
+    genres
+        The genres that may occur, besides the pad; from `Catalogue.genre_names`.
+    max_stars
+        The most stars that may occur; by default the release's.
+
+    Returns
+    -------
+    schema_pb2.Schema
+        Every feature is required, has a fixed shape and, unless it is an id, a domain.
+    """
+    base = resources.files("data").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    schema = text_format.Parse(base, schema_pb2.Schema())
+    lengths = {
+        features.CONTEXT_MOVIE_ID: options.max_context_length,
+        features.CONTEXT_MOVIE_RATING: options.max_context_length,
+        features.CONTEXT_MOVIE_YEAR: options.max_context_length,
+        features.CONTEXT_MOVIE_GENRE: options.max_context_movie_genre_length,
+        features.LABEL_MOVIE_ID: 1,
+        features.CONTEXT_LENGTH: 1,
+        features.LABEL_POPULARITY: 1,
+    }
+    by_name = {feature.name: feature for feature in schema.feature}
+    for name, length in lengths.items():
+        by_name[name].shape.dim.add(size=length)
+    most = find_release(options.release).max_stars if max_stars is None else max_stars
+    by_name[features.CONTEXT_MOVIE_RATING].float_domain.max = most
+    length_domain = by_name[features.CONTEXT_LENGTH].int_domain
+    length_domain.min, length_domain.max = 1, options.max_context_length
+    for name, values in (
+        (features.CONTEXT_MOVIE_GENRE, [features.NO_GENRE, *sorted(genres)]),
+        (features.LABEL_POPULARITY, list(features.POPULARITY_BUCKETS)),
+    ):
+        domain = by_name[name].string_domain
+        domain.name = name
+        domain.value.extend(values)
+    return schema
+
+
+def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path:
+    """Write the schema of generated data as text, and return the file's path.
+
+    Parameters
+    ----------
+    folder
+        Gets the file `SCHEMA_FILE`; it is created if need be.
+    manifest
+        What the data were generated with.
+    catalogue
+        The data's movies, for their genres.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SCHEMA_FILE
+    schema = build_schema(manifest.options, catalogue.genre_names())
+    path.write_text(text_format.MessageToString(schema), encoding="utf-8")
+    return path

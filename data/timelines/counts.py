@@ -1,0 +1,42 @@
+"""How often values occur, added up from parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each of some values occurs.
+
+    Attributes
+    ----------
+    values
+        `[n]`: distinct, ascending.
+    counts
+        int64 `[n]`.
+    """
+
+    values: NDArray[np.generic]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: NDArray[np.generic]) -> Counts:
+        """Count values of any order."""
+        distinct, counts = np.unique(values, return_counts=True)
+        return cls(distinct, counts.astype(np.int64))
+
+    @classmethod
+    def added_up(cls, values: NDArray[np.generic], counts: NDArray[np.int64]) -> Counts:
+        """Add up the counts `[n]` of equal values `[n]`, which may come in any order."""
+        distinct, places = np.unique(values, return_inverse=True)
+        sums = np.zeros(len(distinct), dtype=np.int64)
+        np.add.at(sums, places.ravel(), counts)
+        return cls(distinct, sums)
+
+    def merge(self, other: Counts) -> Counts:
+        """Add up two counts."""
+        return Counts.added_up(np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts]))

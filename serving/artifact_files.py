@@ -1,0 +1,61 @@
+"""Files of artifacts, read through TensorFlow's file layer, since their root may be an object store.
+
+pathlib doesn't know object stores: `Path("gs://bucket/x")` is the local path `gs:/bucket/x`.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from data.errors import InputError
+from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.releases.catalogue import Catalogue
+
+
+def read_manifest(root: str) -> Manifest:
+    """Read the manifest that lies in the root of an Examples artifact.
+
+    Raises
+    ------
+    InputError
+        The file can't be read, or is no manifest.
+    """
+    path = f"{root}/{MANIFEST_FILE}"
+    return Manifest.parse(_read(path), path)
+
+
+def read_catalogue(path: str) -> Catalogue:
+    """Read a catalogue's file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    return Catalogue.parse(_read(path), path)
+
+
+def exists(path: str) -> bool:
+    """Return whether there is a file.
+
+    Raises
+    ------
+    InputError
+        The file system can't be read.
+    """
+    try:
+        return tf.io.gfile.exists(path)
+    except tf.errors.OpError as error:
+        raise InputError(f"{path} can't be read ({_reason(error)})") from error
+
+
+def _read(path: str) -> bytes:
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
+    except tf.errors.OpError as error:
+        raise InputError(f"{path} can't be read: make it anew, or give access to it ({_reason(error)})") from error
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    return " ".join(error.message.split())

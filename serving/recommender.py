@@ -1,0 +1,153 @@
+"""A published model for use from Python, with titles; it needs TensorFlow and nothing else of the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from data import features
+from data.errors import InputError
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from serving.artifact_files import exists, read_catalogue
+from serving.titles import TitleIndex
+
+MAX_K = 100
+"""Movies in the longest answer: the signatures return so many."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One movie of an answer; `rank` counts from 1."""
+
+    rank: int
+    movie_id: int
+    title: str
+    year: int
+    genres: tuple[str, ...]
+    score: float
+
+
+class Recommender:
+    """A published model and its catalogue.
+
+    Examples
+    --------
+    >>> recommender = Recommender.load("runs/serving/next-movie-sample-random/1")  # doctest: +SKIP
+    >>> [movie.title for movie in recommender.recommend([12, 7, 31], k=3)]  # doctest: +SKIP
+    """
+
+    def __init__(self, model: tf.Module, catalogue: Catalogue) -> None:
+        self._model = model
+        self.catalogue = catalogue
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recommender:
+        """Load a version folder.
+
+        Parameters
+        ----------
+        folder
+            A local path or one that TensorFlow's file layer knows, such as `gs://bucket/serving/next-movie/1`.
+
+        Raises
+        ------
+        InputError
+            There is no model of this project's in the folder.
+        """
+        catalogue_file = f"{folder}/assets.extra/{CATALOGUE_FILE}"
+        if not exists(f"{folder}/saved_model.pb"):
+            raise InputError(f"{folder} holds no published model: name a version's folder, or run the pipeline first")
+        if not exists(catalogue_file):
+            raise InputError(f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's")
+        catalogue = read_catalogue(catalogue_file)
+        try:
+            return cls(tf.saved_model.load(str(folder)), catalogue)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{folder} holds a damaged model; publish it again ({reason})") from error
+
+    @cached_property
+    def titles(self) -> TitleIndex:
+        """The catalogue's titles, to be searched."""
+        return TitleIndex(self.catalogue)
+
+    def recommend(self, history: Sequence[int], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
+        """Return the `k` best movies (at most `MAX_K`) after `history`, which is movie ids, oldest first.
+
+        Fewer where the history leaves fewer of the movies that the model knows, perhaps none.
+        """
+        return self.recommend_batch([history], k, include_seen=include_seen)[0]
+
+    def recommend_batch(
+        self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
+    ) -> list[list[Recommendation]]:
+        """Return the answers to many histories, one list for each, in order."""
+        return self._named(*self.recommend_ids(histories, k, include_seen=include_seen))
+
+    def recommend_ids(
+        self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the answers to many histories as arrays: the quick way for whole files.
+
+        Parameters
+        ----------
+        histories
+            Movie ids, oldest first, `num_histories` of any lengths.
+        k
+            Length of an answer, at most `MAX_K`.
+        include_seen
+            Offer the histories' own movies too.
+
+        Returns
+        -------
+        tuple
+            Movie ids int64 and scores float32, `[num_histories, k]`, best first. A row with fewer movies is filled
+            up at the end; `answer_lengths` says where.
+        """
+        lengths = np.fromiter(map(len, histories), np.int64, len(histories))
+        padded = np.full((len(histories), int(lengths.max(initial=0))), features.PAD_MOVIE_ID, np.int64)
+        for row, history in enumerate(histories):
+            padded[row, : len(history)] = history
+        signature = self._model.signatures["include_seen" if include_seen else "serving_default"]
+        return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded)}), k)
+
+    def similar(self, movie_id: int, k: int = 10) -> list[Recommendation]:
+        """Return the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
+        answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], tf.int64))
+        return self._named(*_first(answer, k))[0]
+
+    def _named(self, ids: np.ndarray, scores: np.ndarray) -> list[list[Recommendation]]:
+        return [
+            [
+                self._describe(rank, movie_id, score)
+                for rank, (movie_id, score) in enumerate(zip(of_ids[:length], of_scores[:length], strict=True), start=1)
+            ]
+            for of_ids, of_scores, length in zip(ids.tolist(), scores.tolist(), answer_lengths(ids), strict=True)
+        ]
+
+    def _describe(self, rank: int, movie_id: int, score: float) -> Recommendation:
+        movie = self.catalogue.movie(movie_id)
+        return Recommendation(rank, movie_id, movie.title, movie.year, movie.genres, score)
+
+
+def answer_lengths(movie_ids: np.ndarray) -> list[int]:
+    """Return how many movies each row of an answer holds before what fills it up.
+
+    Models of earlier versions fill nothing up: they cut all answers of a batch to the shortest.
+
+    Parameters
+    ----------
+    movie_ids
+        int64 `[num_histories, k]`, from `Recommender.recommend_ids`.
+    """
+    return np.count_nonzero(movie_ids != features.PAD_MOVIE_ID, axis=1).tolist()
+
+
+def _first(answer: dict[str, tf.Tensor], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and scores of the first `k`."""
+    return answer["movie_id"].numpy()[:, :k], answer["score"].numpy()[:, :k]
