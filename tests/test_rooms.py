@@ -117,8 +117,14 @@ def circle(name_of: Callable[[Path], str]) -> list[str]:
     return []
 
 
+def part_of(path: Path) -> str:
+    """Return the folder within a room that a source lies in; a module beside the folders stands for itself."""
+    inner = path.relative_to(ROOT)
+    return "/".join(inner.parts[:2])
+
+
 def test_no_folders_import_each_other_in_a_circle():
-    assert circle(lambda path: path.parent.relative_to(ROOT).as_posix()) == []
+    assert circle(part_of) == []
 
 
 def test_no_modules_import_each_other_in_a_circle():
