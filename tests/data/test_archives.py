@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import InputError
+from data.releases import archives
 from data.releases.archives import open_source, source_digest
-from data.releases.release import archives
 
 NAMES = ("ratings.csv", "movies.csv")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from data.releases import release as releases
 from data.releases.download import RemoteArchive, default_cache_dir, fetch, is_reachable, matches
-from data.releases.release import release as releases
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

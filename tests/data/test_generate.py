@@ -25,7 +25,7 @@ from data.examples.shards import shard_pattern
 from data.generate import generate, run
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-from data.timelines.timelines import user_blocks as blocks
+from data.timelines import user_blocks as blocks
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = GenerateOptions(release="ml-latest-small")

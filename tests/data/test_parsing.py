@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import InputError
+from data.releases import parsing
 from data.releases.archives import FolderSource
 from data.releases.parsing import read_movies, read_ratings
-from data.releases.release import Release, find_release, parsing
+from data.releases.release import Release, find_release
 
 FLAGS_ANIMATION_COMEDY = "0|0|0|1|0|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
 

@@ -11,7 +11,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.examples.feature_table import FeatureTable, shards
+from data.examples import shards
+from data.examples.feature_table import FeatureTable
 from data.examples.records import frame_records
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue, Movie

@@ -19,9 +19,9 @@ from data.generate import generate
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.splits import SPLIT_NAMES
+from data.timelines import user_blocks as blocks
 from data.timelines.counts import Counts
 from data.timelines.periods import NUM_PERIODS, TimeRange, count_by_movie, label_keys, movies_and_periods
-from data.timelines.timelines import user_blocks as blocks
 
 PLAIN_LINE = '{"id": 1, "title": "A (1990)", "year": 1990, "genres": ["Drama"]}'
 

@@ -14,9 +14,10 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base import executor_spec
 
 from components.gate_settings import ModelGateSettings
+from components.publishing import pusher
 from pipeline.judging import EXTRACTORS_MODULE, evaluation_config
 from pipeline.run_record import RunRecord
-from serving.versions import published_versions, pusher
+from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
 artifacts = tfx.types.standard_artifacts
