@@ -17,12 +17,10 @@ from components.local_paths import local_path
 from data.catalogue import CATALOGUE_FILE
 from data.errors import InputError
 from data.manifest import MANIFEST_FILE, Manifest
-from data.shards import shard_pattern
+from data.shards import SPLITS, shard_pattern
 
 DIGEST_PROPERTY = "manifest_digest"
 """Custom property of the Examples artifact: the digest of the data that it was copied from."""
-
-SPLITS = ("train", "eval")
 
 _MANIFEST_KEY = "manifest_digest"
 
