@@ -15,9 +15,10 @@ run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the
 test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
 	$(PYTHON) -m pytest $(ARGS)
 
-lint: .venv/.installed-dev ## check style and formatting
+lint: .venv/.installed-dev ## check style, formatting and types
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
 
 format: .venv/.installed-dev ## put code into shape
 	$(PYTHON) -m ruff check --fix .

@@ -119,7 +119,7 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
         return
     for folder in pipelines:
         print(folder.name)
-        rows = [("version", "published", "model", "data", "source", "recall@10", "")]
+        rows: list[tuple[str, ...]] = [("version", "published", "model", "data", "source", "recall@10", "")]
         versions = published_versions(folder)
         rows += [
             _row(version, read_publication(folder / str(version)), served=version == versions[-1])

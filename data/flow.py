@@ -176,7 +176,7 @@ def write_windows(
     windows["popularity"] = popularity.look_up(windows["label"])
     # A worker may be asked twice for one block: each attempt has a file of its own.
     path = Path(plan.work_folder) / f"{Path(block.path).stem}-{uuid.uuid4().hex}.windows"
-    path.write_bytes(windows.view(np.uint8))
+    path.write_bytes(windows.view(np.uint8).data)
     stops = np.cumsum(np.bincount(shards, minlength=len(keys))).tolist()
     for key, start, stop in zip(keys, [0, *stops[:-1]], stops, strict=True):
         if start < stop:

@@ -99,8 +99,8 @@ def run_locally(
             places = lay_out(settings, manifest, data_root, work_dir, beam_args)
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
-        check_metadata(Path(places.metadata), Path(places.pipeline_root))
-        if reroot(places.metadata):
+        check_metadata(Path(places.local_metadata), Path(places.pipeline_root))
+        if reroot(places.local_metadata):
             print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
         adopt(
             Path(places.serving),
@@ -224,7 +224,7 @@ def _run(
         if verbose:
             raise
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
-    record = read_run_record(places.metadata, settings.model_gate)
+    record = read_run_record(places.local_metadata, settings.model_gate)
     print_summary(record)
     try:
         print(f"\nReport\n  {write_local_report(settings, places)}")
@@ -236,7 +236,8 @@ def _run(
 
 def _report_failure(settings: Settings, places: Places, step: str | None, reason: str) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
-    from pipeline.local_report import Failure, write_local_report
+    from components.report.facts import Failure
+    from pipeline.local_report import write_local_report
 
     if step is None:
         return

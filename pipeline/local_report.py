@@ -36,7 +36,8 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
     LookupError
         No run is recorded.
     """
-    record = read_run_record(places.metadata, settings.model_gate)
+    metadata = places.local_metadata
+    record = read_run_record(metadata, settings.model_gate)
     facts = _facts_of(record, settings)
     evaluation = record.outputs.get(("Evaluator", "evaluation"))
     began = min((step.started for step in record.steps), default=0.0)
@@ -52,11 +53,11 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
                 for step in record.steps
             ],
             "seconds": ended - began,
-            "history": read_history(places.metadata, _examples_of(record), evaluation.uri if evaluation else None),
+            "history": read_history(metadata, _examples_of(record), evaluation.uri if evaluation else None),
             "failure": failure,
         }
     )
-    page = Path(places.metadata).parent / REPORT_FILE
+    page = Path(metadata).parent / REPORT_FILE
     page.write_text(render_report(told), encoding="utf-8")
     return page
 

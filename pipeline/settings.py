@@ -113,6 +113,19 @@ class Places:
     manifest_digest: str = ""
     beam_args: tuple[str, ...] = ()
 
+    @property
+    def local_metadata(self) -> str:
+        """The file of ML Metadata of a run on this machine.
+
+        Raises
+        ------
+        ValueError
+            The orchestrator brings its own.
+        """
+        if self.metadata is None:
+            raise ValueError("these places are a cluster's, whose ML Metadata lies in no file")
+        return self.metadata
+
 
 def load_settings(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read a configuration.
@@ -165,9 +178,10 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         *groups, key = name.split(".")
         group = content
         for part in groups:
-            group = group.get(part)
-            if not isinstance(group, dict):
+            inner = group.get(part)
+            if not isinstance(inner, dict):
                 raise InputError(f"there is no group of settings `{part}` for `{name}`")
+            group = inner
         group[key] = value
     try:
         return Settings.model_validate(content)

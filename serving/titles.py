@@ -53,7 +53,7 @@ class TitleIndex:
         """
         wanted = normalise(text)
         year = _YEAR.search(text)
-        places = range(len(self._plain))
+        places: Sequence[int] = range(len(self._plain))
         if year is not None:
             places = [place for place in places if self._catalogue.years[place] == int(year[1])]
         exact = [place for place in places if self._plain[place] == wanted]

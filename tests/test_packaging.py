@@ -1,4 +1,4 @@
-"""The project as a package: what `pip install -e .` takes up."""
+"""What pyproject.toml names, against what there is: the packages of `pip install -e .`, and whose types are checked."""
 
 from __future__ import annotations
 
@@ -17,8 +17,18 @@ COMMANDS = sorted(path.stem for path in ROOT.glob("*.py"))
 
 
 @pytest.fixture(scope="module")
-def setuptools() -> dict[str, Any]:
-    return tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+def tools() -> dict[str, Any]:
+    return tomli.loads((ROOT / "pyproject.toml").read_text())["tool"]
+
+
+@pytest.fixture(scope="module")
+def setuptools(tools: dict[str, Any]) -> dict[str, Any]:
+    return tools["setuptools"]
+
+
+def test_the_types_of_every_room_and_command_are_checked(tools):
+    assert sorted(tools["mypy"]["packages"]) == sorted(ROOMS)
+    assert sorted(tools["mypy"]["modules"]) == COMMANDS
 
 
 def test_every_folder_of_code_and_every_command_is_named(setuptools):

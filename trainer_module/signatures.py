@@ -69,7 +69,8 @@ class ServingModel(tf.Module):
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
         # more for each of its layers and for training, which takes seconds and which no signature needs.
         self._query_variables = model.query_tower.variables
-        self._query = functools.partial(model.query_tower, training=False)
+        query_tower: Callable[..., tf.Tensor] = model.query_tower
+        self._query = functools.partial(query_tower, training=False)
         self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         movie_id = [int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)]

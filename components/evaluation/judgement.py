@@ -92,10 +92,12 @@ def read_evaluation(evaluation: Path) -> Evaluation:
 
 def _difference(candidate: Metrics) -> PairedDifference | None:
     """Return the measured difference; None in an evaluation of an earlier version, which measured none."""
-    ends = [candidate.get(f"{name}{_OF_DIFFERENCES}") for name in (DIFFERENCE, DIFFERENCE_LOW, DIFFERENCE_HIGH)]
-    if None in ends:
+    mean, low, high = (
+        candidate.get(f"{name}{_OF_DIFFERENCES}") for name in (DIFFERENCE, DIFFERENCE_LOW, DIFFERENCE_HIGH)
+    )
+    if mean is None or low is None or high is None:
         return None
-    return PairedDifference(*ends, queries=round(candidate[QUERIES]))
+    return PairedDifference(mean, low, high, queries=round(candidate[QUERIES]))
 
 
 def _has_baseline(evaluation: Path) -> bool:

@@ -100,8 +100,8 @@ def metrics_from_ranks(
     values[f"ndcg_at_{NDCG_CUTOFF}"] = float(np.mean(np.where(rank <= NDCG_CUTOFF, 1 / np.log2(rank + 1), 0)))
     values["mrr"] = float(np.mean(1 / rank))
     values[f"coverage_at_{NDCG_CUTOFF}"] = len(set(recommended)) / catalogue_size
-    floors = [np.mean(ranks[output] <= NDCG_CUTOFF) for output in _FLOORS if len(ranks[output])]
-    values[LIFT] = float(np.mean(rank <= NDCG_CUTOFF) / max(*floors, 1 / num_queries))
+    floors = [float(np.mean(ranks[output] <= NDCG_CUTOFF)) for output in _FLOORS if len(ranks[output])]
+    values[LIFT] = float(np.mean(rank <= NDCG_CUTOFF)) / max(*floors, 1 / num_queries)
     return values
 
 

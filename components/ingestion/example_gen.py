@@ -16,13 +16,11 @@ from tfx.types import artifact_utils
 from components.local_paths import local_path
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.shards import shard_pattern
+from data.examples.shards import SPLITS, shard_pattern
 from data.releases.catalogue import CATALOGUE_FILE
 
 DIGEST_PROPERTY = "manifest_digest"
 """Custom property of the Examples artifact: the digest of the data that it was copied from."""
-
-SPLITS = ("train", "eval")
 
 _MANIFEST_KEY = "manifest_digest"
 

@@ -118,7 +118,7 @@ def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequen
         Values along the axis.
     """
     totals = {split: max(sum(of_split.values()), 1) for split, of_split in counts.items()}
-    bars = [
+    bars: list[dict[str, Any]] = [
         {"value": value, "who": split, "share": of_split.get(value, 0) / totals[split]}
         for value in order
         for split, of_split in counts.items()

@@ -79,8 +79,9 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
     judgement = None
     gate = ModelGateSettings.model_validate(settings.get("model_gate", {}))
     if artifacts.evaluation is not None and artifacts.blessing is not None:
-        passed_over = artifacts.passed_over if artifacts.examples is not None else None
-        no_baseline = why_passed_over(passed_over, artifacts.examples) if passed_over is not None else None
+        no_baseline = None
+        if artifacts.passed_over is not None and artifacts.examples is not None:
+            no_baseline = why_passed_over(artifacts.passed_over, artifacts.examples)
         judgement = read_judgement(artifacts.evaluation, artifacts.blessing, gate, no_baseline)
     return RunFacts(
         pipeline=pipeline,

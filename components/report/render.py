@@ -140,7 +140,7 @@ def _curve_titles(facts: RunFacts) -> dict[str, str]:
 
 
 def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
-    found = []
+    found: list[dict[str, object]] = []
     for feature in dict.fromkeys(part.feature for part in slices):
         title = _SLICES.get(feature, feature.replace("_", " "))
         chart = charts.slice_bars([part for part in slices if part.feature == feature], title)
@@ -150,7 +150,7 @@ def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
 
 def _data_charts(data: DataFacts) -> list[dict[str, object]]:
     """Return charts of what the splits hold, in shares, so that a large and a small one can be compared."""
-    drawn = []
+    drawn: list[dict[str, object]] = []
     for title, name, order in (
         ("Context lengths", "context_lengths", None),
         ("Popularity of the labels", "popularity", features.POPULARITY_BUCKETS),

@@ -18,7 +18,8 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 _TOP_VALUES = 50
 
 Value = bytes | int | float
-FeatureType = statistics_pb2.FeatureNameStatistics.Type
+FeatureType = int
+"""A value of `statistics_pb2.FeatureNameStatistics.Type`: protobuf's enumerations are no types, and hold integers."""
 
 
 @dataclass

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class _Message:
     lengths: NDArray[np.int64] | int
 
 
-def encode_examples(features: Mapping[str, NDArray[np.generic]]) -> list[bytes]:
+def encode_examples(features: Mapping[str, NDArray[Any]]) -> list[bytes]:
     """Serialise examples of one fixed shape.
 
     Features are written in the order of their names, so that equal arrays give equal bytes.
@@ -100,7 +101,7 @@ def _read_rows(message: _Message, num_examples: int) -> bytes:
     return content[present].tobytes()
 
 
-def _entry(name: str, values: NDArray[np.generic]) -> _Message:
+def _entry(name: str, values: NDArray[Any]) -> _Message:
     """Return one entry of the map `Features.feature`."""
     if values.dtype.kind in "iu":
         list_field, content = _INT64_LIST, _delimited(_LIST_VALUE, _varints(values))
@@ -125,8 +126,7 @@ def _delimited(tag: int, body: _Message) -> _Message:
     lengths = np.atleast_2d(body.lengths).T
     prefix = _varints(lengths)
     if isinstance(body.lengths, int):
-        [columns] = prefix.pieces
-        prefix = _constant(columns.content.tobytes())
+        prefix = _constant(_read_rows(prefix, 1))
     return _joined([_constant(bytes([tag])), prefix, body])
 
 
@@ -150,7 +150,8 @@ def _varints(values: NDArray[np.integer]) -> _Message:
     if width == 1:
         return _Message((_Columns(values.astype(np.uint8), None),), num_values)
     # Ids and lengths fit in half the bytes, which take half the time.
-    rest = values.astype(np.uint32 if largest < 1 << 32 else np.uint64)
+    narrowest: type[np.unsignedinteger[Any]] = np.uint32 if largest < 1 << 32 else np.uint64
+    rest = values.astype(narrowest)
     content = np.empty((num_examples, num_values, width), dtype=np.uint8)
     present = np.ones(content.shape, dtype=bool)
     for group in range(width):
@@ -159,9 +160,9 @@ def _varints(values: NDArray[np.integer]) -> _Message:
         if group + 1 < width:
             # The upper bit says that another group follows.
             present[:, :, group + 1] = rest > 0
-            content[:, :, group] |= present[:, :, group + 1].view(np.uint8) << 7
-    columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
-    return _Message((columns,), np.count_nonzero(columns.present, axis=1))
+            content[:, :, group] |= present[:, :, group + 1].view(np.uint8) << np.uint8(7)
+    is_there = present.reshape(num_examples, -1)
+    return _Message((_Columns(content.reshape(num_examples, -1), is_there),), np.count_nonzero(is_there, axis=1))
 
 
 def _strings(values: NDArray[np.bytes_]) -> _Message:

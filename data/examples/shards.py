@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -108,8 +108,8 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
     OSError
         The file can't be written.
     """
-    windows = list(parts)
-    windows = np.concatenate(windows) if windows else np.empty(0)
+    given = list(parts)
+    windows = np.concatenate(given) if given else np.empty(0, dtype=np.void)
     ordered = np.argsort(windows["order"]) if len(windows) else np.empty(0, dtype=np.int64)
     slices = (
         frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
@@ -132,7 +132,7 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
     return shard
 
 
-def _one_ahead(items: Iterator[bytes]) -> Iterator[bytes]:
+def _one_ahead(items: Iterator[bytes]) -> Generator[bytes, None, None]:
     """Compute an item in a thread while the one before it is used, and no more than that."""
     with ThreadPoolExecutor(1) as thread:
         upcoming = thread.submit(next, items, None)

@@ -10,7 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -217,7 +217,7 @@ def _checked(batch: pa.RecordBatch, release: Release) -> NDArray[np.void]:
     return ratings
 
 
-def _numbers(column: pa.Array) -> NDArray[np.generic]:
+def _numbers(column: pa.Array) -> NDArray[Any]:
     """Return a column of numbers, none of them null, as an array; Arrow's `to_numpy` would import pandas (0.5 s)."""
     values = np.frombuffer(column.buffers()[1] or b"", dtype=np.dtype(str(column.type)))
     return values[column.offset : column.offset + len(column)]

@@ -164,8 +164,7 @@ def obtain(release: Release, source: Path | None, cache_dir: Path | None, progre
     archive = release.archive
     if source is not None:
         opened = open_source(source, release.files)
-        has_digest = archive is not None and archive.digest is not None and source.is_file()
-        if has_digest and not matches(archive, source):
+        if archive is not None and archive.digest is not None and source.is_file() and not matches(archive, source):
             progress(f"note: {source} is not the published {release.name}; it is used as it is")
         return opened
     if archive is None:

@@ -20,17 +20,17 @@ class Counts:
         int64 `[n]`.
     """
 
-    values: NDArray[np.generic]
+    values: NDArray[np.integer]
     counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, values: NDArray[np.generic]) -> Counts:
+    def of(cls, values: NDArray[np.integer]) -> Counts:
         """Count values of any order."""
         distinct, counts = np.unique(values, return_counts=True)
         return cls(distinct, counts.astype(np.int64))
 
     @classmethod
-    def added_up(cls, values: NDArray[np.generic], counts: NDArray[np.int64]) -> Counts:
+    def added_up(cls, values: NDArray[np.integer], counts: NDArray[np.int64]) -> Counts:
         """Add up the counts `[n]` of equal values `[n]`, which may come in any order."""
         distinct, places = np.unique(values, return_inverse=True)
         sums = np.zeros(len(distinct), dtype=np.int64)

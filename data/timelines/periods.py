@@ -33,9 +33,10 @@ def label_keys(movie_ids: NDArray[np.integer], periods: NDArray[np.int64]) -> ND
     return movie_ids.astype(np.int64) * NUM_PERIODS + periods
 
 
-def movies_and_periods(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def movies_and_periods(keys: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the movies and the periods of numbers from `label_keys`, both int64 `[n]`."""
-    return keys // NUM_PERIODS, keys % NUM_PERIODS
+    whole = keys.astype(np.int64, copy=False)
+    return whole // NUM_PERIODS, whole % NUM_PERIODS
 
 
 def count_by_movie(labels: Counts) -> Counts:

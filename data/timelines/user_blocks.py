@@ -81,15 +81,15 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
                     file.write(rows.tobytes())
     blocks = tuple(UserBlock(str(path)) for path in paths if path.exists())
     num_ratings = num_users = 0
-    ends: list[int] = []
+    times: list[int] = []
     repeated = None
     for block in blocks:
         rows = read_block(block)
         num_ratings += len(rows)
         num_users += len(np.unique(rows["user"]))
-        ends += [int(rows["time"].min()), int(rows["time"].max())]
+        times += [int(rows["time"].min()), int(rows["time"].max())]
         repeated = find_repeated(rows) if repeated is None else repeated
-    return Spill(blocks, num_ratings, num_users, movie_ids, TimeRange(min(ends), max(ends)), repeated)
+    return Spill(blocks, num_ratings, num_users, movie_ids, TimeRange(min(times), max(times)), repeated)
 
 
 def read_block(block: UserBlock) -> NDArray[np.void]:

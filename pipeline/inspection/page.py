@@ -74,7 +74,7 @@ def render_inspection(
 
 
 def _charts(splits: Named) -> list[dict[str, object]]:
-    drawn = []
+    drawn: list[dict[str, object]] = []
     for name, title in (
         (features.CONTEXT_LENGTH, "Movies in a context"),
         (features.LABEL_POPULARITY, "Popularity of the labels"),
@@ -114,7 +114,7 @@ def _in_spans(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _top_movies(splits: Named, catalogue: Catalogue) -> list[dict[str, object]]:
-    tables = []
+    tables: list[dict[str, object]] = []
     for said, split in splits:
         feature = split.features.get(features.LABEL_MOVIE_ID)
         top = list(feature.top(_TOP_MOVIES)) if feature is not None else []

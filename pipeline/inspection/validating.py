@@ -160,7 +160,7 @@ def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Sch
     return None
 
 
-def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, list[object] | None]]:
+def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, list[bytes | float] | None]]:
     """Yield an example's number, from 1, and its values; None where it lacks the feature."""
     # Imported late: it brings TFX, and is needed only once something is wrong.
     from components.ingestion.example_reading import read_batches
@@ -175,7 +175,7 @@ def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, lis
                 yield number, values
 
 
-def _breaks(values: list[object], feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> bool:
+def _breaks(values: list[bytes | float], feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> bool:
     """Tell whether one example's values can't be, by length, bounds or domain."""
     if feature.shape.dim and len(values) != int(np.prod([dim.size for dim in feature.shape.dim])):
         return True
