@@ -29,6 +29,7 @@ from data.flow import (
     write_shard_of,
     write_windows,
 )
+from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
 from data.timelines.counts import Counts
 from data.timelines.periods import count_by_movie
@@ -105,7 +106,7 @@ def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequen
 def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
-    if not options.strategy.needs_cut:
+    if not isinstance(options.strategy, CutSplit):
         cut = pipeline | "NoCut" >> beam.Create([None])
     else:
         cut_bin = (

@@ -23,6 +23,7 @@ from data.examples.feature_table import FeatureTable
 from data.examples.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
+from data.splits.base import CutSplit
 from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 from data.timelines.counts import Counts
 from data.timelines.periods import TimeRange, count_by_movie, label_keys
@@ -127,7 +128,7 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
 
 
 def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: GenerateOptions) -> int | None:
-    if not options.strategy.needs_cut:
+    if not isinstance(options.strategy, CutSplit):
         return None
     histograms = pool.map(partial(histogram, options=options), blocks)
     cut_bin = locate_cut(reduce(np.add, histograms), options.train_fraction)
@@ -143,12 +144,19 @@ def _list_windows(
 
 def histogram(block: UserBlock, options: GenerateOptions) -> NDArray[np.int64]:
     """Count a block's examples by rank, int64 `[NUM_BINS]`."""
-    return rank_histogram(options.strategy.ranks(*_timelines(block, options)))
+    return rank_histogram(_ranks(block, options))
 
 
 def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutBin | None) -> Counts:
     """Count a block's distinct ranks within the cut's bin."""
-    return ranks_in_bin(options.strategy.ranks(*_timelines(block, options)), cut_bin)
+    return ranks_in_bin(_ranks(block, options), cut_bin)
+
+
+def _ranks(block: UserBlock, options: GenerateOptions) -> NDArray[np.uint64]:
+    strategy = options.strategy
+    if not isinstance(strategy, CutSplit):
+        raise TypeError(f"the split {strategy.name} ranks no examples")
+    return strategy.ranks(*_timelines(block, options))
 
 
 def count_train_labels(block: UserBlock, plan: FlowPlan, cut: int | None) -> Counts:

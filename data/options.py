@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.errors import InputError
-from data.splits import SPLIT_NAMES, STRATEGIES, SplitStrategy, unspelt
+from data.splits import SPLIT_NAMES, STRATEGIES, unspelt
+from data.splits.base import SplitStrategy
 
 ReleaseName = Literal["ml-1m", "ml-100k", "ml-latest-small", "sample"]
-SplitName = Annotated[Literal[SPLIT_NAMES], BeforeValidator(unspelt)]
+if TYPE_CHECKING:
+    SplitName = str
+else:
+    SplitName = Annotated[Literal[SPLIT_NAMES], BeforeValidator(unspelt)]
 
 RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
 

@@ -31,8 +31,6 @@ class SplitStrategy(ABC):
         What trains, in a sentence for people.
     caveat
         A sentence about how figures under it are to be read, or nothing.
-    needs_cut
-        Whether train ends at a cut among `ranks` of all examples of the release.
     is_by_time
         Whether train ends at a time, so that no train label is later than an eval label.
     """
@@ -40,7 +38,6 @@ class SplitStrategy(ABC):
     name: ClassVar[str]
     summary: ClassVar[str]
     caveat: ClassVar[str] = ""
-    needs_cut: ClassVar[bool] = False
     is_by_time: ClassVar[bool] = False
 
     @classmethod
@@ -82,7 +79,6 @@ class CutSplit(SplitStrategy):
         The share of examples that train: `round(n * train_fraction)` of `n`, and those of the last one's rank.
     """
 
-    needs_cut = True
     train_fraction: float
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from data.splits.base import SplitStrategy
+from data.splits.base import CutSplit, SplitStrategy
 from data.timelines.timelines import RATING_DTYPE, build_timelines
 from data.timelines.windows import label_rows
 
@@ -25,7 +25,7 @@ def draw(split: SplitStrategy, users: Mapping[int, Sequence[int]]) -> str:
     timelines = build_timelines(ratings, min_rating=0.0, min_timeline_length=2)
     rows = label_rows(timelines)
     cut = None
-    if split.needs_cut:
+    if isinstance(split, CutSplit):
         cut = int(np.sort(split.ranks(timelines, rows))[round(len(rows) * split.train_fraction) - 1])
     marks = {(user, times[0]): "." for user, times in users.items()}
     labels = np.where(split.is_train(timelines, rows, cut), "T", "E").tolist()

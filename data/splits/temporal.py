@@ -37,7 +37,9 @@ class TemporalSplit(CutSplit):
 
     def ranks(self, timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Rank examples by their label's time, in the upper 32 bits."""
-        return timelines.ratings["time"][rows].astype("u8") << _TIME_SHIFT
+        import numpy as np
+
+        return timelines.ratings["time"][rows].astype(np.uint64) << np.uint64(_TIME_SHIFT)
 
     def train_until(self, cut: int | None) -> int | None:
         """Return the time in the cut's rank."""

@@ -15,6 +15,7 @@ from plain_reference import PlainRating, plain_examples, plain_split
 
 from data.options import GenerateOptions
 from data.splits import STRATEGIES, SplitStrategy
+from data.splits.base import CutSplit
 from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
 from data.timelines.counts import Counts
 from data.timelines.timelines import RATING_DTYPE, Timelines, build_timelines
@@ -55,7 +56,7 @@ def options_of(name: str, **changes: Any) -> GenerateOptions:
 def divide(strategy: SplitStrategy, blocks: Sequence[Sequence[PlainRating]]) -> Divided:
     """Split a release block by block, as the generator does."""
     parts = [_timelines(block) for block in blocks]
-    cut = _cut(strategy, parts) if strategy.needs_cut else None
+    cut = _cut(strategy, parts) if isinstance(strategy, CutSplit) else None
     train, held_out = {}, {}
     for timelines, rows in parts:
         trains = strategy.is_train(timelines, rows, cut)

@@ -17,6 +17,7 @@ from data.generate import generate
 from data.identity import DataIdentity
 from data.options import GenerateOptions, deciding_options
 from data.splits import SPLIT_NAMES, STRATEGIES
+from data.splits.base import CutSplit
 from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
 from data.timelines.timelines import RATING_DTYPE, build_timelines
 from data.timelines.windows import label_rows
@@ -52,7 +53,7 @@ def split(ratings: np.ndarray, options: GenerateOptions) -> tuple[Labels, Labels
     timelines = build_timelines(ratings, min_rating=options.min_rating, min_timeline_length=options.min_timeline_length)
     rows = label_rows(timelines)
     cut = None
-    if options.strategy.needs_cut:
+    if isinstance(options.strategy, CutSplit):
         ranks = options.strategy.ranks(timelines, rows)
         cut_bin = locate_cut(rank_histogram(ranks), options.train_fraction)
         cut = find_cut(ranks_in_bin(ranks, cut_bin), cut_bin)
