@@ -70,7 +70,7 @@ def test_an_editable_install_is_imported_from_the_sources_wherever_one_stands(tm
         f"import site; site.addsitedir({str(site)!r})\n"
         "import data.errors, trainer_module.settings, components.gate_settings, pipeline.kubeflow.uris, local_runner\n"
         "from importlib import metadata, resources\n"
-        "print(resources.files('data').joinpath('schema.pbtxt').is_file())\n"
+        "print(resources.files('data.examples').joinpath('schema.pbtxt').is_file())\n"
         "print(*metadata.requires('next-movie-retrieval'), sep='\\n')\n"
         "for module in (data.errors, pipeline.kubeflow.uris, local_runner): print(module.__file__)\n"
     )

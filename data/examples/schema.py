@@ -37,7 +37,7 @@ def build_schema(
     schema_pb2.Schema
         Every feature is required, has a fixed shape and, unless it is an id, a domain.
     """
-    base = resources.files("data").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
+    base = resources.files("data.examples").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema = text_format.Parse(base, schema_pb2.Schema())
     lengths = {
         features.CONTEXT_MOVIE_ID: options.max_context_length,

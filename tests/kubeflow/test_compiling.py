@@ -214,11 +214,13 @@ def test_the_run_reaches_the_tasks_that_its_choices_concern(chosen):
     }
 
 
-def test_vertex_gets_a_job_with_its_own_resolver():
+def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
     job = json.loads(compile_pipeline(load_settings("sample"), backend="vertex", pipeline_root="gs://bucket/root"))
     json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/root"
-    assert any("resolver" in executor for executor in job["pipelineSpec"]["deploymentSpec"]["executors"].values())
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
+    assert not any("resolver" in executor for executor in executors.values()), "TFX's own strategies don't see the data"
+    assert "PublishedModel" in str(executors["LatestBlessedModel_executor"])
     assert re.search(r"/gcs/bucket/root/lasting/serving/next-movie-default-sample\b(?!-)", str(job))
 
 

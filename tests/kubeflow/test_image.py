@@ -40,7 +40,7 @@ def ignored(path: str) -> bool:
     "path",
     [
         "data/generate.py",
-        "data/schema.pbtxt",
+        "data/examples/schema.pbtxt",
         "pipeline/kubeflow/entrypoint.py",
         "components/publishing/pusher.py",
         "trainer_module/trainer.py",

@@ -14,7 +14,7 @@ from pipeline.source_digest import source_digest
 from trainer_module.settings import ModelSettings
 
 ROOT = Path(module.__file__).resolve().parent.parent
-ROOMS = ("data", "trainer_module", "components", "pipeline")
+ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 
 
 @pytest.fixture
@@ -86,13 +86,13 @@ def test_a_script_that_a_module_runs_by_its_file_counts_with_what_it_imports(tre
 
 def test_a_file_of_data_that_a_module_names_counts(tree):
     before = source_digest("data.examples.schema")
-    edit(tree / "data" / "schema.pbtxt")
+    edit(tree / "data" / "examples" / "schema.pbtxt")
     assert source_digest("data.examples.schema") != before
 
 
 def test_the_servable_check_is_digested_with_the_script_that_asks_the_model(tree):
     before = source_digest("components.serving_check.servable_check")
-    edit(tree / "components" / "check_export.py")
+    edit(tree / "components" / "serving_check" / "check_export.py")
     assert source_digest("components.serving_check.servable_check") != before
 
 
