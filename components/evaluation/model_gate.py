@@ -18,7 +18,7 @@ Metrics = Mapping[str, float]
 Slice = tuple[str, str]
 """A feature and one of its values."""
 
-NO_EARLIER_MODEL = "no model was blessed before"
+NO_EARLIER_MODEL = "no model of this pipeline was blessed before"
 
 
 @dataclass(frozen=True)

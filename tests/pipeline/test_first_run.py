@@ -205,7 +205,7 @@ def test_the_summary_shows_the_figures_that_metadata_holds(sample_run):
 def test_the_summary_says_decision_reason_and_place(sample_run):
     assert "\n  blessed\n" in sample_run.output
     assert "which meets the required 1.5 times" in sample_run.output
-    assert "no model was blessed before" in sample_run.output
+    assert "no model of this pipeline was blessed before" in sample_run.output
     assert f"published: {sample_run.model}" in sample_run.output
 
 
