@@ -222,7 +222,8 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
 def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Let one process at a time change the folder, and remove what killed ones left."""
     with exclusive(serving, note):
-        serving.mkdir(exist_ok=True)
+        # A link that `adopt` made may have lost what it named.
+        serving.resolve().mkdir(exist_ok=True)
         _sweep(serving)
         yield
 

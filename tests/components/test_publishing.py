@@ -211,6 +211,15 @@ def test_a_folder_with_two_names_is_listed_once_by_the_present_one(model, servin
     assert version_folders(serving.parent / "missing") == []
 
 
+def test_a_link_whose_folder_was_removed_by_hand_is_published_to_all_the_same(model, serving, former):
+    publish(model, former, {}, keep=5)
+    adopt(serving, former, lambda _: None)
+    shutil.rmtree(former)
+    adopt(serving, former, lambda _: None)
+    assert publish(model, serving, {}, keep=5) == 1
+    assert published_versions(serving) == published_versions(former) == [1]
+
+
 def test_without_a_former_folder_nothing_is_done(serving, former):
     adopt(serving, former, pytest.fail)
     assert not serving.exists()
