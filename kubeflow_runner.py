@@ -37,6 +37,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: the configuration's)",
     )
     compiling.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
+    compiling.add_argument(
+        "--set",
+        dest="values",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a single setting above the configuration's, such as --set model.dropout=0.3; may be repeated",
+    )
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
     compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")
@@ -102,7 +110,7 @@ def _compile(options: argparse.Namespace) -> None:
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
     from pipeline.local import choose_settings
 
-    settings = choose_settings(options.config, options.release, None, options.split)
+    settings = choose_settings(options.config, options.release, None, options.split, options.values)
     from pipeline.kubeflow.compiling import compile_pipeline
 
     text = compile_pipeline(settings, image=options.image, backend=options.backend, pipeline_root=options.pipeline_root)

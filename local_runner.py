@@ -38,6 +38,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument(
+        "--set",
+        dest="values",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a single setting above the configuration's, such as --set model.dropout=0.3; may be repeated",
+    )
+    parser.add_argument(
         "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"
     )
     parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
@@ -67,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             release=options.release,
             source=options.source,
             split=options.split,
+            values=options.values,
             work_dir=options.work_dir,
             from_node=options.from_node,
             use_cache=not options.no_cache,

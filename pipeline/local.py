@@ -21,7 +21,7 @@ from pipeline.defaults import serving_root
 from pipeline.faults import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.relocation import reroot
-from pipeline.settings import Places, Settings, load_settings
+from pipeline.settings import Places, Settings, load_settings, parse_values, with_values
 from serving.versions import adopt
 
 DEFAULT_RELEASE = "ml-1m"
@@ -49,6 +49,7 @@ def run_locally(
     release: str | None = None,
     source: Path | None = None,
     split: str | None = None,
+    values: Sequence[str] = (),
     work_dir: Path,
     from_node: str | None = None,
     use_cache: bool = True,
@@ -63,6 +64,8 @@ def run_locally(
         Name or file of a configuration; by default the release's own.
     release, source, split
         Override the configuration's. Without a release, MovieLens-1M if it can be had, else the sample.
+    values
+        Single settings above the configuration's, each `NAME=VALUE`.
     work_dir
         Everything is written below it.
     from_node
@@ -86,7 +89,7 @@ def run_locally(
     StepFailedError
         A step failed otherwise.
     """
-    settings = choose_settings(config, release, source, split)
+    settings = choose_settings(config, release, source, split, values)
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
     with _only_run_in(work_dir):
@@ -110,8 +113,17 @@ def run_locally(
         return _run(settings, places, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
-def choose_settings(config: str | None, release: str | None, source: Path | None, split: str | None) -> Settings:
+def choose_settings(
+    config: str | None, release: str | None, source: Path | None, split: str | None, values: Sequence[str] = ()
+) -> Settings:
     """Return the settings that a command line asks for.
+
+    Parameters
+    ----------
+    config, release, source, split
+        As for `run_locally`.
+    values
+        Single settings above the configuration's, each `NAME=VALUE`: see `parse_values`.
 
     Raises
     ------
@@ -130,7 +142,8 @@ def choose_settings(config: str | None, release: str | None, source: Path | None
         if not available(DEFAULT_RELEASE, timeout=_PROBE_SECONDS):
             release = FALLBACK_RELEASE
             print(f"{DEFAULT_RELEASE} is neither cached nor to be downloaded from here: running the generated sample")
-    return load_settings(config or release or DEFAULT_RELEASE, overrides)
+    settings = load_settings(config or release or DEFAULT_RELEASE, overrides)
+    return with_values(settings, parse_values(values)) if values else settings
 
 
 def lay_out(

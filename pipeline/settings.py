@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,36 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         return Settings.model_validate(content)
     except ValidationError as error:
         raise InputError(describe(error)) from error
+
+
+def parse_values(texts: Iterable[str]) -> dict[str, Any]:
+    """Return settings that a command line gives another value, for `with_values`.
+
+    Parameters
+    ----------
+    texts
+        Each `NAME=VALUE`: the setting's dotted name, and its value as YAML spells it.
+
+    Raises
+    ------
+    InputError
+        A text is not of that form.
+
+    Examples
+    --------
+    >>> parse_values(["model.dropout=0.3", "model.gru_units=null"])
+    {'model.dropout': 0.3, 'model.gru_units': None}
+    """
+    values = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--set {text}: write NAME=VALUE, such as --set model.dropout=0.3")
+        try:
+            values[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {text}: the value is not YAML") from error
+    return values
 
 
 def describe(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import InputError
+from pipeline.local import choose_settings
 from pipeline.settings import Settings, config_names, load_settings, with_values
 
 
@@ -142,3 +143,28 @@ def test_the_fast_configuration_asks_for_less_work_than_the_default():
     assert fast.model.gru_reads < default.model.gru_reads
     assert fast.training.epochs < default.training.epochs
     assert fast.pipeline_name != default.pipeline_name
+
+
+def test_single_settings_of_a_command_line_stand_above_the_configurations():
+    values = ["model.dropout=0.3", "model.gru_units=null", "data.split=leave-one-out", "training.learning_rate=1e-3"]
+    settings = choose_settings("fast", "ml-100k", None, "temporal", values)
+    assert (settings.model.dropout, settings.model.gru_units) == (0.3, None)
+    assert settings.data.split == "leave_one_out"
+    assert settings.training.learning_rate == 0.001
+    assert settings.model.embedding_dim == load_settings("fast").model.embedding_dim
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("model.dropout", r"--set model\.dropout: write NAME=VALUE, such as --set model\.dropout=0\.3"),
+        ("=0.3", "--set =0.3: write NAME=VALUE"),
+        ("model.dropout={", "--set model.dropout={: the value is not YAML"),
+        ("model.droput=0.3", "unknown setting `model.droput`"),
+        ("modle.dropout=0.3", "there is no group of settings `modle` for `modle.dropout`"),
+        ("model.dropout=much", "`model.dropout` is 'much'"),
+    ],
+)
+def test_a_single_setting_that_is_none_is_refused_by_name(value, reason):
+    with pytest.raises(InputError, match=reason):
+        choose_settings("sample", None, None, None, [value])
