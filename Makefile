@@ -4,7 +4,7 @@ PYTHON = .venv/bin/python
 FUZZ_EXAMPLES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format fuzz lock clean
+.PHONY: help run test doctest lint format fuzz lock clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,6 +14,9 @@ run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the
 
 test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
 	$(PYTHON) -m pytest $(ARGS)
+
+doctest: .venv/.installed-dev ## run the examples in docstrings; `make test` does so too
+	$(PYTHON) -m pytest tests/test_doctests.py
 
 lint: .venv/.installed-dev ## check style, formatting and types
 	$(PYTHON) -m ruff check .

@@ -37,7 +37,7 @@ class Recommender:
 
     Examples
     --------
-    >>> recommender = Recommender.load("runs/serving/next-movie-sample-random/1")  # doctest: +SKIP
+    >>> recommender = Recommender.load("runs/serving/next-movie-default-sample/1")  # doctest: +SKIP
     >>> [movie.title for movie in recommender.recommend([12, 7, 31], k=3)]  # doctest: +SKIP
     """
 
