@@ -16,7 +16,7 @@ from serving.versions import published_versions
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PARTS = ("data", "trainer_module", "components", "pipeline", "configs", "local_runner.py")
+PARTS = ("data", "serving", "trainer_module", "components", "pipeline", "configs", "local_runner.py")
 
 
 def copy_project(target: Path) -> None:
