@@ -19,7 +19,7 @@ NAMES = {spelling for name in ("random", "leave_one_out", "temporal") for spelli
 
 
 def product_code(pattern: str) -> list[Path]:
-    rooms = ("data", "trainer_module", "components", "pipeline", "benchmarks", "tools")
+    rooms = ("data", "serving", "trainer_module", "components", "pipeline", "benchmarks", "tools")
     files = [*ROOT.glob(pattern), *(path for room in rooms for path in (ROOT / room).rglob(pattern))]
     return [path for path in files if ROOT / "data" / "splits" not in path.parents]
 
