@@ -215,7 +215,7 @@ def _run(
     from tfx.orchestration.pipeline import RunOptions
 
     from pipeline.local_report import write_local_report
-    from pipeline.pipeline import create_pipeline
+    from pipeline.pipeline import create_pipeline, nodes_to_start
     from pipeline.run_record import read_run_record
     from pipeline.run_summary import print_summary
 
@@ -225,7 +225,7 @@ def _run(
     if from_node is not None and from_node not in node_ids:
         raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}")
     steps = show_progress(verbose=verbose)
-    run_options = RunOptions(from_nodes=[from_node]) if from_node is not None else None
+    run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node)) if from_node is not None else None
     try:
         tfx.orchestration.LocalDagRunner().run(graph, run_options=run_options)
     except InputError as error:

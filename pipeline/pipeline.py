@@ -155,3 +155,31 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         ),
         beam_pipeline_args=list(places.beam_args),
     )
+
+
+def nodes_to_start(graph: tfx.dsl.Pipeline, from_node: str) -> list[str]:
+    """Return the ids of a node and of the resolvers that feed the nodes which run from it on.
+
+    Taken from the run before, as TFX takes all else, a resolver would hand out what that run was compared with: a model
+    would be held against none, or against one that others have followed since.
+
+    Parameters
+    ----------
+    graph
+        The pipeline.
+    from_node
+        The node to start at.
+    """
+    nodes = {node.id: node for node in graph.components}
+    running: set[str] = set()
+    waiting = [nodes[from_node]]
+    while waiting:
+        node = waiting.pop()
+        if node.id not in running:
+            running.add(node.id)
+            waiting.extend(node.downstream_nodes)
+    resolvers = [node for node in graph.components if isinstance(node, tfx.dsl.Resolver)]
+    return [
+        from_node,
+        *(node.id for node in resolvers if {follower.id for follower in node.downstream_nodes} <= running),
+    ]

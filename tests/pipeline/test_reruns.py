@@ -103,6 +103,7 @@ def test_a_new_commit_alone_reruns_nothing_and_the_page_names_it(sample_run, mon
 def test_a_run_may_begin_at_a_later_step(sample_run):
     with sample_run.put_back():
         record, output = sample_run.run_again(from_node="Evaluator", use_cache=False)
+        assert record.judgement.evaluation.baseline is not None, "what the first run was compared with is out of date"
         assert {"Evaluator", "Pusher"} <= worked(record)
         assert not worked(record) & {"ExampleGen", "Transform", "Trainer"}
         assert f"published: {sample_run.model}" in output
