@@ -11,8 +11,8 @@ from typing import Any
 
 from data.environment import prepare_environment
 from data.errors import InputError
-from data.splits import SPLIT_CHOICES
 from data.version import add_version_option
+from pipeline.command_options import add_settings_options
 from pipeline.tfx_imports import defer_cloud_extensions
 
 EXIT_INPUT_ERROR = 2
@@ -29,22 +29,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     compiling = commands.add_parser("compile", help="write the file that a cluster runs")
-    compiling.add_argument(
-        "--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file (default: the release's own)"
-    )
-    compiling.add_argument(
-        "--release",
-        help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: the configuration's)",
-    )
-    compiling.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
-    compiling.add_argument(
-        "--set",
-        dest="values",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a single setting above the configuration's, such as --set model.dropout=0.3; may be repeated",
-    )
+    add_settings_options(compiling, no_config="the release's own", no_release="the configuration's")
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
     compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")

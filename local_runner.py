@@ -9,8 +9,8 @@ from pathlib import Path
 
 from data.environment import prepare_environment
 from data.errors import InputError
-from data.splits import SPLIT_CHOICES
 from data.version import add_version_option
+from pipeline.command_options import add_settings_options
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
@@ -27,23 +27,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "3 the model was refused and not published; 1 a step failed.",
     )
     add_version_option(parser)
-    parser.add_argument("--config", metavar="NAME_OR_FILE", help="a name in configs/ or a YAML file")
-    parser.add_argument(
-        "--release",
-        help="the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: ml-1m if it is cached or can "
-        "be downloaded, else sample)",
+    add_settings_options(
+        parser, no_config="the release's own", no_release="ml-1m if it is cached or can be downloaded, else sample"
     )
     parser.add_argument(
         "--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
-    )
-    parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
-    parser.add_argument(
-        "--set",
-        dest="values",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a single setting above the configuration's, such as --set model.dropout=0.3; may be repeated",
     )
     parser.add_argument(
         "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"

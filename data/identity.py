@@ -91,5 +91,5 @@ class DataIdentity(BaseModel):
 
 
 def _spelt(value: object) -> str:
-    """Spell an option's value; None stands for an option that the split doesn't use."""
+    """Return an option's value as text; None stands for an option that the split doesn't use."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -74,7 +74,7 @@ class Settings(BaseModel):
 
     @property
     def serving_name(self) -> str:
-        """Name of the folder of published versions: who reads from it keeps it whatever way data is split."""
+        """Name of the folder of published versions, which is the same for all splits of a release."""
         return _joined(self.name, self.data.release)
 
 

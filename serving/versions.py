@@ -220,7 +220,7 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time change the folder, and remove what killed ones left."""
+    """Hold the right to change the folder, and remove what killed processes left."""
     with exclusive(serving, note):
         # A link that `adopt` made may have lost what it named.
         serving.resolve().mkdir(exist_ok=True)

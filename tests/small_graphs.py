@@ -36,7 +36,7 @@ def GivenStatistics(  # noqa: N802
     statistics: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     folder: tfx.dsl.components.Parameter[str],
 ) -> None:
-    """Hand out a folder of statistics as if they were of the examples: with their lineage."""
+    """Copy a folder of statistics to the output, which so has the lineage of statistics of the examples."""
     shutil.copytree(folder, statistics.uri, dirs_exist_ok=True)
     statistics.split_names = examples.split_names
 

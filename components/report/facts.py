@@ -5,12 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 FACTS_FILE = "facts.json"
 
 
-class MetricRow(BaseModel):
+class _Facts(BaseModel):
+    """Refuses fields that it doesn't have: a renamed one would vanish from the page without a sign."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MetricRow(_Facts):
     """One metric of the candidate, beside what it is compared with; None where there is nothing of the kind.
 
     Attributes
@@ -36,7 +42,7 @@ class MetricRow(BaseModel):
         return self.name.replace("_at_", "@").replace("_", " ")
 
 
-class RecommendedMovie(BaseModel):
+class RecommendedMovie(_Facts):
     """One movie of an answer."""
 
     rank: int
@@ -44,7 +50,7 @@ class RecommendedMovie(BaseModel):
     score: float
 
 
-class Sample(BaseModel):
+class Sample(_Facts):
     """An eval example and what the model recommends for it.
 
     Attributes
@@ -65,7 +71,7 @@ class Sample(BaseModel):
     label_rank: int | None
 
 
-class TopMovie(BaseModel):
+class TopMovie(_Facts):
     """A movie among the labels, with its share of them."""
 
     title: str
@@ -73,7 +79,7 @@ class TopMovie(BaseModel):
     share: float
 
 
-class SplitFacts(BaseModel):
+class SplitFacts(_Facts):
     """What one split holds, padding left out.
 
     Attributes
@@ -104,7 +110,7 @@ class SplitFacts(BaseModel):
     top_labels: list[TopMovie]
 
 
-class DataFacts(BaseModel):
+class DataFacts(_Facts):
     """The data of a run: where it comes from, and what its splits hold."""
 
     release: str
@@ -117,7 +123,7 @@ class DataFacts(BaseModel):
     splits: list[SplitFacts] = []
 
 
-class DataFinding(BaseModel):
+class DataFinding(_Facts):
     """Something that the data gate, or the validation before it, found."""
 
     kind: str
@@ -126,7 +132,7 @@ class DataFinding(BaseModel):
     reason: str
 
 
-class DataGateFacts(BaseModel):
+class DataGateFacts(_Facts):
     """What is wrong with the data, and how far it lies from the last run's."""
 
     findings: list[DataFinding] = []
@@ -136,7 +142,7 @@ class DataGateFacts(BaseModel):
     finished: bool = True
 
 
-class SliceFacts(BaseModel):
+class SliceFacts(_Facts):
     """Metrics of the eval examples that share a feature's value."""
 
     feature: str
@@ -148,14 +154,14 @@ class SliceFacts(BaseModel):
     examples: int | None = None
 
 
-class CheckFacts(BaseModel):
+class CheckFacts(_Facts):
     """One thing that the gate asked, in words, and whether it was met."""
 
     sentence: str
     met: bool
 
 
-class DifferenceFacts(BaseModel):
+class DifferenceFacts(_Facts):
     """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval."""
 
     mean: float
@@ -164,7 +170,7 @@ class DifferenceFacts(BaseModel):
     queries: int
 
 
-class DecisionFacts(BaseModel):
+class DecisionFacts(_Facts):
     """What became of the model, and why.
 
     Attributes
@@ -191,7 +197,7 @@ class DecisionFacts(BaseModel):
     published: str | None = None
 
 
-class StepFacts(BaseModel):
+class StepFacts(_Facts):
     """One step of the run; `started` counts in seconds from the run's beginning."""
 
     name: str
@@ -200,7 +206,7 @@ class StepFacts(BaseModel):
     started: float = 0.0
 
 
-class PastRun(BaseModel):
+class PastRun(_Facts):
     """One of the pipeline's judged models."""
 
     when: datetime
@@ -210,14 +216,14 @@ class PastRun(BaseModel):
     current: bool = False
 
 
-class Failure(BaseModel):
+class Failure(_Facts):
     """Why a run ended early."""
 
     step: str
     error: str
 
 
-class RunFacts(BaseModel):
+class RunFacts(_Facts):
     """All that is known of one run; what is not known is None or empty.
 
     Attributes

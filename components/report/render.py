@@ -166,8 +166,8 @@ def _model_card(facts: RunFacts) -> dict[str, str]:
     data = facts.data
     judged = (
         "On the eval split, which training never reads: each example's label is ranked exactly among all movies of "
-        "the catalogue but those of its context, ties counting against the model. It has to stand above popularity "
-        "and must not fall behind the last blessed model."
+        "the catalogue but those of its context, ties counting against the model. It has to stand above "
+        "popularity, of all time and of late, and must not be worse than the last blessed model beyond chance."
     )
     if data is None:
         return {"data": "Not known: the run did not get to its data.", "licence": "", "judged": judged}

@@ -143,7 +143,7 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]
 
 
 def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) -> Iterator[str]:
-    """Ask all canaries and the whole catalogue in one batch; yield which answers depend on the others."""
+    """Yield which canaries are answered otherwise in one batch with all others and the whole catalogue."""
     asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH - 1)]
     answers = ask([*asked, catalogue])
     if len(answers) != BATCH:
@@ -161,7 +161,7 @@ def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) 
 
 
 def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterator[str]:
-    """Ask the signatures `include_seen` and `similar`, and yield what is wrong with the answers."""
+    """Yield what is wrong with the answers of the signatures `include_seen` and `similar`."""
     history = _ordinary(canaries)
     asked = {
         "include_seen": ({HISTORY: tf.constant([history], tf.int64)}, []),

@@ -21,7 +21,7 @@ SPLIT_NAMES = tuple(STRATEGIES)
 
 
 def spelt(name: str) -> str:
-    """Spell a split's name for people, and in the names of pipelines: with `-` between words."""
+    """Return a split's name with `-` between words, as messages and the names of pipelines have it."""
     return name.replace("_", "-")
 
 

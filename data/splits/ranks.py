@@ -29,7 +29,7 @@ class CutBin:
 
 
 def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Give each example a number: the user in the upper 32 bits, the label's position in the lower.
+    """Return a number for each example: the user in the upper 32 bits, the label's position in the lower.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.ui
 
 
 def order_keys(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """Give examples their place in the shards, unrelated to the split; unique like the keys."""
+    """Return the examples' places in the shards, unrelated to the split; unique like the keys."""
     return mix64(keyed_hash(keys, seed) ^ np.uint64(_ORDER_KEY))
 
 

@@ -117,7 +117,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="session")
 def used_cluster(tmp_path_factory: pytest.TempPathFactory, sample_run: SampleRun) -> Cluster:
-    """Give a cluster with a published model, kept statistics, and an archive in its object store.
+    """Return a cluster with a published model, kept statistics, and an archive in its object store.
 
     The model lies where earlier versions of the project published.
     """
@@ -160,13 +160,13 @@ def runs(cluster: Cluster, used_cluster: Cluster, compiled: Path, from_archive: 
 
 @pytest.fixture(scope="session")
 def first(runs: list[RunResult]) -> RunResult:
-    """Give the run on the empty cluster of release 2.17.0, artifacts under gs://."""
+    """Return the run on the empty cluster of release 2.17.0, artifacts under gs://."""
     return runs[0]
 
 
 @pytest.fixture(scope="session")
 def later(runs: list[RunResult]) -> RunResult:
-    """Give the run on the used cluster of 2.4.0, artifacts under minio://, from the archive, with fewer epochs."""
+    """Return the run on the used cluster of 2.4.0, artifacts under minio://, from the archive, with fewer epochs."""
     return runs[1]
 
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from components.report.facts import (
+    CheckFacts,
     DataFacts,
     DataGateFacts,
     DecisionFacts,
+    DifferenceFacts,
     MetricRow,
     PastRun,
     RecommendedMovie,
@@ -66,7 +68,15 @@ def full_facts(**changes: Any) -> RunFacts:
         data_gate=DataGateFacts(distances={"label_movie_id: L_INFTY": 0.0123}, compared_with_previous=True),
         curves={"loss": [5.0, 4.0, 3.5], "val_recall_at_10": [0.1, 0.2, 0.25]},
         metrics=[
-            MetricRow(name="recall_at_10", model=0.3141, popularity=0.0271, baseline=0.3, required=0.295, met=True),
+            MetricRow(
+                name="recall_at_10",
+                model=0.3141,
+                popularity=0.0271,
+                recent_popularity=0.2618,
+                baseline=0.3,
+                required=0.295,
+                met=True,
+            ),
             MetricRow(name="mrr", model=0.1618, baseline=0.15),
             MetricRow(name="recall_at_10_lift", model=1.2, required=1.5, met=False),
         ],
@@ -83,7 +93,15 @@ def full_facts(**changes: Any) -> RunFacts:
             SliceFacts(feature="context_length", value="10", recall=0.3, recall_popularity=0.05, ndcg=0.2, mrr=0.1),
             SliceFacts(feature="label_popularity", value="head", recall=0.5, recall_popularity=0.2, ndcg=0.3, mrr=0.2),
         ],
-        decision=DecisionFacts(blessed=False, reasons=["recall@10 is 1.20 times popularity's"], servable=[]),
+        decision=DecisionFacts(
+            blessed=False,
+            checks=[
+                CheckFacts(sentence="recall@10 is 1.20 times that of recent popularity", met=False),
+                CheckFacts(sentence="recall@10 differs by +0.0141 from the last blessed model's", met=True),
+            ],
+            difference=DifferenceFacts(mean=0.0141, low=-0.0123, high=0.0405, queries=1_137),
+            servable=[],
+        ),
         samples=[sample],
         steps=[
             StepFacts(name="ExampleGen", state="cached", seconds=0.1, started=0.0),

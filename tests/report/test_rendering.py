@@ -92,8 +92,28 @@ def test_every_link_of_the_navigation_has_its_section(page: str) -> None:
 def test_metrics_stand_beside_what_they_are_held_against(page: str) -> None:
     text = " ".join(Outline(page).text.split())
 
-    assert "recall@10 0.3141 0.0271 0.3000 ≥ 0.295 ✓" in text
+    assert "recall@10 0.3141 0.0271 0.2618 0.3000 ≥ 0.295 ✓" in text
     assert "recall@10 lift 1.2000 ≥ 1.5 ✗ missed" in text
+
+
+def test_each_check_of_the_gate_is_listed_and_a_failed_one_marked(page: str) -> None:
+    assert '<li class="bad">recall@10 is 1.20 times that of recent popularity</li>' in page
+    assert "<li>recall@10 differs by +0.0141 from the last blessed model&#39;s</li>" in page
+
+
+def test_the_difference_to_the_last_blessed_model_stands_with_its_interval_and_its_queries(page: str) -> None:
+    assert "on the same 1,137 queries: <strong>+0.0141</strong>, 95 % interval -0.0123 to +0.0405." in page
+
+
+def test_without_a_model_to_compare_with_the_reason_stands_in_the_decision() -> None:
+    decision = DecisionFacts(blessed=True, no_baseline="other data (seed was 42 and is 43)")
+    page = render_report(full_facts().model_copy(update={"decision": decision}))
+    assert "<li>compared with none: other data (seed was 42 and is 43)</li>" in page
+    assert "95 % interval" not in page
+
+
+def test_the_summary_names_the_popularity_that_the_lift_is_over(page: str) -> None:
+    assert "<dt>recall@10</dt><dd>0.3141<small>popularity 0.2618</small></dd>" in page
 
 
 def test_the_movie_that_was_really_watched_next_is_marked(page: str) -> None:
