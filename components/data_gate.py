@@ -177,10 +177,11 @@ def DataGate(  # noqa: N802
         if finding not in stopping:
             logger.warning("%s", _describe(finding))
     if stopping:
-        meant = " and ".join(f"data_gate.{kind}: warn" for kind in dict.fromkeys(finding.kind for finding in stopping))
+        kinds = dict.fromkeys(finding.kind for finding in stopping)
+        meant = " ".join(f"--set data_gate.{kind}=warn" for kind in kinds)
         raise InputError(
             f"the data is refused: {'; '.join(_describe(finding) for finding in stopping)}. Generate the data again; "
-            f"if it is meant to be so, set `{meant}` in the configuration"
+            f"if it is meant to be so, add `{meant}`"
         )
 
 

@@ -100,16 +100,16 @@ def run_locally(
         )
         try:
             places = lay_out(settings, manifest, data_root, work_dir, beam_args)
+            adopt(
+                Path(places.serving),
+                serving_root(work_dir) / settings.pipeline_name,
+                note=lambda line: print(f"  {line}", flush=True),
+            )
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
         check_metadata(Path(places.local_metadata), Path(places.pipeline_root))
         if reroot(places.local_metadata):
             print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
-        adopt(
-            Path(places.serving),
-            serving_root(work_dir) / settings.pipeline_name,
-            note=lambda line: print(f"  {line}", flush=True),
-        )
         return _run(settings, places, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 

@@ -55,6 +55,10 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
             "seconds": ended - began,
             "history": read_history(metadata, _examples_of(record), evaluation.uri if evaluation else None),
             "failure": failure,
+            # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
+            "decision": facts.decision.model_copy(
+                update={"no_baseline": record.judgement.no_baseline if record.judgement else None}
+            ),
         }
     )
     page = Path(metadata).parent / REPORT_FILE

@@ -178,7 +178,7 @@ def nodes_to_start(graph: tfx.dsl.Pipeline, from_node: str) -> list[str]:
         if node.id not in running:
             running.add(node.id)
             waiting.extend(node.downstream_nodes)
-    resolvers = [node for node in graph.components if isinstance(node, tfx.dsl.Resolver)]
+    resolvers = [node for node in graph.components if isinstance(node, tfx.dsl.Resolver) and node.id != from_node]
     return [
         from_node,
         *(node.id for node in resolvers if {follower.id for follower in node.downstream_nodes} <= running),

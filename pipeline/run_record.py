@@ -14,6 +14,7 @@ from components.data_gate import VERDICT_FILE
 from components.evaluation.judgement import Judgement, read_judgement
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
+from components.history.lineage import manifest_behind
 from components.naming import BASELINE_NODE, PASSED_OVER
 from components.serving_check.servable_check import FINDINGS_FILE, Servability
 from pipeline.metadata_store import open_store
@@ -41,6 +42,7 @@ class OutputArtifact:
 
     uri: Path
     properties: dict[str, str | int | float]
+    id: int
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
     LookupError
         No run is recorded.
     """
-    store = open_store(metadata_file)
+    store, home = open_store(metadata_file), Home.of(metadata_file)
     runs = store.get_contexts_by_type("pipeline_run")
     if not runs:
         raise LookupError(f"{metadata_file} records no run")
@@ -109,13 +111,16 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         milliseconds = execution.last_update_time_since_epoch - execution.create_time_since_epoch
         state = _STATES.get(execution.last_known_state, "unfinished")
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
-        for name, artifact in _outputs_of(store, execution.id, Home.of(metadata_file)):
+        for name, artifact in _outputs_of(store, execution.id, home):
             outputs[node, name] = artifact
     evaluation, examples = outputs.get(("Evaluator", "evaluation")), outputs.get(("ExampleGen", "examples"))
     passed_over = outputs.get((BASELINE_NODE, PASSED_OVER))
     verdict = outputs.get(("DataGate", "verdict"))
     servable = outputs.get(("ServableCheck", "blessing"))
-    no_baseline = why_passed_over(passed_over.uri, examples.uri) if passed_over and examples else None
+    no_baseline = None
+    if passed_over and examples:
+        fitted_to = manifest_behind(store, passed_over.id, home.present)
+        no_baseline = why_passed_over(passed_over.uri, examples.uri, fitted_to)
     return RunRecord(
         run_id=latest.name,
         steps=steps,
@@ -149,5 +154,5 @@ def _outputs_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> lis
             for name, value in {**artifact.properties, **artifact.custom_properties}.items()
             if value.WhichOneof("value") in {"string_value", "int_value", "double_value"}
         }
-        found.append((event.path.steps[0].key, OutputArtifact(Path(artifact.uri), properties)))
+        found.append((event.path.steps[0].key, OutputArtifact(Path(artifact.uri), properties, artifact.id)))
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.errors import InputError
 from data.identity import DataIdentity
 
 RECORD_FILE = "assets.extra/export.json"
@@ -56,12 +57,20 @@ def read_record(model: str | Path) -> ExportRecord:
     ----------
     model
         The SavedModel's folder, a local path or one that TensorFlow's file layer knows.
+
+    Raises
+    ------
+    InputError
+        There may be a record, but it can't be read.
     """
     try:
         with tf.io.gfile.GFile(f"{model}/{RECORD_FILE}", "rb") as file:
             return ExportRecord.model_validate_json(file.read())
-    except (tf.errors.OpError, ValidationError):
+    except (tf.errors.NotFoundError, ValidationError):
         return ExportRecord()
+    except tf.errors.OpError as error:
+        # Not to be taken for an export without a record: that may be no model to compare with.
+        raise InputError(f"{model}/{RECORD_FILE} can't be read: give access to it ({error.message})") from error
 
 
 def copy_record(model: Path, target: Path) -> None:

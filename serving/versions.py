@@ -126,7 +126,7 @@ def publish(
         The version under which the model is published.
     """
     with _publishing(serving, note):
-        return _add_and_clear(model, serving, publication, keep)
+        return _add_and_clear(model, model_digest(model), serving, publication, keep)
 
 
 def publish_once(
@@ -148,7 +148,7 @@ def publish_once(
     with _publishing(serving, note):
         # Asked before the lock is held, two processes would both be told that there is none.
         found = find_published(serving, digest)
-        return _add_and_clear(model, serving, publication, keep) if found is None else found
+        return _add_and_clear(model, digest, serving, publication, keep) if found is None else found
 
 
 def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda _: None) -> int:
@@ -185,9 +185,10 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
         if version == versions[-1]:
             raise InputError(f"version {version} of {serving} is the newest, and served already")
         publication = read_publication(folder)
-        if publication.get("model_digest") != model_digest(folder):
+        digest = model_digest(folder)
+        if publication.get("model_digest") != digest:
             raise InputError(f"{folder} is not as it was published: it is damaged, and can't be rolled back to")
-        return _add(folder, serving, {**publication, RESTORED_FROM: version})
+        return _add(folder, digest, serving, {**publication, RESTORED_FROM: version})
 
 
 def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
@@ -204,32 +205,40 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
     note
         Called with a line about what was done, or what is to be done by hand.
     """
-    if not published_versions(former) or (serving.exists() and serving.samefile(former)):
+    if not published_versions(former):
         return
-    if in_object_store(serving) or (serving.is_dir() and any(serving.iterdir())):
-        note(
-            f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
-            "point its readers there, then remove it"
-        )
-        return
-    if serving.is_dir():
-        serving.rmdir()
-    serving.symlink_to(former.name, target_is_directory=True)
-    note(f"note: going on with the versions in {former}, which is also called {serving.name} now")
+    # By the present name: the lock of `_publishing` is that of the folder itself.
+    with exclusive(serving, note):
+        if serving.exists() and serving.samefile(former):
+            return
+        if in_object_store(serving) or (serving.is_dir() and any(serving.iterdir())):
+            note(
+                f"note: {former} holds models that an earlier version published; new ones go to {serving}: "
+                "point its readers there, then remove it"
+            )
+            return
+        if serving.is_symlink():
+            # What it named was removed by hand.
+            serving.unlink()
+        elif serving.is_dir():
+            serving.rmdir()
+        serving.symlink_to(former.name, target_is_directory=True)
+        note(f"note: going on with the versions in {former}, which is also called {serving.name} now")
 
 
 @contextlib.contextmanager
 def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Hold the right to change the folder, and remove what killed processes left."""
-    with exclusive(serving, note):
-        # A link that `adopt` made may have lost what it named.
-        serving.resolve().mkdir(exist_ok=True)
-        _sweep(serving)
+    # One folder may have two names since `adopt`, but has one lock. A link may have lost what it named.
+    folder = serving.resolve()
+    with exclusive(folder, note):
+        folder.mkdir(exist_ok=True)
+        _sweep(folder)
         yield
 
 
-def _add_and_clear(model: Path, serving: Path, publication: dict[str, Any], keep: int) -> int:
-    version = _add(model, serving, publication)
+def _add_and_clear(model: Path, digest: str, serving: Path, publication: dict[str, Any], keep: int) -> int:
+    version = _add(model, digest, serving, publication)
     for old in _removable(serving, keep):
         _remove(serving, old)
     if in_object_store(serving):
@@ -237,11 +246,11 @@ def _add_and_clear(model: Path, serving: Path, publication: dict[str, Any], keep
     return version
 
 
-def _add(model: Path, serving: Path, publication: dict[str, Any]) -> int:
+def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any]) -> int:
     version = _next_version(serving)
     said = {
         **publication,
-        "model_digest": model_digest(model),
+        "model_digest": digest,
         "version": version,
         "published_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }

@@ -170,14 +170,14 @@ class ServingModel(tf.Module):
         """
         context, label_movie_id = parse_any_length(examples)
         index = self._look_up(context)
-        label = self._index_of.lookup(label_movie_id) + 1
+        label = self._index_of.lookup(label_movie_id)
         scores = self._scores(index)
         left_out = columns_of(index, self._num_movies())
         return {
-            "rank": rank_of_label(scores, label - 1, left_out),
-            "rank_unfiltered": rank_of_label(scores, label - 1),
-            "rank_popularity": self._popularity.rank_of_label(label - 1, index),
-            "rank_recent_popularity": self._recent_popularity.rank_of_label(label - 1, index),
+            "rank": rank_of_label(scores, label, left_out),
+            "rank_unfiltered": rank_of_label(scores, label),
+            "rank_popularity": self._popularity.rank_of_label(label, index),
+            "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
             "top_movie_id": self._top(scores, left_out)["movie_id"][:, :EVALUATION_TOP_K],
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }

@@ -11,7 +11,7 @@ from data.identity import DataIdentity
 from serving.export_record import read_record
 
 
-def why_not_comparable(model: Path, examples: Manifest, fitted_to: Manifest | None = None) -> str | None:
+def why_not_comparable(model: str | Path, examples: Manifest, fitted_to: Manifest | None = None) -> str | None:
     """Return why a model is no baseline on examples; None where it is one.
 
     Parameters
@@ -39,12 +39,14 @@ def why_not_comparable(model: Path, examples: Manifest, fitted_to: Manifest | No
     return None
 
 
-def why_passed_over(model: Path, examples: Path) -> str | None:
+def why_passed_over(model: Path, examples: Path, fitted_to: Manifest | None = None) -> str | None:
     """Return why the last blessed model was not compared with.
 
     Parameters
     ----------
     model, examples
         Folders of the Model artifact and of the Examples artifact.
+    fitted_to
+        As for `why_not_comparable`.
     """
-    return why_not_comparable(Path(path_utils.serving_model_dir(str(model))), Manifest.load(examples))
+    return why_not_comparable(Path(path_utils.serving_model_dir(str(model))), Manifest.load(examples), fitted_to)

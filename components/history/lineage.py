@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from serving.artifact_files import exists, read_manifest
 
@@ -21,7 +23,7 @@ def manifest_behind(
     artifact_id: int,
     present: Callable[[metadata_store_pb2.Artifact], metadata_store_pb2.Artifact] = lambda artifact: artifact,
 ) -> Manifest | None:
-    """Return the manifest of the examples behind an artifact, which its step read; None if it is gone.
+    """Return the manifest of the examples behind an artifact, which its step read; None if it is gone or damaged.
 
     Parameters
     ----------
@@ -31,11 +33,6 @@ def manifest_behind(
         The artifact's id there.
     present
         Returns an artifact with its URI as it is now, for metadata of a folder that was moved since.
-
-    Raises
-    ------
-    InputError
-        The manifest is damaged.
     """
     makers = [
         event.execution_id for event in store.get_events_by_artifact_ids([artifact_id]) if event.type == _Event.OUTPUT
@@ -47,5 +44,6 @@ def manifest_behind(
     ]
     for artifact in map(present, store.get_artifacts_by_id(read)):
         if exists(f"{artifact.uri}/{MANIFEST_FILE}"):
-            return read_manifest(artifact.uri)
+            with contextlib.suppress(InputError):
+                return read_manifest(artifact.uri)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
@@ -15,6 +15,7 @@ from components.history.comparability import why_not_comparable
 from components.history.lineage import manifest_behind
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
+from serving.artifact_files import exists, read_manifest
 
 _Event = metadata_store_pb2.Event
 
@@ -38,7 +39,7 @@ class PreviousStatistics(tfx.dsl.experimental.ResolverStrategy):
         passed = _passed_the_gate(store)
         others = [artifact for artifact in input_dict["previous"] if artifact.id in passed - current]
         for artifact in sorted(others, key=lambda artifact: artifact.id, reverse=True):
-            earlier = manifest_behind(store, artifact.id) if Path(artifact.uri).is_dir() else None
+            earlier = manifest_behind(store, artifact.id) if exists(artifact.uri) else None
             if earlier is not None and data.why_other(DataIdentity.of(earlier)) is None:
                 return {**input_dict, "previous": [artifact]}
         return {**input_dict, "previous": []}
@@ -55,8 +56,8 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
         examples = _manifest_of(input_dict)
         passed_over: list[types.Artifact] = []
         for model, blessing in self._blessed(store, input_dict):
-            folder = Path(path_utils.serving_model_dir(model.uri))
-            if not folder.is_dir():
+            folder = path_utils.serving_model_dir(model.uri)
+            if not exists(folder):
                 continue
             if why_not_comparable(folder, examples, manifest_behind(store, model.id)) is None:
                 return {**input_dict, "model": [model], "model_blessing": [blessing], "passed_over": []}
@@ -64,21 +65,20 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
         return {**input_dict, "model": [], "model_blessing": [], "passed_over": passed_over}
 
     @staticmethod
-    def _blessed(store: mlmd.MetadataStore, input_dict: _Artifacts) -> list[tuple[types.Artifact, types.Artifact]]:
-        """Return all blessed models with their blessings, newest first."""
+    def _blessed(store: mlmd.MetadataStore, input_dict: _Artifacts) -> Iterator[tuple[types.Artifact, types.Artifact]]:
+        """Yield all blessed models with their blessings, newest first."""
         latest = tfx.dsl.experimental.LatestBlessedModelStrategy()
-        models, found = list(input_dict["model"]), []
+        models, blessings = list(input_dict["model"]), input_dict["model_blessing"]
         while models:
-            picked = latest.resolve_artifacts(store, {"model": models, "model_blessing": input_dict["model_blessing"]})
+            picked = latest.resolve_artifacts(store, {"model": models, "model_blessing": blessings})
             if not picked or not picked["model"]:
-                break
-            found.append((picked["model"][0], picked["model_blessing"][0]))
+                return
+            yield picked["model"][0], picked["model_blessing"][0]
             models = [model for model in models if model.id != picked["model"][0].id]
-        return found
 
 
 def _manifest_of(input_dict: _Artifacts) -> Manifest:
-    return Manifest.load(Path(input_dict["examples"][0].uri))
+    return read_manifest(input_dict["examples"][0].uri)
 
 
 def _passed_the_gate(store: mlmd.MetadataStore) -> set[int]:
@@ -88,7 +88,9 @@ def _passed_the_gate(store: mlmd.MetadataStore) -> set[int]:
     the gate's own is made by TFX from the name of its module.
     """
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
-    gates = {event.execution_id for event in store.get_events_by_artifact_ids(verdicts)} if verdicts else set()
+    told = store.get_events_by_artifact_ids(verdicts) if verdicts else []
+    # The report reads a verdict too, and other statistics with it.
+    gates = {event.execution_id for event in told if event.type == _Event.OUTPUT}
     return {
         event.artifact_id
         for event in store.get_events_by_execution_ids(list(gates))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -218,6 +220,28 @@ def test_a_link_whose_folder_was_removed_by_hand_is_published_to_all_the_same(mo
     adopt(serving, former, lambda _: None)
     assert publish(model, serving, {}, keep=5) == 1
     assert published_versions(serving) == published_versions(former) == [1]
+
+
+def test_a_link_that_lost_its_folder_is_turned_to_another_former_folder(model, serving, former):
+    another = former.with_name("next-movie-temporal")
+    publish(model, former, {}, keep=5)
+    adopt(serving, former, lambda _: None)
+    shutil.rmtree(former)
+    publish(model, another, {}, keep=5)
+    adopt(serving, another, lambda _: None)
+    assert serving.samefile(another)
+
+
+def test_one_folder_under_two_names_has_one_lock(model, serving, former):
+    publish(model, former, {}, keep=5)
+    adopt(serving, former, lambda _: None)
+    waiting = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with exclusive(former, lambda _: None):
+            second = pool.submit(publish, model, serving, {}, 5, lambda _: waiting.set())
+            assert waiting.wait(30)
+            assert published_versions(former) == [1]
+        assert second.result() == 2
 
 
 def test_without_a_former_folder_nothing_is_done(serving, former):

@@ -86,6 +86,9 @@ class Runs:
         self._execute(gate, {"statistics": made}, verdict, state)
         return made
 
+    def report(self, **read: types.Artifact) -> None:
+        self._execute("components.report.run_report.RunReporter", read, {})
+
     def baseline(self, examples: types.Artifact) -> tuple[list[str], list[str]]:
         """Resolve the model to compare with; return the folders of it and of what was passed over."""
         models = self.all.get("Model", [])
@@ -198,12 +201,37 @@ def test_another_form_of_the_same_examples_keeps_the_baseline(runs, changed):
 def test_a_model_of_an_earlier_version_is_known_by_its_lineage(runs):
     before = runs.model(runs.examples(manifest()))
     assert runs.baseline(runs.examples(manifest())) == ([str(before)], [])
-    assert runs.baseline(runs.examples(manifest(seed=43))) == ([], [str(before)])
+    examples = runs.examples(manifest(seed=43))
+    assert runs.baseline(examples) == ([], [str(before)])
+    fitted_to = manifest_behind(runs.store, runs.all["Model"][0].id)
+    assert why_passed_over(before, Path(examples.uri), fitted_to) == "other data (seed was 42 and is 43)"
 
 
 def test_a_model_of_an_earlier_version_ranks_contexts_of_its_own_length_only(runs):
     before = runs.model(runs.examples(manifest()))
-    assert runs.baseline(runs.examples(manifest(max_context_length=20))) == ([], [str(before)])
+    examples = runs.examples(manifest(max_context_length=20))
+    assert runs.baseline(examples) == ([], [str(before)])
+    fitted_to = manifest_behind(runs.store, runs.all["Model"][0].id)
+    assert why_passed_over(before, Path(examples.uri), fitted_to).endswith("ranks contexts of its own length only")
+
+
+def test_a_damaged_manifest_of_an_earlier_run_is_none_and_stops_no_run(runs):
+    damaged = runs.examples(manifest())
+    runs.model(damaged)
+    runs.statistics(damaged)
+    (Path(damaged.uri) / "manifest.json").write_text("{")
+    examples = runs.examples(manifest())
+    assert runs.baseline(examples)[0] == []
+    assert runs.previous(examples, runs.statistics(examples)) == []
+
+
+def test_a_step_that_reads_a_verdict_and_other_statistics_is_no_gate(runs):
+    examples = runs.examples(manifest())
+    refused = runs.statistics(examples, state=_Execution.FAILED)
+    passed = runs.statistics(examples)
+    runs.report(verdict=runs.all[DataVerdict.TYPE_NAME][-1], statistics=refused)
+    current = runs.statistics(runs.examples(manifest(shards=2)))
+    assert [found.id for found in runs.previous(examples, current)] == [passed.id]
 
 
 def test_a_model_whose_folder_is_gone_is_none(runs):

@@ -19,6 +19,7 @@ PLACES = Places(data_root="/d", schema_file="/d/schema.pbtxt", pipeline_root="/r
         ("DataGate", {"PreviousStatistics", "LatestBlessedModel"}),
         ("Trainer", {"LatestBlessedModel"}),
         ("Evaluator", {"LatestBlessedModel"}),
+        ("LatestBlessedModel", set()),
         ("Pusher", set()),
         ("RunReport", set()),
     ],

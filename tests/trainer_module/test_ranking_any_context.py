@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from synthetic_model import analyse, export_untrained_model
 
+from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
 from serving.export_record import read_record
 from trainer_module.inputs import parse_and_transform
@@ -200,3 +201,10 @@ def test_without_a_readable_format_an_export_is_one_of_an_earlier_version(tmp_pa
 
     assert read_record(tmp_path).format == 1
     assert not read_record(tmp_path).ranks_any_length
+
+
+def test_a_record_that_can_not_be_read_is_not_taken_for_none(tmp_path):
+    (tmp_path / "assets.extra" / "export.json").mkdir(parents=True)
+
+    with pytest.raises(InputError, match=r"assets\.extra/export\.json can't be read"):
+        read_record(tmp_path)
