@@ -18,7 +18,7 @@ from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
-    from pipeline.inspection.telling import Named
+    from pipeline.inspection.tables import Named
 
 EXIT_ANOMALIES = 1
 EXIT_INPUT_ERROR = 2
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from pipeline.inspection.sources import open_source
+    from pipeline.inspection.statistics_store import open_source
 
     with open_source(options.source, options.work_dir, options.pipeline) as source:
         splits = [(split, source.figures(split)) for split in source.splits]
@@ -92,8 +92,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from pipeline.inspection.comparing import Side, compare, parse_side
-    from pipeline.inspection.sources import open_source
+    from pipeline.inspection.drift import Side, compare, parse_side
+    from pipeline.inspection.statistics_store import open_source
 
     with ExitStack() as stack:
         sources: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def _compare(options: argparse.Namespace) -> int:
             sides.append(Side(sources[which], split))
         comparison = compare(*sides)
         names = ("left", "right") if sides[0].split == sides[1].split else (sides[0].split, sides[1].split)
-        splits = list(zip(names, (comparison.left_figures, comparison.right_figures), strict=True))
+        splits = list(zip(names, (comparison.left_statistics, comparison.right_statistics), strict=True))
         if options.html is not None:
             from pipeline.inspection.page import render_inspection
 
@@ -121,8 +121,8 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from pipeline.inspection.sources import open_source
-    from pipeline.inspection.validating import infer_differences, validate
+    from pipeline.inspection.statistics_store import open_source
+    from pipeline.inspection.validation import infer_differences, validate
 
     with open_source(options.source, options.work_dir, options.pipeline) as source:
         anomalies = validate(source)
@@ -167,7 +167,7 @@ def _lead(manifest: Any) -> str:
 
 
 def _print_splits(splits: Named, catalogue: Any) -> None:
-    from pipeline.inspection.telling import feature_tables, overview_rows
+    from pipeline.inspection.tables import feature_tables, overview_rows
 
     _print_table("Overview", [["", *(name for name, _ in splits)], *overview_rows(splits)])
     for kind, rows in feature_tables(splits, catalogue):

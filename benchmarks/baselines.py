@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 
 
 class Baseline(Protocol):

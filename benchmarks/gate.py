@@ -167,15 +167,15 @@ def compare(settings: Settings, worse: Settings, change: str, options: argparse.
 
 def _hits(settings: Settings, seed: int, data: DataSet, work_dir: Path) -> np.ndarray:
     """Return whether each eval window's label is among the first ten, context left out, bool `[num_queries]`."""
-    from benchmarks.kept_ranks import keep_ranks
     from benchmarks.quality import fit_and_rank, model_system
+    from benchmarks.rank_cache import keep_ranks
     from pipeline.settings import with_values
 
     system = model_system(with_values(settings, {"training.seed": seed}))
     ranked = keep_ranks(
         work_dir / "ranks", system.name, data, system.made_of, functools.partial(fit_and_rank, system, data)
     )
-    return ranked.ranks.left_out <= _TOP
+    return ranked.ranks.excluded <= _TOP
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -107,7 +107,7 @@ def _generate(name: str, source: Path, output: Path) -> dict[str, Any]:
 
 def _import_ours() -> Callable[[GenerateOptions, Path, Path], int]:
     """Import all that the generator needs, also what it imports only when it gets there."""
-    import data.flow
+    import data.local_generation
     import data.releases.parsing
     import data.releases.sample  # noqa: F401
     from data.generate import generate

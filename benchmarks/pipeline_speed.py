@@ -43,7 +43,7 @@ from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
     from pipeline.progress import StepPrinter
-    from pipeline.settings import Places, Settings
+    from pipeline.settings import RunPaths, Settings
 
 _TEXTBOOK = "textbook"
 _OURS = "ours"
@@ -309,7 +309,7 @@ def _epochs_of_tutorial(options: argparse.Namespace) -> int:
     return min(options.epochs or own, own)
 
 
-def _places(options: argparse.Namespace, settings: Settings, name: str) -> Places:
+def _places(options: argparse.Namespace, settings: Settings, name: str) -> RunPaths:
     from data.examples.manifest import Manifest
     from pipeline.local import lay_out
 
@@ -323,16 +323,16 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         with meter.part(_IMPORTS):
             from tfx import v1 as tfx
 
-            from benchmarks.textbook import textbook_pipeline
+            from benchmarks.stock_tfx import textbook_pipeline
             from pipeline.pipeline import create_pipeline
             from pipeline.progress import show_progress
         started = time.monotonic()
         settings = _settings(options)
-        places = _places(options, settings, options.part)
+        paths = _places(options, settings, options.part)
         if options.part == _TEXTBOOK:
-            graph = textbook_pipeline(places, epochs=_epochs_of_tutorial(options))
+            graph = textbook_pipeline(paths, epochs=_epochs_of_tutorial(options))
         else:
-            graph = create_pipeline(settings, places)
+            graph = create_pipeline(settings, paths)
         # Standard output is for the result alone.
         with contextlib.redirect_stdout(sys.stderr):
             epochs = _EpochClock()
@@ -341,7 +341,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
             logging.getLogger("absl").addHandler(_StepClock(steps, meter))
             tfx.orchestration.LocalDagRunner().run(graph)
         seconds = time.monotonic() - started
-    worked, has_baseline = _look_at_run(places, settings)
+    worked, has_baseline = _look_at_run(paths, settings)
     return {
         "seconds": seconds,
         "costs": costs_to_json(meter.costs),
@@ -351,12 +351,14 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _look_at_run(places: Places, settings: Settings) -> tuple[list[str], bool]:
+def _look_at_run(paths: RunPaths, settings: Settings) -> tuple[list[str], bool]:
     """Return the nodes that worked, and whether the Evaluator had a baseline, from ML Metadata."""
     from pipeline.run_record import read_run_record
 
-    record = read_run_record(places.metadata, settings.model_gate)
-    return [step.name for step in record.steps if step.state == "done"], bool(record.judgement.evaluation.baseline)
+    record = read_run_record(paths.metadata, settings.model_gate)
+    return [step.name for step in record.steps if step.state == "done"], bool(
+        record.evaluation_result.evaluation.baseline
+    )
 
 
 def _score(options: argparse.Namespace) -> dict[str, float]:
@@ -367,10 +369,10 @@ def _score(options: argparse.Namespace) -> dict[str, float]:
     from benchmarks.scoring import recall
 
     name = options.part.removeprefix("score-")
-    places = _places(options, _settings(options), name)
-    folder = next(Path(places.pipeline_root).glob("Trainer/model/*/Format-Serving"))
+    paths = _places(options, _settings(options), name)
+    folder = next(Path(paths.pipeline_root).glob("Trainer/model/*/Format-Serving"))
     evaluate = tf.saved_model.load(str(folder)).signatures["evaluate"]
-    files = [str(file) for file in sorted(Path(places.data_root).glob("eval-*"))]
+    files = [str(file) for file in sorted(Path(paths.data_root).glob("eval-*"))]
     batches = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_SCORE_BATCH)
     answers = [evaluate(examples=examples) for examples in batches]
     return {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.scoring import Ranks, Scorer
     from benchmarks.windows import DataSet
     from pipeline.settings import Settings
-    from trainer_module.inputs import Windows
+    from trainer_module.dataset import Windows
 
 _DECAYS = (0.5, 0.7, 0.85)
 _DAMPINGS = (0.0, 0.25, 0.5)
@@ -81,7 +81,7 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     work_dir
         For windows and ranks.
     """
-    from benchmarks.kept_ranks import keep_ranks
+    from benchmarks.rank_cache import keep_ranks
     from benchmarks.windows import make_data_set
 
     data = make_data_set(settings.data, source, work_dir)
@@ -114,7 +114,7 @@ def _check_names(systems: Sequence[System]) -> None:
 
 def _baselines() -> list[System]:
     from benchmarks.baselines import Popularity
-    from benchmarks.kept_ranks import digest_of_code
+    from benchmarks.rank_cache import digest_of_code
 
     code = digest_of_code("benchmarks/baselines.py", "benchmarks/quality.py")
     return [
@@ -126,18 +126,18 @@ def _baselines() -> list[System]:
 
 def model_system(settings: Settings) -> System:
     """Return a configuration's model as a system to rank."""
-    from pipeline.source_digest import source_digest
+    from pipeline.code_digest import code_digest
 
-    made_of = [settings.model.model_dump(), settings.training.model_dump(), source_digest("trainer_module.training")]
+    made_of = [settings.model.model_dump(), settings.training.model_dump(), code_digest("trainer_module.training")]
     return System(settings.name, made_of, functools.partial(_trained, settings=settings))
 
 
 def _peers(settings: Settings, work_dir: Path) -> list[System]:
     """Return RecBole's models; their environment is made here, so that no row's seconds hold its making."""
-    from benchmarks.kept_ranks import digest_of_code
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
     from benchmarks.peers.settings import HELD_OUT_SHARE, OPTIONS
+    from benchmarks.rank_cache import digest_of_code
 
     python = make_peer_environment()
     training = settings.training.model_copy(update={"validation_fraction": HELD_OUT_SHARE})
@@ -156,13 +156,13 @@ def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
     """Fit the co-occurrence baseline, decay and damping chosen on a validation slice of train."""
     from benchmarks.baselines import CoOccurrence
     from benchmarks.scoring import recall
-    from trainer_module.inputs import hold_out
+    from trainer_module.dataset import hold_out
 
     fitted, validation = hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED)
 
     def validation_recall(choice: tuple[float, float]) -> float:
         baseline = CoOccurrence(fitted, data.num_movies, decay=choice[0], damping=choice[1])
-        return recall(_rank(baseline.score, validation, data.num_movies).left_out, 10)
+        return recall(_rank(baseline.score, validation, data.num_movies).excluded, 10)
 
     decay, damping = max(((decay, damping) for decay in decays for damping in _DAMPINGS), key=validation_recall)
     print(f"  decay {decay:g}, damping {damping:g} chosen on validation:", file=sys.stderr)
@@ -193,7 +193,7 @@ def _print_header() -> None:
 def _print_row(name: str, ranks: Ranks, seconds: float) -> None:
     from benchmarks.scoring import CUTOFFS, gains, interval, recall
 
-    for of, kind in ((ranks.left_out, "context left out"), (ranks.unfiltered, "unfiltered")):
+    for of, kind in ((ranks.excluded, "context left out"), (ranks.unfiltered, "unfiltered")):
         cells = []
         for k in CUTOFFS:
             cell = f"{recall(of, k):.4f}"
@@ -217,7 +217,7 @@ def _print_differences(ours: str, found: Mapping[str, Ranks]) -> None:
         if name == ours:
             continue
         cells = []
-        for figure in (lambda of: (of.left_out <= 10).astype(float), lambda of: gains(of.left_out)):
+        for figure in (lambda of: (of.excluded <= 10).astype(float), lambda of: gains(of.excluded)):
             difference = figure(found[ours]) - figure(ranks)
             cells.append("{:+.4f} [{:+.4f}, {:+.4f}]".format(difference.mean(), *interval(difference)))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)

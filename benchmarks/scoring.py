@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 from trainer_module.model import NextMovieModel
-from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.ranking import rank_of_label, seen_mask
 
 Scorer = Callable[[np.ndarray], "np.ndarray | tf.Tensor"]
 """Contexts int `[n, length]` to scores float32 `[n, num_movies]`."""
@@ -27,7 +27,7 @@ class Ranks:
 
     Attributes
     ----------
-    left_out
+    excluded
         int64 `[n]`: the labels' ranks from 1, with the context's own movies left out.
     unfiltered
         int64 `[n]`: the same with all movies offered.
@@ -37,7 +37,7 @@ class Ranks:
         Size of the catalogue.
     """
 
-    left_out: np.ndarray
+    excluded: np.ndarray
     unfiltered: np.ndarray
     recommended: int
     num_movies: int
@@ -59,7 +59,7 @@ def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
 
     @tf.function
     def rank(scores: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        seen = columns_of(context, num_movies)
+        seen = seen_mask(context, num_movies)
         top = tf.math.top_k(tf.where(seen, scores.dtype.min, scores), k=min(_TOP, num_movies)).indices
         return rank_of_label(scores, label - 1, seen), rank_of_label(scores, label - 1), top
 
@@ -68,8 +68,8 @@ def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
         batch = windows.take(np.arange(start, min(start + _BATCH, len(windows))))
         scores = tf.convert_to_tensor(np.ascontiguousarray(score(batch.context)), tf.float32)
         parts.append([output.numpy() for output in rank(scores, tf.constant(batch.context), tf.constant(batch.label))])
-    left_out, unfiltered, top = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Ranks(left_out, unfiltered, recommended=len(np.unique(top)), num_movies=num_movies)
+    excluded, unfiltered, top = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Ranks(excluded, unfiltered, recommended=len(np.unique(top)), num_movies=num_movies)
 
 
 def recall(ranks: np.ndarray, k: int) -> float:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.scoring import Ranks
     from data.options import GenerateOptions
     from pipeline.settings import Settings
-    from trainer_module.inputs import Windows
+    from trainer_module.dataset import Windows
 
     Values = Mapping[str, Any]
 
@@ -103,7 +103,7 @@ def compare(
 def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> tuple[Windows, Windows, int]:
     """Return the train windows to fit, those to compare by, and the size of the vocabulary."""
     from benchmarks.windows import is_among, make_data_set
-    from trainer_module.inputs import hold_out
+    from trainer_module.dataset import hold_out
 
     data = make_data_set(options, source, work_dir)
     if options.strategy.is_by_time:
@@ -131,12 +131,12 @@ def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
     def mean(figures: Sequence[np.ndarray]) -> str:
         return f"{np.mean(figures):.4f}"
 
-    hits = np.mean([of.left_out <= 10 for of in ranks], axis=0)
+    hits = np.mean([of.excluded <= 10 for of in ranks], axis=0)
     cells = [
         ", ".join(f"{name}={value}" for name, value in values.items()) or _AS_IT_IS,
         "{:.4f} [{:.4f}, {:.4f}]".format(hits.mean(), *interval(hits)),
-        mean([of.left_out <= 100 for of in ranks]),
-        mean([gains(of.left_out) for of in ranks]),
+        mean([of.excluded <= 100 for of in ranks]),
+        mean([gains(of.excluded) for of in ranks]),
         f"{seconds:.0f}",
     ]
     print("| " + " | ".join(cells) + " |", flush=True)

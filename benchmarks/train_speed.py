@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from benchmarks.windows import DataSet
     from pipeline.settings import Settings
-    from trainer_module.inputs import Windows
+    from trainer_module.dataset import Windows
     from trainer_module.model import NextMovieModel
 
 _OURS = "ours"
@@ -172,7 +172,7 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     import tf_keras as keras
 
     from benchmarks.windows import read_data_set
-    from trainer_module.inputs import training_batches
+    from trainer_module.dataset import training_batches
     from trainer_module.training import new_model
 
     data = read_data_set(data_root(options.folder))
@@ -235,7 +235,7 @@ def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float,
     """
     import tf_keras as keras
 
-    from trainer_module.inputs import hold_out, training_batches
+    from trainer_module.dataset import hold_out, training_batches
     from trainer_module.training import new_model
 
     training = settings.training

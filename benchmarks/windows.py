@@ -14,7 +14,7 @@ from data.examples.manifest import Manifest
 from data.examples.shards import Split
 from data.generate import generate
 from data.options import GenerateOptions
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 
 _PARSE_BATCH = 8192
 

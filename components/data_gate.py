@@ -135,12 +135,12 @@ def DataGate(  # noqa: N802
     anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
     verdict: tfx.dsl.components.OutputArtifact[DataVerdict],
     settings: tfx.dsl.components.Parameter[str],
-    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
     previous_statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics] = None,
 ) -> None:
     """Raise `InputError` on findings that the settings don't turn into warnings, else write the verdict.
 
-    `settings` is a `DataGateSettings` as JSON. `source_digest` only tells TFX's cache when this code changes.
+    `settings` is a `DataGateSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
     """
     gate = DataGateSettings.model_validate_json(settings)
     of_split = {split: _load_statistics(statistics, split) for split in _splits(statistics)}

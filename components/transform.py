@@ -24,12 +24,12 @@ def ShardTransform(  # noqa: N802
     schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
     transform_graph: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.TransformGraph],
     preprocessing_fn: tfx.dsl.components.Parameter[str],
-    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Analyze the train split, and write the transform graph. No transformed examples are written.
 
-    `preprocessing_fn` is the function's dotted path. `source_digest` only tells TFX's cache when code changes.
+    `preprocessing_fn` is the function's dotted path. `code_digest` only tells TFX's cache when code changes.
     """
     module, _, name = preprocessing_fn.rpartition(".")
     function = getattr(importlib.import_module(module), name)

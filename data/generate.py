@@ -22,7 +22,7 @@ from data.version import add_version_option
 
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
-    from data.examples.manifest import Counts, Manifest
+    from data.examples.manifest import DataSizes, Manifest
     from data.releases.archives import Source
     from data.releases.release import Release
 
@@ -71,10 +71,10 @@ def generate(
     InputError
         The source can't be had or used, nothing is left for a split, or the output can't be written.
     """
+    from data.atomic_folder import exclusive, recover, staged
     from data.releases.archives import source_digest
     from data.releases.release import find_release, obtain
     from data.releases.sample import write_sample_release
-    from data.staging import exclusive, recover, staged
 
     output = output.resolve()
     release = find_release(options.release)
@@ -104,7 +104,7 @@ def _write(
     progress: Callable[[str], None],
 ) -> Manifest:
     """Fill an empty folder with shards, catalogue and manifest."""
-    from data.examples.manifest import Counts, Manifest, library_versions
+    from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE, Catalogue
     from data.releases.parsing import find_repeats, read_movies, read_ratings
@@ -127,12 +127,12 @@ def _write(
     catalogue.save(work / CATALOGUE_FILE)
 
     progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
-    from data.flow import FlowPlan, run_flow
+    from data.local_generation import GenerationPlan, generate_in_threads
 
     num_train = options.shards or math.ceil(spill.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = FlowPlan(
+    plan = GenerationPlan(
         options=options,
         num_shards={"train": num_train, "eval": num_eval},
         time_range=spill.time_range,
@@ -141,16 +141,16 @@ def _write(
         shard_folder=str(folder),
     )
     if beam_args:
-        from data.beam_flow import run_beam_flow
+        from data.beam_generation import generate_in_beam
 
-        result = run_beam_flow(spill.blocks, plan, beam_args)
+        result = generate_in_beam(spill.blocks, plan, beam_args)
     else:
-        result = run_flow(spill.blocks, plan)
+        result = generate_in_threads(spill.blocks, plan)
     shutil.rmtree(work)
     labels = result.train_labels
     catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
     shards = result.shards
-    counts = Counts(
+    counts = DataSizes(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
         eval=sum(shard.examples for shard in shards if shard.split == "eval"),
         ratings=spill.num_ratings,
@@ -174,7 +174,7 @@ def _write(
     return manifest
 
 
-def _check_splits(counts: Counts, options: GenerateOptions) -> None:
+def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
     train, held_out = counts.train, counts.eval
     if train + held_out == 0:
         raise InputError(

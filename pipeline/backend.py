@@ -12,12 +12,12 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.history.resolving import ComparableModel, PreviousStatistics
 from components.ingestion.example_gen import shard_example_gen
 from components.naming import BASELINE_NODE, PASSED_OVER
-from pipeline.settings import Places, Settings
-from pipeline.source_digest import source_digest
+from pipeline.code_digest import code_digest
+from pipeline.settings import RunPaths, Settings
 
 
 @dataclass(frozen=True)
-class Source:
+class Ingestion:
     """The pipeline's beginning.
 
     Attributes
@@ -36,7 +36,7 @@ class Source:
 class Backend(Protocol):
     """The differences between places to run."""
 
-    def source(self, settings: Settings, places: Places) -> Source:
+    def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return the nodes that bring examples and schema."""
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
@@ -47,7 +47,7 @@ class Backend(Protocol):
     ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
 
-    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
+    def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the node that looks for the model to compare with.
 
         Its output `model` holds the last blessed model that may be compared with on the examples, if there is one;
@@ -58,11 +58,11 @@ class Backend(Protocol):
 class LocalBackend:
     """Data that lies ready in a folder; earlier results come from ML Metadata."""
 
-    def source(self, settings: Settings, places: Places) -> Source:
+    def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return ExampleGen and the importer of the schema."""
-        examples = shard_example_gen(places.data_root, places.manifest_digest, source_digest(shard_example_gen))
-        schema = tfx.components.ImportSchemaGen(schema_file=places.schema_file).with_id("SchemaImporter")
-        return Source((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
+        examples = shard_example_gen(paths.data_root, paths.manifest_digest, code_digest(shard_example_gen))
+        schema = tfx.components.ImportSchemaGen(schema_file=paths.schema_file).with_id("SchemaImporter")
+        return Ingestion((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""
@@ -79,7 +79,7 @@ class LocalBackend:
         """Return nothing: ML Metadata remembers."""
         return ()
 
-    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
+    def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""
         return tfx.dsl.Resolver(
             strategy_class=ComparableModel,

@@ -18,10 +18,10 @@ from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available
 from pipeline.defaults import serving_root
-from pipeline.faults import check_metadata, describe_failure, one_line
+from pipeline.error_messages import check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.relocation import reroot
-from pipeline.settings import Places, Settings, load_settings, parse_values, with_values
+from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
 from serving.versions import adopt
 
 DEFAULT_RELEASE = "ml-1m"
@@ -99,18 +99,18 @@ def run_locally(
             settings.data, data_root, source=source, beam_args=beam_args, progress=lambda line: print(f"  {line}")
         )
         try:
-            places = lay_out(settings, manifest, data_root, work_dir, beam_args)
+            run_paths = lay_out(settings, manifest, data_root, work_dir, beam_args)
             adopt(
-                Path(places.serving),
+                Path(run_paths.serving),
                 serving_root(work_dir) / settings.pipeline_name,
                 note=lambda line: print(f"  {line}", flush=True),
             )
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
-        check_metadata(Path(places.local_metadata), Path(places.pipeline_root))
-        if reroot(places.local_metadata):
+        check_metadata(Path(run_paths.local_metadata), Path(run_paths.pipeline_root))
+        if reroot(run_paths.local_metadata):
             print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
-        return _run(settings, places, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
+        return _run(settings, run_paths, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
 def choose_settings(
@@ -148,7 +148,7 @@ def choose_settings(
 
 def lay_out(
     settings: Settings, manifest: Manifest, data_root: Path, work_dir: Path, beam_args: Sequence[str] = ()
-) -> Places:
+) -> RunPaths:
     """Return where a local run reads and writes, and write its schema there.
 
     Parameters
@@ -163,7 +163,7 @@ def lay_out(
         Options for Beam, which override the local defaults.
     """
     home = work_dir / "pipelines" / settings.pipeline_name
-    return Places(
+    return RunPaths(
         data_root=str(data_root),
         schema_file=str(_place_schema(home / "schema", manifest, data_root)),
         pipeline_root=str(home / "artifacts"),
@@ -208,7 +208,7 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
 
 
 def _run(
-    settings: Settings, places: Places, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
+    settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
     print("  loading TFX, which takes some 12 seconds ...", flush=True)
     from tfx import v1 as tfx
@@ -219,7 +219,7 @@ def _run(
     from pipeline.run_record import read_run_record
     from pipeline.run_summary import print_summary
 
-    graph = create_pipeline(settings, places)
+    graph = create_pipeline(settings, run_paths)
     graph.enable_cache = use_cache
     node_ids = [node.id for node in graph.components]
     if from_node is not None and from_node not in node_ids:
@@ -229,33 +229,33 @@ def _run(
     try:
         tfx.orchestration.LocalDagRunner().run(graph, run_options=run_options)
     except InputError as error:
-        _report_failure(settings, places, steps.running, str(error))
+        _report_failure(settings, run_paths, steps.running, str(error))
         raise
     except Exception as error:
-        reason = describe_failure(error, work_dir, Path(places.pipeline_root))
-        _report_failure(settings, places, steps.running, reason)
+        reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
+        _report_failure(settings, run_paths, steps.running, reason)
         if verbose:
             raise
         raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
-    record = read_run_record(places.local_metadata, settings.model_gate)
+    record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record)
     try:
-        print(f"\nReport\n  {write_local_report(settings, places)}")
+        print(f"\nReport\n  {write_local_report(settings, run_paths)}")
     except OSError as error:
-        reason = describe_failure(error, work_dir, Path(places.pipeline_root))
+        reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
         raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
     return record.published is not None
 
 
-def _report_failure(settings: Settings, places: Places, step: str | None, reason: str) -> None:
+def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: str) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
-    from components.report.facts import Failure
+    from components.report.report_model import Failure
     from pipeline.local_report import write_local_report
 
     if step is None:
         return
     try:
-        page = write_local_report(settings, places, Failure(step=step, error=reason))
+        page = write_local_report(settings, run_paths, Failure(step=step, error=reason))
     except Exception as trouble:
         # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")

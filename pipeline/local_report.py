@@ -5,24 +5,24 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from components.report.facts import FACTS_FILE, Failure, RunFacts, StepFacts
-from components.report.gather import RunArtifacts, gather_facts
+from components.report.load_run import RunArtifacts, load_run
 from components.report.render import render_report
+from components.report.report_model import FACTS_FILE, Failure, ReportModel, StepFacts
 from components.report.run_report import REPORT_FILE
 from data.examples.manifest import Manifest
 from data.version import __version__, commit
 from pipeline.run_history import read_history
 from pipeline.run_record import RunRecord, read_run_record
-from pipeline.settings import Places, Settings
+from pipeline.settings import RunPaths, Settings
 
 
-def write_local_report(settings: Settings, places: Places, failure: Failure | None = None) -> Path:
+def write_local_report(settings: Settings, paths: RunPaths, failure: Failure | None = None) -> Path:
     """Write the page about the latest run beside its metadata, over the page about the one before.
 
     Parameters
     ----------
-    settings, places
-        The run's settings and places.
+    settings, paths
+        The run's settings and paths.
     failure
         What ended it early.
 
@@ -36,7 +36,7 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
     LookupError
         No run is recorded.
     """
-    metadata = places.local_metadata
+    metadata = paths.local_metadata
     record = read_run_record(metadata, settings.model_gate)
     facts = _facts_of(record, settings)
     evaluation = record.outputs.get(("Evaluator", "evaluation"))
@@ -57,7 +57,7 @@ def write_local_report(settings: Settings, places: Places, failure: Failure | No
             "failure": failure,
             # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
             "decision": facts.decision.model_copy(
-                update={"no_baseline": record.judgement.no_baseline if record.judgement else None}
+                update={"no_baseline": record.evaluation_result.no_baseline if record.evaluation_result else None}
             ),
         }
     )
@@ -71,11 +71,11 @@ def _examples_of(record: RunRecord) -> Manifest | None:
     return Manifest.load(examples.uri) if examples is not None else None
 
 
-def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
+def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:
     """Return the facts of the run's own report step, or those of what a run left that ended before it."""
     reported = record.outputs.get(("RunReport", "report"))
     if reported is not None:
-        return RunFacts.model_validate_json((reported.uri / FACTS_FILE).read_text(encoding="utf-8"))
+        return ReportModel.model_validate_json((reported.uri / FACTS_FILE).read_text(encoding="utf-8"))
 
     def place(node: str, output: str) -> Path | None:
         artifact = record.outputs.get((node, output))
@@ -94,4 +94,4 @@ def _facts_of(record: RunRecord, settings: Settings) -> RunFacts:
         passed_over=record.passed_over,
         published=record.published.name if record.published is not None else None,
     )
-    return gather_facts(artifacts, settings.pipeline_name, settings.model_dump(mode="json", exclude={"kubeflow"}))
+    return load_run(artifacts, settings.pipeline_name, settings.model_dump(mode="json", exclude={"kubeflow"}))

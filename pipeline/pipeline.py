@@ -12,33 +12,33 @@ from components.serving_check.servable_check import ServableCheck
 from components.statistics.statistics_gen import ShardStatisticsGen
 from components.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
-from pipeline.judging import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
-from pipeline.settings import Places, Settings
-from pipeline.source_digest import source_digest
+from pipeline.code_digest import code_digest
+from pipeline.eval_config import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
+from pipeline.settings import RunPaths, Settings
 
 PREPROCESSING_FN = "trainer_module.preprocessing.preprocessing_fn"
 RUN_FN = "trainer_module.trainer.run_fn"
 """What Transform and Trainer are given to run."""
 
 
-def create_pipeline(settings: Settings, places: Places, backend: Backend | None = None) -> tfx.dsl.Pipeline:
+def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None = None) -> tfx.dsl.Pipeline:
     """Wire the components up.
 
     Parameters
     ----------
     settings
         What is made, and how it is judged.
-    places
+    paths
         Where things lie.
     backend
         Where the data comes from and how earlier results are found; by default as on this machine.
     """
     backend = backend or LocalBackend()
-    source = backend.source(settings, places)
+    source = backend.source(settings, paths)
     examples, schema = source.examples, source.schema
 
     statistics = ShardStatisticsGen(
-        examples=examples, schema=schema, source_digest=source_digest(ShardStatisticsGen)
+        examples=examples, schema=schema, code_digest=code_digest(ShardStatisticsGen)
     ).with_id("StatisticsGen")
 
     validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
@@ -51,7 +51,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=settings.data_gate.model_dump_json(),
-        source_digest=source_digest(DataGate),
+        code_digest=code_digest(DataGate),
     )
 
     remember = backend.remember(statistics.outputs["statistics"], examples, gate.outputs["verdict"])
@@ -60,7 +60,7 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         examples=examples,
         schema=schema,
         preprocessing_fn=PREPROCESSING_FN,
-        source_digest=source_digest(ShardTransform, PREPROCESSING_FN),
+        code_digest=code_digest(ShardTransform, PREPROCESSING_FN),
     ).with_id("Transform")
     transform.add_upstream_node(gate)
 
@@ -74,11 +74,11 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         custom_config={
             "model": settings.model.model_dump(),
             "training": settings.training.model_dump(),
-            "source_digest": source_digest(RUN_FN),
+            "code_digest": code_digest(RUN_FN),
         },
     )
 
-    baseline = backend.baseline(places, examples)
+    baseline = backend.baseline(paths, examples)
 
     evaluator = tfx.components.Evaluator(
         examples=examples,
@@ -86,14 +86,14 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         schema=schema,
-        eval_config=evaluation_config(settings.model_gate, source_digest(METRICS_MODULE, EXTRACTORS_MODULE)),
+        eval_config=evaluation_config(settings.model_gate, code_digest(METRICS_MODULE, EXTRACTORS_MODULE)),
         module_path=EXTRACTORS_MODULE,
     )
 
     servable = ServableCheck(
         model=trainer.outputs["model"],
         settings=settings.servable_check.model_dump_json(),
-        source_digest=source_digest(ServableCheck),
+        code_digest=code_digest(ServableCheck),
     )
 
     push = Pusher(
@@ -102,15 +102,15 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         infra_blessing=servable.outputs["blessing"],
         examples=examples,
         evaluation=evaluator.outputs["evaluation"],
-        serving=places.serving,
+        serving=paths.serving,
         custom_config={
             "keep_versions": settings.publish.keep_versions,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "source_digest": source_digest(PREPROCESSING_FN, RUN_FN),
+                "source_digest": code_digest(PREPROCESSING_FN, RUN_FN),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
-            "source_digest": source_digest(Pusher),
+            "code_digest": code_digest(Pusher),
         },
     )
 
@@ -128,12 +128,12 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         passed_over=baseline.outputs[PASSED_OVER],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
-        source_digest=source_digest(RunReporter),
+        code_digest=code_digest(RunReporter),
     ).with_id("RunReport")
 
     return tfx.dsl.Pipeline(
         pipeline_name=settings.pipeline_name,
-        pipeline_root=places.pipeline_root,
+        pipeline_root=paths.pipeline_root,
         components=[
             *source.nodes,
             statistics,
@@ -151,9 +151,9 @@ def create_pipeline(settings: Settings, places: Places, backend: Backend | None 
         ],
         enable_cache=True,
         metadata_connection_config=(
-            tfx.orchestration.metadata.sqlite_metadata_connection_config(places.metadata) if places.metadata else None
+            tfx.orchestration.metadata.sqlite_metadata_connection_config(paths.metadata) if paths.metadata else None
         ),
-        beam_pipeline_args=list(places.beam_args),
+        beam_pipeline_args=list(paths.beam_args),
     )
 
 

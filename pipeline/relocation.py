@@ -17,7 +17,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from data.errors import InputError
-from pipeline.faults import describe_failure
+from pipeline.error_messages import describe_failure
 from pipeline.metadata_store import open_store
 
 _PIPELINES, _ARTIFACTS = "pipelines", "artifacts"

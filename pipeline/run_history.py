@@ -8,10 +8,10 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
-from components.evaluation.judgement import is_blessed, read_evaluation
+from components.evaluation.evaluation_result import is_blessed, read_evaluation
 from components.evaluation.metric_names import POPULARITY, RECALL
 from components.history.lineage import manifest_behind
-from components.report.facts import PastRun
+from components.report.report_model import PastRun
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from pipeline.metadata_store import open_store

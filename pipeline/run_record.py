@@ -11,7 +11,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.data_gate import VERDICT_FILE
-from components.evaluation.judgement import Judgement, read_judgement
+from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
 from components.history.lineage import manifest_behind
@@ -57,7 +57,7 @@ class RunRecord:
         In the order in which they ran.
     outputs
         By node and name of the output, such as `("Trainer", "model")`.
-    judgement
+    evaluation_result
         None where the Evaluator did not run.
     data_verdict
         What the data gate wrote; empty where it did not run.
@@ -70,7 +70,7 @@ class RunRecord:
     run_id: str
     steps: list[Step]
     outputs: dict[tuple[str, str], OutputArtifact] = field(default_factory=dict)
-    judgement: Judgement | None = None
+    evaluation_result: EvaluationResult | None = None
     data_verdict: dict[str, Any] = field(default_factory=dict)
     servability: Servability | None = None
     passed_over: Path | None = None
@@ -125,8 +125,8 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         run_id=latest.name,
         steps=steps,
         outputs=outputs,
-        judgement=(
-            read_judgement(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate, no_baseline)
+        evaluation_result=(
+            read_evaluation_result(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate, no_baseline)
             if evaluation
             else None
         ),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.evaluation.metric_names import QUERIES
-from components.report.facts import MetricRow, Sample
 from components.report.metrics import metric_rows
+from components.report.report_model import MetricRow, Sample
 from components.report.samples import sample_recommendations
 from pipeline.run_record import RunRecord
 
@@ -17,15 +17,15 @@ def print_summary(record: RunRecord) -> None:
     """Print steps, metrics, decision, place and sample recommendations of a run."""
     print("\nSteps")
     print_table(["step", "state", "seconds"], [[step.name, step.state, f"{step.seconds:.1f}"] for step in record.steps])
-    if record.judgement is not None:
+    if record.evaluation_result is not None:
         print("\nMetrics on the eval split, the context's own movies left out")
-        judgement = record.judgement
+        evaluation_result = record.evaluation_result
         header = ["metric", "model", "popularity", "recent", "last blessed", "required"]
-        print_table(header, [_cells_of(row) for row in metric_rows(judgement)])
-        print(f"  of {judgement.evaluation.candidate[QUERIES]:,.0f} queries")
+        print_table(header, [_cells_of(row) for row in metric_rows(evaluation_result)])
+        print(f"  of {evaluation_result.evaluation.candidate[QUERIES]:,.0f} queries")
         print("\nDecision")
-        print(f"  {'blessed' if judgement.blessed else 'NOT blessed'}")
-        for reason in judgement.reasons:
+        print(f"  {'blessed' if evaluation_result.blessed else 'NOT blessed'}")
+        for reason in evaluation_result.reasons:
             print(f"  - {reason}")
     if record.servability is not None:
         for finding in record.servability.findings:

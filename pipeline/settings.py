@@ -84,7 +84,7 @@ def _joined(*parts: str) -> str:
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Where one run's things lie; the runner decides, nothing else knows.
 
     Attributes

@@ -18,8 +18,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from data.atomic_folder import exclusive
 from data.errors import InputError
-from data.staging import exclusive
 
 GRAPH_FILE = "saved_model.pb"
 """The graph of a SavedModel; a version folder without it is not whole."""

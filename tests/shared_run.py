@@ -12,7 +12,7 @@ from pathlib import Path
 from data.examples.manifest import Manifest
 from pipeline.local import choose_settings, lay_out, run_locally
 from pipeline.run_record import RunRecord, read_run_record
-from pipeline.settings import Places, Settings
+from pipeline.settings import RunPaths, Settings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SampleRun:
     ----------
     work_dir
         What `--work-dir` named.
-    settings, places
+    settings, paths
         Of the run.
     record
         What ML Metadata knew when it was over.
@@ -35,7 +35,7 @@ class SampleRun:
 
     work_dir: Path
     settings: Settings
-    places: Places
+    paths: RunPaths
     record: RunRecord
     model: Path
     output: str
@@ -47,7 +47,7 @@ class SampleRun:
     def run_again(self, **changes: object) -> tuple[RunRecord, str]:
         """Run in the same work directory; return the new run's record and what it said."""
         output = _run_quietly(self.work_dir, **{"release": "sample", **changes})
-        return read_run_record(self.places.metadata, self.settings.model_gate), output
+        return read_run_record(self.paths.metadata, self.settings.model_gate), output
 
     @contextlib.contextmanager
     def put_back(self) -> Iterator[None]:
@@ -66,10 +66,10 @@ def run_sample(work_dir: Path) -> SampleRun:
     output = _run_quietly(work_dir, release="sample")
     settings = choose_settings(None, "sample", None, None)
     data_root = work_dir / "data" / settings.pipeline_name
-    places = lay_out(settings, Manifest.load(data_root), data_root, work_dir)
-    record = read_run_record(places.metadata, settings.model_gate)
+    paths = lay_out(settings, Manifest.load(data_root), data_root, work_dir)
+    record = read_run_record(paths.metadata, settings.model_gate)
     assert record.published is not None, output
-    return SampleRun(work_dir, settings, places, record, record.published, output)
+    return SampleRun(work_dir, settings, paths, record, record.published, output)
 
 
 def _run_quietly(work_dir: Path, **arguments: object) -> str:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import inspect_data
-from components.statistics.figures import read_figures
+from components.statistics.feature_statistics import read_split_statistics
 from data.examples.manifest import Manifest
 from data.examples.shards import file_sha256
 from data.generate import generate
@@ -35,7 +35,7 @@ def test_show_finds_the_latest_runs_statistics_through_ml_metadata(inspect: Any,
 
     shown = json.loads(out)
     manifest = Manifest.load(sample_run.artifact("ExampleGen", "examples"))
-    read = read_figures(sample_run.artifact("StatisticsGen", "unpadded"), "train", manifest)
+    read = read_split_statistics(sample_run.artifact("StatisticsGen", "unpadded"), "train", manifest)
     assert code == 0
     assert shown["splits"]["train"] == read.model_dump()
 

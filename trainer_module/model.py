@@ -249,15 +249,15 @@ def _catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor,
     tf.Tensor
         float32 `[batch]`.
     """
-    left_out = tf.where(context == label[:, tf.newaxis], NO_MOVIE, context)
+    excluded = tf.where(context == label[:, tf.newaxis], NO_MOVIE, context)
     # Row 0 goes for all, also for contexts without padding.
-    left_out = tf.pad(left_out, [[0, 0], [0, 1]], constant_values=NO_MOVIE)
-    return _cross_entropy(query, candidates, label, left_out)
+    excluded = tf.pad(excluded, [[0, 0], [0, 1]], constant_values=NO_MOVIE)
+    return _cross_entropy(query, candidates, label, excluded)
 
 
 @tf.custom_gradient
 def _cross_entropy(
-    query: tf.Tensor, candidates: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor
+    query: tf.Tensor, candidates: tf.Tensor, label: tf.Tensor, excluded: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor, None, None]]]:
     """Return -log softmax(query @ candidates.T)[label] over all candidates but those left out, float32 `[batch]`.
 
@@ -266,9 +266,9 @@ def _cross_entropy(
     the three products, in place of 16 with the logits' gradient in memory.
     """
     logits = tf.matmul(query, candidates, transpose_b=True)
-    row = tf.broadcast_to(tf.range(tf.shape(left_out)[0])[:, tf.newaxis], tf.shape(left_out))
+    row = tf.broadcast_to(tf.range(tf.shape(excluded)[0])[:, tf.newaxis], tf.shape(excluded))
     logits = tf.tensor_scatter_nd_update(
-        logits, tf.stack([row, left_out], axis=-1), tf.fill(tf.shape(left_out), logits.dtype.min)
+        logits, tf.stack([row, excluded], axis=-1), tf.fill(tf.shape(excluded), logits.dtype.min)
     )
     probability = tf.nn.softmax(logits)
     # So small a probability has become zero; the gradient is as it would be.

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def rank_of_label(scores: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor | None = None) -> tf.Tensor:
+def rank_of_label(scores: tf.Tensor, label: tf.Tensor, excluded: tf.Tensor | None = None) -> tf.Tensor:
     """Return the rank of each label: the number of candidates up to and including it.
 
     Ties count against the model (GRU4Rec calls this the conservative choice), and so does a score that is not
@@ -18,7 +18,7 @@ def rank_of_label(scores: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor | Non
         float32 `[num_queries, num_candidates]`.
     label
         int `[num_queries]`: the label's column in `scores`, or -1 if the catalogue lacks it.
-    left_out
+    excluded
         bool `[num_queries, num_candidates]`: candidates that are not offered and so can't stand before the
         label. A label that is left out itself can't be offered either.
 
@@ -34,9 +34,9 @@ def rank_of_label(scores: tf.Tensor, label: tf.Tensor, left_out: tf.Tensor | Non
     label_score = tf.where(tf.math.is_finite(label_score), label_score, scores.dtype.min)
     before = tf.logical_or(~tf.math.is_finite(scores), scores >= label_score[:, tf.newaxis])
     offered = label >= 0
-    if left_out is not None:
-        before = tf.logical_and(before, ~left_out)
-        offered = tf.logical_and(offered, ~tf.gather(left_out, column, axis=1, batch_dims=1))
+    if excluded is not None:
+        before = tf.logical_and(before, ~excluded)
+        offered = tf.logical_and(offered, ~tf.gather(excluded, column, axis=1, batch_dims=1))
     rank = tf.reduce_sum(tf.cast(before, tf.int64), axis=1)
     return tf.where(offered, rank, tf.cast(num_candidates, tf.int64) + 1)
 
@@ -82,12 +82,12 @@ class FixedScores(tf.Module):
         index = tf.sort(context_movie_index, axis=1)
         first = tf.concat([tf.ones_like(index[:, :1], tf.bool), index[:, 1:] != index[:, :-1]], axis=1)
         stands_before = tf.gather(self.scores, tf.maximum(index - 1, 0)) >= tf.gather(self.scores, place)[:, tf.newaxis]
-        left_out = tf.reduce_sum(tf.cast(stands_before & first & (index > 0), tf.int64), axis=1)
+        excluded = tf.reduce_sum(tf.cast(stands_before & first & (index > 0), tf.int64), axis=1)
         offered = (label >= 0) & ~tf.reduce_any(index == tf.cast(label + 1, index.dtype)[:, tf.newaxis], axis=1)
-        return tf.where(offered, tf.gather(self._ahead, place) - left_out, tf.size(self._ahead, tf.int64) + 1)
+        return tf.where(offered, tf.gather(self._ahead, place) - excluded, tf.size(self._ahead, tf.int64) + 1)
 
 
-def columns_of(context_movie_index: tf.Tensor, num_candidates: tf.Tensor | int) -> tf.Tensor:
+def seen_mask(context_movie_index: tf.Tensor, num_candidates: tf.Tensor | int) -> tf.Tensor:
     """Return which candidates each context holds.
 
     Parameters

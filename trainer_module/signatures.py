@@ -10,10 +10,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data import features
-from trainer_module.inputs import parse_any_length
+from trainer_module.dataset import parse_any_length
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY
-from trainer_module.ranking import FixedScores, columns_of, rank_of_label
+from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
 
 TOP_K = 100
 """Movies in an answer; callers cut it to the k they want."""
@@ -120,13 +120,13 @@ class ServingModel(tf.Module):
             the end with movie 0, the pad, and `FILLER_SCORE`.
         """
         index = self._look_up(context_movie_id)
-        return self._top(self._scores(index), columns_of(index, self._num_movies()))
+        return self._top(self._scores(index), seen_mask(index, self._num_movies()))
 
     @_signature(_HISTORY)
     def recommend_seen_too(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommend as `recommend` does, but offer the history's own movies too."""
         index = self._look_up(context_movie_id)
-        return self._top(self._scores(index), columns_of(index[:, :0], self._num_movies()))
+        return self._top(self._scores(index), seen_mask(index[:, :0], self._num_movies()))
 
     @_signature(_MOVIE)
     def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -147,7 +147,7 @@ class ServingModel(tf.Module):
         unit = tf.math.l2_normalize(self._candidates, axis=1)
         known = tf.cast(index > 0, tf.float32)[:, tf.newaxis]
         asked = tf.gather(unit, tf.maximum(index - 1, 0)) * known
-        return self._top(tf.matmul(asked, unit, transpose_b=True), columns_of(index[:, tf.newaxis], self._num_movies()))
+        return self._top(tf.matmul(asked, unit, transpose_b=True), seen_mask(index[:, tf.newaxis], self._num_movies()))
 
     @_signature(_EXAMPLES)
     def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -172,13 +172,13 @@ class ServingModel(tf.Module):
         index = self._look_up(context)
         label = self._index_of.lookup(label_movie_id)
         scores = self._scores(index)
-        left_out = columns_of(index, self._num_movies())
+        excluded = seen_mask(index, self._num_movies())
         return {
-            "rank": rank_of_label(scores, label, left_out),
+            "rank": rank_of_label(scores, label, excluded),
             "rank_unfiltered": rank_of_label(scores, label),
             "rank_popularity": self._popularity.rank_of_label(label, index),
             "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
-            "top_movie_id": self._top(scores, left_out)["movie_id"][:, :EVALUATION_TOP_K],
+            "top_movie_id": self._top(scores, excluded)["movie_id"][:, :EVALUATION_TOP_K],
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }
 
@@ -201,11 +201,11 @@ class ServingModel(tf.Module):
         scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity.scores)
 
-    def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the best candidates that are not left out, filled up to the same number for each row."""
-        score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=min(TOP_K, self._num_movies()))
-        # Asked of `left_out`, not of the score: a score that is no number must not pass for a filler.
-        filler = tf.gather(left_out, column, axis=1, batch_dims=1)
+        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=min(TOP_K, self._num_movies()))
+        # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
+        filler = tf.gather(excluded, column, axis=1, batch_dims=1)
         return {
             "movie_id": tf.where(
                 filler, tf.constant(features.PAD_MOVIE_ID, tf.int64), tf.gather(self._movie_id, column)

@@ -12,8 +12,8 @@ from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from data.releases.catalogue import CATALOGUE_FILE
 from serving.artifact_files import read_catalogue, read_manifest
+from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
-from trainer_module.inputs import read_windows
 from trainer_module.popularity import counts_by_period, recent_popularity
 from trainer_module.preprocessing import VOCABULARY
 from trainer_module.settings import ModelSettings, TrainingSettings

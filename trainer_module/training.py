@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer_module.counted_embeddings import counted_embeddings
-from trainer_module.inputs import Windows, hold_out, training_batches
+from trainer_module.dataset import Windows, hold_out, training_batches
 from trainer_module.model import NextMovieModel
-from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.ppmi_init import counted_embeddings
+from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 HISTORY_FILE = "history.json"
@@ -82,7 +82,7 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
         context = tf.constant(windows.context[start : start + _RANK_BATCH])
         label = tf.constant(windows.label[start : start + _RANK_BATCH])
         scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
-        rank = rank_of_label(scores, label - 1, columns_of(context, candidates.shape[0]))
+        rank = rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0]))
         hits += int(tf.reduce_sum(tf.cast(rank <= k, tf.int32)))
     return hits / len(windows)
 

@@ -44,7 +44,7 @@ def compare(windows: Path, work_dir: Path) -> None:
     from benchmarks.peers.scorer import fit_peer
     from benchmarks.peers.settings import CANDIDATES
     from benchmarks.windows import read_data_set
-    from trainer_module.inputs import hold_out
+    from trainer_module.dataset import hold_out
 
     python = make_peer_environment()
     data = read_data_set(windows)

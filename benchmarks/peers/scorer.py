@@ -16,7 +16,7 @@ from data.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.windows import DataSet
-    from trainer_module.inputs import Windows
+    from trainer_module.dataset import Windows
     from trainer_module.settings import TrainingSettings
 
 _SCRIPT = Path(__file__).with_name("fit_recbole.py")
@@ -99,7 +99,7 @@ def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder:
         Nothing would be held out, or the peer's process failed.
     """
     from benchmarks.peers.settings import OPTIONS
-    from trainer_module.inputs import hold_out
+    from trainer_module.dataset import hold_out
 
     fitted, validation = hold_out(data.train, training.validation_fraction, training.seed)
     if not len(validation):

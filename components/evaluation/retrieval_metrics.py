@@ -114,7 +114,7 @@ class RetrievalMetrics(tfma.metrics.Metric):
         The k of recall@k.
     allowed_drop, non_inferior
         The gate's rule about the difference to the baseline: see `PairedDifference.margin`.
-    source_digest
+    code_digest
         Digest of the code that computes the metrics. It changes nothing but the Evaluator's cache key: TFX
         doesn't see that the code changed.
     """
@@ -124,7 +124,7 @@ class RetrievalMetrics(tfma.metrics.Metric):
         cutoffs: Sequence[int] = CUTOFFS,
         allowed_drop: float = 0.0,
         non_inferior: bool = False,
-        source_digest: str = "",
+        code_digest: str = "",
     ) -> None:
         super().__init__(
             _computations,
@@ -132,7 +132,7 @@ class RetrievalMetrics(tfma.metrics.Metric):
             cutoffs=tuple(cutoffs),
             allowed_drop=allowed_drop,
             non_inferior=non_inferior,
-            source_digest=source_digest,
+            code_digest=code_digest,
         )
 
 
@@ -140,7 +140,7 @@ def _computations(
     cutoffs: Sequence[int],
     allowed_drop: float,
     non_inferior: bool,
-    source_digest: str,
+    code_digest: str,
     name: str | None = None,
     eval_config: tfma.EvalConfig | None = None,
     model_names: Sequence[str] = ("",),

@@ -67,7 +67,7 @@ class Executor(BaseExecutor):
         examples.set_string_custom_property("file_format", "tfrecords_gzip")
 
 
-def shard_example_gen(data_root: str, manifest_digest: str = "", source_digest: str = "") -> FileBasedExampleGen:
+def shard_example_gen(data_root: str, manifest_digest: str = "", code_digest: str = "") -> FileBasedExampleGen:
     """Return the ExampleGen over a folder that `data.generate` wrote.
 
     Parameters
@@ -77,12 +77,12 @@ def shard_example_gen(data_root: str, manifest_digest: str = "", source_digest: 
     manifest_digest
         Digest of the data that the pipeline is made for. Part of the cache key, since TFX's own fingerprint sees
         no change within a second. Empty where the data does not exist yet when the pipeline is made.
-    source_digest
+    code_digest
         Digest of this executor's code, for the cache too.
     """
     custom_config = tfx.proto.CustomConfig()
     keys = struct_pb2.Struct()
-    keys.update({_MANIFEST_KEY: manifest_digest, "source_digest": source_digest})
+    keys.update({_MANIFEST_KEY: manifest_digest, "code_digest": code_digest})
     custom_config.custom_config.Pack(keys)
     return FileBasedExampleGen(
         input_base=data_root,

@@ -13,7 +13,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import artifact_utils, component_spec, standard_component_specs
 from tfx.utils import json_utils
 
-from components.evaluation.judgement import read_evaluation
+from components.evaluation.evaluation_result import read_evaluation
 from components.ingestion.example_gen import DIGEST_PROPERTY
 from components.local_paths import local_path
 from data.version import __version__, commit

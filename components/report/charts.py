@@ -13,7 +13,7 @@ import altair as alt
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from components.report.facts import MetricRow, PastRun, SliceFacts
+    from components.report.report_model import MetricRow, PastRun, SliceFacts
 
 WIDTH = 330
 """Width of a chart's plot in pixels, made for a phone; wider pages show several charts side by side."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from components.evaluation.judgement import Judgement
+from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import LIFT, POPULARITY, RECALL, RECENT_POPULARITY
-from components.report.facts import MetricRow
+from components.report.report_model import MetricRow
 
 SHOWN_METRICS = (
     "recall_at_1",
@@ -19,11 +19,13 @@ SHOWN_METRICS = (
 )
 
 
-def metric_rows(judgement: Judgement) -> list[MetricRow]:
+def metric_rows(evaluation_result: EvaluationResult) -> list[MetricRow]:
     """Return a model's metrics beside popularity's, the last blessed model's, and what the gate asks of all queries."""
-    evaluation = judgement.evaluation
+    evaluation = evaluation_result.evaluation
     candidate, baseline = evaluation.candidate, evaluation.baseline
-    asked = {check.requirement.metric: check for check in judgement.checks if check.requirement.of_slice is None}
+    asked = {
+        check.requirement.metric: check for check in evaluation_result.checks if check.requirement.of_slice is None
+    }
     return [
         MetricRow(
             name=name,

@@ -6,9 +6,9 @@ from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict, RunReport, UnpaddedExampleStatistics
 from components.local_paths import local_path
-from components.report.facts import FACTS_FILE
-from components.report.gather import RunArtifacts, gather_facts
+from components.report.load_run import RunArtifacts, load_run
 from components.report.render import render_report
+from components.report.report_model import FACTS_FILE
 
 REPORT_FILE = "report.html"
 
@@ -28,13 +28,13 @@ def RunReporter(  # noqa: N802
     report: tfx.dsl.components.OutputArtifact[RunReport],
     pipeline_name: tfx.dsl.components.Parameter[str],
     settings: tfx.dsl.components.Parameter[str],
-    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
     passed_over: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model] = None,
 ) -> None:
     """Write `report.html` and the facts behind it.
 
     `settings` is the whole of the pipeline's settings as JSON. `passed_over` is the last blessed model, where it could
-    not be compared with. `source_digest` only tells TFX's cache when this code or a template changes.
+    not be compared with. `code_digest` only tells TFX's cache when this code or a template changes.
     """
     pushed = pushed_model.get_int_custom_property("pushed") == 1
     artifacts = RunArtifacts(
@@ -50,7 +50,7 @@ def RunReporter(  # noqa: N802
         passed_over=local_path(passed_over.uri) if passed_over is not None else None,
         published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
     )
-    facts = gather_facts(artifacts, pipeline_name, json.loads(settings))
+    facts = load_run(artifacts, pipeline_name, json.loads(settings))
     for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):
         with tfx.dsl.io.fileio.open(f"{report.uri}/{name}", "w") as file:
             file.write(text)

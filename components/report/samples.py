@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from components.report.facts import RecommendedMovie, Sample
+from components.report.report_model import RecommendedMovie, Sample
 from data import features
 from serving.recommender import Recommender
 

@@ -73,11 +73,11 @@ def ServableCheck(  # noqa: N802
     model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model],
     blessing: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.InfraBlessing],
     settings: tfx.dsl.components.Parameter[str],
-    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
 ) -> None:
     """Bless a model that answers as it should; the Pusher publishes blessed models only.
 
-    `settings` is a `ServableCheckSettings` as JSON. `source_digest` only tells TFX's cache when this code changes.
+    `settings` is a `ServableCheckSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
     """
     result = check_model(path_utils.serving_model_path(model.uri), ServableCheckSettings.model_validate_json(settings))
     blessed = not result.findings

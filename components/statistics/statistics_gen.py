@@ -21,7 +21,7 @@ from tfx.types import artifact_utils
 
 from components.artifacts import UnpaddedExampleStatistics
 from components.ingestion.example_reading import fixed_lengths, read_fixed_lengths
-from components.statistics.figures import STATISTICS_FILE
+from components.statistics.feature_statistics import STATISTICS_FILE
 from components.statistics.value_counts import ValueCounts, add_counts, as_statistics, count_values
 from data import features
 from data.errors import InputError
@@ -167,12 +167,12 @@ def ShardStatisticsGen(  # noqa: N802
     schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
     statistics: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     unpadded: tfx.dsl.components.OutputArtifact[UnpaddedExampleStatistics],
-    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
     """Compute both kinds of statistics; raise `InputError` on faulty arrays.
 
-    `statistics` is what stock StatisticsGen gives. `source_digest` only tells TFX's cache when this code changes.
+    `statistics` is what stock StatisticsGen gives. `code_digest` only tells TFX's cache when this code changes.
     """
     splits = artifact_utils.decode_split_names(examples.split_names)
     stars = stars_of(read_manifest(examples.uri))

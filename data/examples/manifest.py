@@ -25,7 +25,7 @@ FORMAT_VERSION = 2
 _LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
 
 
-class Counts(BaseModel):
+class DataSizes(BaseModel):
     """Sizes of the source and of the result."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +59,7 @@ class Manifest(BaseModel):
     """The split, as in the options."""
     train_until: int | None = None
     """Time of the newest train label in seconds since 1970, where train ends at a time; else None."""
-    counts: Counts
+    counts: DataSizes
     """Sizes of the source and of the result."""
     shards: tuple[Shard, ...]
     """All shards, train first, in the order of their examples."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.timelines.counts import Counts
 from data.timelines.hashing import keyed_hash, mix64
 from data.timelines.timelines import Timelines
+from data.timelines.value_tally import ValueTally
 
 NUM_BINS = 1 << 16
 _BIN_SHIFT = np.uint64(48)
@@ -75,17 +75,17 @@ def locate_cut(histogram: NDArray[np.int64], train_fraction: float) -> CutBin | 
     return CutBin(found, num_train - int(cumulative[found] - histogram[found]))
 
 
-def ranks_in_bin(ranks: NDArray[np.uint64], cut_bin: CutBin | None) -> Counts:
+def ranks_in_bin(ranks: NDArray[np.uint64], cut_bin: CutBin | None) -> ValueTally:
     """Count the distinct ranks within the cut's bin.
 
     They are few: a bin of hashes holds one in 65,536 examples, and one of times 65,536 seconds.
     """
     if cut_bin is None:
-        return Counts.of(ranks[:0])
-    return Counts.of(ranks[(ranks >> _BIN_SHIFT) == np.uint64(cut_bin.bin)])
+        return ValueTally.of(ranks[:0])
+    return ValueTally.of(ranks[(ranks >> _BIN_SHIFT) == np.uint64(cut_bin.bin)])
 
 
-def find_cut(in_bin: Counts, cut_bin: CutBin | None) -> int | None:
+def find_cut(in_bin: ValueTally, cut_bin: CutBin | None) -> int | None:
     """Find the largest rank that belongs to train; None if train is empty."""
     if cut_bin is None:
         return None

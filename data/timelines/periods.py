@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from data.timelines.counts import Counts
+from data.timelines.value_tally import ValueTally
 
 NUM_PERIODS = 64
 """Of ml-latest-small's 22 years a period is four months, of ML-1M's three it is 17 days: short enough to follow what
@@ -39,7 +39,7 @@ def movies_and_periods(keys: NDArray[np.integer]) -> tuple[NDArray[np.int64], ND
     return whole // NUM_PERIODS, whole % NUM_PERIODS
 
 
-def count_by_movie(labels: Counts) -> Counts:
+def count_by_movie(labels: ValueTally) -> ValueTally:
     """Return counts by movie and period (values from `label_keys`) summed over the periods."""
     movie_ids, _ = movies_and_periods(labels.values)
-    return Counts.added_up(movie_ids, labels.counts)
+    return ValueTally.added_up(movie_ids, labels.counts)

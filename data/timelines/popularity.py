@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.features import POPULARITY_BUCKETS
-from data.timelines.counts import Counts
+from data.timelines.value_tally import ValueTally
 
 NUM_HEAD = 100
 NUM_MIDDLE = 1_000
@@ -31,7 +31,7 @@ class PopularityTable:
     buckets: NDArray[np.int8]
 
     @classmethod
-    def from_counts(cls, train_labels: Counts) -> PopularityTable:
+    def from_counts(cls, train_labels: ValueTally) -> PopularityTable:
         """Return the table of movies ranked by their counts; of equal ones the smaller id comes first."""
         by_rank = np.lexsort((train_labels.values, -train_labels.counts))
         ranks = np.empty(len(by_rank), dtype=np.int64)

@@ -10,12 +10,12 @@ from components.report import charts
 from components.report.render import render_page
 from data import features
 from data.releases.catalogue import Catalogue
-from pipeline.inspection.telling import Named, feature_tables, overview_rows
+from pipeline.inspection.tables import Named, feature_tables, overview_rows
 
 if TYPE_CHECKING:
     # These bring TFDV and with it TensorFlow, which a page alone doesn't need.
-    from pipeline.inspection.comparing import Comparison
-    from pipeline.inspection.validating import Anomaly, SchemaDifference
+    from pipeline.inspection.drift import Comparison
+    from pipeline.inspection.validation import Anomaly, SchemaDifference
 
 _TOP_MOVIES = 15
 _YEARS_IN_A_BAR = 5

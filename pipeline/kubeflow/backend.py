@@ -9,12 +9,12 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.artifacts import DataSource
-from components.history.earlier_runs import KeptStatistics, PublishedModel, StatisticsKeeper
+from components.history.cluster_history import KeptStatistics, PublishedModel, StatisticsKeeper
 from components.ingestion.data_generator import DataGenerator, GeneratedExampleGen
 from components.naming import BASELINE_NODE
-from pipeline.backend import Source
+from pipeline.backend import Ingestion
 from pipeline.kubeflow.run_parameters import DATA_ROOT
-from pipeline.settings import Places, Settings
+from pipeline.settings import RunPaths, Settings
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ClusterBackend:
     statistics: str
     former_serving: str
 
-    def source(self, settings: Settings, places: Places) -> Source:
+    def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
         options = settings.data.model_dump_json()
         if self.data_root is None:
@@ -49,7 +49,7 @@ class ClusterBackend:
             nodes = (given,)
             generator = DataGenerator(options=options, source=given.outputs["result"])
         examples = GeneratedExampleGen(data=generator.outputs["data"]).with_id("ExampleGen")
-        return Source((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
+        return Ingestion((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks for kept statistics."""
@@ -63,8 +63,8 @@ class ClusterBackend:
         """Return the task that keeps the statistics for later runs."""
         return (StatisticsKeeper(examples=examples, statistics=statistics, verdict=verdict, folder=self.statistics),)
 
-    def baseline(self, places: Places, examples: types.BaseChannel) -> BaseNode:
+    def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks into the serving folder: no backend runs a resolver of our own."""
-        return PublishedModel(examples=examples, serving=places.serving, former_serving=self.former_serving).with_id(
+        return PublishedModel(examples=examples, serving=paths.serving, former_serving=self.former_serving).with_id(
             BASELINE_NODE
         )

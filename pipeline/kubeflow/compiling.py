@@ -17,7 +17,7 @@ from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, menti
 from pipeline.kubeflow.uris import check_uri, to_local
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.pipeline import create_pipeline
-from pipeline.settings import Places, Settings
+from pipeline.settings import RunPaths, Settings
 
 BackendName = Literal["kfp", "vertex"]
 
@@ -65,7 +65,7 @@ def compile_pipeline(
         raise InputError(f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there")
     # Vertex mounts Cloud Storage itself, and has no claims.
     lasting = cluster.volume.mount_path if backend == "kfp" else to_local(f"{root}/lasting")
-    places = Places(
+    paths = RunPaths(
         data_root="",
         schema_file="",
         pipeline_root=root,
@@ -76,7 +76,7 @@ def compile_pipeline(
         statistics=f"{lasting}/statistics/{settings.pipeline_name}",
         former_serving=f"{lasting}/serving/{settings.pipeline_name}",
     )
-    job = _compile(create_pipeline(settings, places, means), cluster, image)
+    job = _compile(create_pipeline(settings, paths, means), cluster, image)
     spec = job["pipelineSpec"]
     spec["defaultPipelineRoot"] = root
     _add_run_parameters(spec, settings)

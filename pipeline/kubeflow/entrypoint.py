@@ -74,7 +74,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     invocation = json.loads(options.json_serialized_invocation_args)
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
-    from data.beam_flow import IN_PROCESS_ARGS
+    from data.beam_generation import IN_PROCESS_ARGS
     from pipeline.kubeflow import tfx_internals
 
     for _, artifact in _single(invocation["outputs"].get("artifacts", {})):

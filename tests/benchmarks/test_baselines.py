@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks.baselines import CoOccurrence, Popularity
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 
 # Four train windows over three movies: 1 -> 2, 1,2 -> 3, 2,3 -> 1, 1 -> 3.
 TRAIN = Windows(context=np.array([[1, 0], [1, 2], [2, 3], [1, 0]], np.int32), label=np.array([2, 3, 1, 3], np.int32))

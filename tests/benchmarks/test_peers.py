@@ -14,7 +14,7 @@ from benchmarks.peers.settings import OPTIONS
 from benchmarks.scoring import rank_windows
 from benchmarks.windows import DataSet
 from data.errors import InputError
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 from trainer_module.settings import TrainingSettings
 
 CONTEXTS = np.array([[1, 0], [1, 2], [3, 2]], np.int32)
@@ -102,7 +102,7 @@ def test_what_the_process_wrote_can_be_ranked(tmp_path, stand_in):
     assert (fitted.epochs, fitted.validation_recall, fitted.seconds) == (3, 0.25, 1.5)
     # Movie 2 stands second of three, and first once 1 and 3 are left out; an unknown label counts as last.
     ranks = rank_windows(fitted.score, EVALUATION.take(np.array([0])), 3)
-    assert (ranks.unfiltered.tolist(), ranks.left_out.tolist()) == ([2], [1])
+    assert (ranks.unfiltered.tolist(), ranks.excluded.tolist()) == ([2], [1])
 
 
 def test_a_peer_that_fails_says_its_last_line(tmp_path, stand_in):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from benchmarks import gate, quality, search
-from benchmarks.kept_ranks import keep_ranks
 from benchmarks.quality import System
+from benchmarks.rank_cache import keep_ranks
 from benchmarks.scoring import Ranks, gains
 from benchmarks.windows import DataSet, make_data_set
 from components.gate_settings import ModelGateSettings
 from data.options import GenerateOptions
 from pipeline.settings import load_settings
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 
 QUICK = """
 name: quick
@@ -34,9 +34,9 @@ def windows(rows: int, movies: int = 3) -> Windows:
     )
 
 
-def ranks_of(*left_out: int) -> Ranks:
-    ranks = np.array(left_out, np.int64)
-    return Ranks(left_out=ranks, unfiltered=ranks + 1, recommended=2, num_movies=30)
+def ranks_of(*excluded: int) -> Ranks:
+    ranks = np.array(excluded, np.int64)
+    return Ranks(excluded=ranks, unfiltered=ranks + 1, recommended=2, num_movies=30)
 
 
 DATA = DataSet(train=windows(5), evaluation=windows(3), movie_ids=np.array([10, 20, 30]))
@@ -67,7 +67,7 @@ def test_ranks_are_made_once_for_the_same_windows_and_ingredients(tmp_path):
 )
 def test_ranks_of_something_else_are_not_taken(tmp_path, data, made_of):
     keep_ranks(tmp_path, "peer", DATA, {"dropout": 0.5}, lambda: ranks_of(1))
-    assert keep_ranks(tmp_path, "peer", data, made_of, lambda: ranks_of(7)).ranks.left_out.tolist() == [7]
+    assert keep_ranks(tmp_path, "peer", data, made_of, lambda: ranks_of(7)).ranks.excluded.tolist() == [7]
 
 
 def test_a_system_that_fails_leaves_no_ranks(tmp_path):
@@ -85,7 +85,7 @@ def test_systems_are_compared_query_by_query(capsys):
     assert cells[1].startswith("+0.2500 [")
     # One of four queries gains what stands at place 10: 1 / log2(11) = 0.2891.
     assert cells[2].startswith(f"{0.2891 / 4:+.4f} [")
-    assert gains(ours.left_out)[1] == pytest.approx(0.2891, abs=1e-4)
+    assert gains(ours.excluded)[1] == pytest.approx(0.2891, abs=1e-4)
     # A bootstrap sample of four queries misses the one that differs with probability (3/4)^4 = 0.32.
     assert re.search(r"\[\+0\.0000, \+0\.[57]", cells[1])
 

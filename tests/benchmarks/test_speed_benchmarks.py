@@ -29,7 +29,7 @@ from benchmarks.pipeline_speed import PipelineRun, Target, cost_table, ratio_tab
 from benchmarks.serve_speed import answer_rows
 from benchmarks.train_speed import step_row
 from data.errors import InputError
-from data.examples.manifest import Counts, Manifest
+from data.examples.manifest import DataSizes, Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 RECALLS = {"textbook": {"recall@10": 0.1}, "ours": {"recall@10": 0.15}}
@@ -111,7 +111,7 @@ def test_a_part_gets_the_configuration_wherever_it_runs(tmp_path, monkeypatch):
 
 
 def test_synthetic_ratings_are_called_so():
-    counts = Counts(train=9000, eval=1000, ratings=12345, users=70, movies=300)
+    counts = DataSizes(train=9000, eval=1000, ratings=12345, users=70, movies=300)
     manifest = Manifest.model_construct(release="ml-1m", counts=counts)
     options = argparse.Namespace(source=None, release="ml-1m")
     assert describe_data(options, manifest) == "12,345 synthetic ratings, 9,000 train and 1,000 eval examples"

@@ -115,7 +115,7 @@ def run_gate(data: Data, statistics: Path, folder: Path, **settings) -> dict:
         anomalies=validator.outputs["anomalies"],
         previous_statistics=previous.outputs["previous"],
         settings=DataGateSettings(**settings).model_dump_json(),
-        source_digest="",
+        code_digest="",
     )
     return run_graph([examples, schema, current, validator, previous, gate], folder).data_verdict
 

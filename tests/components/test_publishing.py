@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from data.staging import exclusive
+from data.atomic_folder import exclusive
 from serving import versions as publishing
 from serving.versions import (
     adopt,

@@ -13,9 +13,9 @@ from tfx import v1 as tfx
 from tfx.utils import json_utils
 
 from components.publishing.pusher import Executor
-from data.staging import exclusive
+from data.atomic_folder import exclusive
 from data.version import COMMIT_VARIABLE, __version__
-from pipeline.source_digest import source_digest
+from pipeline.code_digest import code_digest
 from serving.versions import published_versions, read_publication
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,7 @@ def test_a_published_model_says_which_code_published_it(serving, tmp_path, monke
 
 def test_a_published_model_carries_its_lineage(sample_run):
     said = read_publication(sample_run.model)
-    assert said["manifest_digest"] == sample_run.places.manifest_digest
-    assert said["source_digest"] == source_digest("trainer_module.preprocessing", "trainer_module.trainer")
-    assert said["metrics"] == sample_run.record.judgement.evaluation.candidate
+    assert said["manifest_digest"] == sample_run.paths.manifest_digest
+    assert said["code_digest"] == code_digest("trainer_module.preprocessing", "trainer_module.trainer")
+    assert said["metrics"] == sample_run.record.evaluation_result.evaluation.candidate
     assert said["settings"] == sample_run.settings.model_dump(mode="json", exclude={"kubeflow"})

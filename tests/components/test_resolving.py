@@ -15,7 +15,7 @@ from components.artifacts import DataVerdict
 from components.history.comparability import why_passed_over
 from components.history.lineage import manifest_behind
 from components.history.resolving import ComparableModel, PreviousStatistics
-from data.examples.manifest import Counts, Manifest
+from data.examples.manifest import DataSizes, Manifest
 from data.identity import DataIdentity
 from data.options import GenerateOptions
 from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
@@ -35,7 +35,7 @@ def manifest(source: str = "a", train_until: int | None = None, **options: objec
         options=chosen,
         split=chosen.split,
         train_until=train_until,
-        counts=Counts(train=1, eval=1, ratings=1, users=1, movies=1),
+        counts=DataSizes(train=1, eval=1, ratings=1, users=1, movies=1),
         shards=(),
         catalogue_file="catalogue.jsonl",
         catalogue_sha256="",

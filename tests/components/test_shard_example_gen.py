@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def data(sample_run, tmp_path) -> Path:
     """Give a copy of the sample's shards, to be changed at will."""
-    return Path(shutil.copytree(sample_run.places.data_root, tmp_path / "data"))
+    return Path(shutil.copytree(sample_run.paths.data_root, tmp_path / "data"))
 
 
 def generate_examples(data: Path, tmp_path: Path, digest: str = "") -> tfx.types.standard_artifacts.Examples:

@@ -17,8 +17,8 @@ from data.options import GenerateOptions
 from data.splits import STRATEGIES, SplitStrategy
 from data.splits.base import CutSplit
 from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
-from data.timelines.counts import Counts
 from data.timelines.timelines import RATING_DTYPE, Timelines, build_timelines
+from data.timelines.value_tally import ValueTally
 from data.timelines.windows import label_rows
 
 # Each test is run by several classes, which is what a contract is for.
@@ -78,7 +78,7 @@ def _timelines(ratings: Sequence[PlainRating]) -> tuple[Timelines, np.ndarray]:
 def _cut(strategy: Any, parts: Sequence[tuple[Timelines, np.ndarray]]) -> int | None:
     ranks = [strategy.ranks(*part) for part in parts]
     cut_bin = locate_cut(np.sum([rank_histogram(of_block) for of_block in ranks], axis=0), strategy.train_fraction)
-    in_bin = Counts.of(np.empty(0, dtype=np.uint64))
+    in_bin = ValueTally.of(np.empty(0, dtype=np.uint64))
     for of_block in ranks:
         in_bin = in_bin.merge(ranks_in_bin(of_block, cut_bin))
     return find_cut(in_bin, cut_bin)

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 from data_helpers import CSV_MOVIES, CSV_RATINGS, read_examples
 
-from data import beam_flow, flow
+from data import beam_generation, local_generation
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.shards import shard_pattern
@@ -96,15 +96,15 @@ def test_the_number_of_workers_changes_no_byte(
     options = OPTIONS.model_copy(update={"split": split, "shards": 7})
     generate(options, tmp_path / "first", source=small_release)
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
-    monkeypatch.setattr(flow, "available_workers", lambda: workers)
-    real, calls, meeting = flow.count_train_labels, itertools.count(), threading.Barrier(workers)
+    monkeypatch.setattr(local_generation, "available_workers", lambda: workers)
+    real, calls, meeting = local_generation.count_train_labels, itertools.count(), threading.Barrier(workers)
 
     def count_at_once(*args: object, **kwargs: object) -> object:
         if next(calls) < workers:
             meeting.wait(timeout=60)  # raises an error unless as many are at work as there are workers
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(flow, "count_train_labels", count_at_once)
+    monkeypatch.setattr(local_generation, "count_train_labels", count_at_once)
     generate(options, tmp_path / "second", source=small_release)
     assert _bytes(tmp_path / "first") == _bytes(tmp_path / "second")
 
@@ -119,13 +119,13 @@ def test_beam_gives_the_same_bytes(
     options = OPTIONS.model_copy(update={"split": split})
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
     generate(options, tmp_path / "here", source=small_release)
-    real, runs = beam_flow.run_beam_flow, []
+    real, runs = beam_generation.generate_in_beam, []
 
-    def run_and_record(*args: object) -> flow.FlowResult:
+    def run_and_record(*args: object) -> local_generation.GenerationResult:
         runs.append(real(*args))
         return runs[-1]
 
-    monkeypatch.setattr(beam_flow, "run_beam_flow", run_and_record)
+    monkeypatch.setattr(beam_generation, "generate_in_beam", run_and_record)
     generate(options, tmp_path / "beam", source=small_release, beam_args=beam_args)
     assert len(runs) == 1, "Beam ran the steps"
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "beam")
@@ -219,7 +219,7 @@ def test_a_rerun_of_the_same_does_nothing(small_release: Path, tmp_path: Path, m
     output = tmp_path / "out"
     first = generate(OPTIONS, output, source=small_release)
     times = {path.name: path.stat().st_mtime_ns for path in output.iterdir()}
-    monkeypatch.setattr(flow, "run_flow", None)
+    monkeypatch.setattr(local_generation, "generate_in_threads", None)
     lines: list[str] = []
     assert generate(OPTIONS, output, source=small_release, progress=lines.append) == first
     assert lines == [f"{output} is up to date"]
@@ -351,9 +351,9 @@ def _full_disk_of_tensorflow(*_: object, **__: object) -> None:
     ("module", "name", "fault"),
     [
         (blocks, "spill_ratings", _full_disk_of_python),
-        (flow, "build_windows", _full_disk_of_python),
-        (flow, "write_shard", _full_disk_of_tensorflow),
-        (flow, "write_shard", _full_disk_of_python),
+        (local_generation, "build_windows", _full_disk_of_python),
+        (local_generation, "write_shard", _full_disk_of_tensorflow),
+        (local_generation, "write_shard", _full_disk_of_python),
         (Manifest, "save", _full_disk_of_python),
     ],
 )
@@ -384,8 +384,8 @@ def test_a_fault_in_one_worker_ends_the_run_and_the_former_output_stays(
     expected = _bytes(output)
     threads = threading.active_count()
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
-    monkeypatch.setattr(flow, "available_workers", lambda: 2)
-    real, calls = getattr(flow, step), []
+    monkeypatch.setattr(local_generation, "available_workers", lambda: 2)
+    real, calls = getattr(local_generation, step), []
 
     def fail_at_the_second(*args: object, **kwargs: object) -> object:
         calls.append(args)
@@ -393,7 +393,7 @@ def test_a_fault_in_one_worker_ends_the_run_and_the_former_output_stays(
             raise ZeroDivisionError("a fault of the step")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(flow, step, fail_at_the_second)
+    monkeypatch.setattr(local_generation, step, fail_at_the_second)
     with pytest.raises(ZeroDivisionError, match="a fault of the step"):
         generate(OPTIONS.model_copy(update={"seed": 1, "shards": 40}), output, source=small_release)
     assert threading.active_count() == threads
@@ -513,7 +513,7 @@ def test_memory_for_a_block_does_not_grow_with_the_release():
     # A block's windows: 95 bytes a rating at the default length, 280,000 ratings in 4 MiB of the densest text.
     densest = len("1,1,5,631152000\n")
     ratings_in_block = blocks.BYTES_PER_BLOCK / densest
-    assert ratings_in_block * flow.window_dtype(10).itemsize < 100 << 20
+    assert ratings_in_block * local_generation.window_dtype(10).itemsize < 100 << 20
 
 
 def test_no_work_files_are_left(small_release: Path, tmp_path: Path):

@@ -18,8 +18,8 @@ from data.generate import generate
 from data.options import GenerateOptions
 from data.splits import SPLIT_NAMES
 from data.splits.ranks import find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
-from data.timelines.counts import Counts
 from data.timelines.hashing import keyed_hash, mix64
+from data.timelines.value_tally import ValueTally
 
 
 def test_the_hash_is_the_published_splitmix64():
@@ -45,7 +45,7 @@ def test_the_keyed_hash_never_collides_and_depends_on_its_key(key: int):
 def test_the_cut_found_in_blocks_is_the_exact_one(ranks: list[int], fraction: float, num_blocks: int):
     blocks = [np.array(ranks[block::num_blocks], dtype=np.uint64) for block in range(num_blocks)]
     cut_bin = locate_cut(sum(rank_histogram(block) for block in blocks), fraction)
-    in_bin = Counts.of(np.empty(0, dtype=np.uint64))
+    in_bin = ValueTally.of(np.empty(0, dtype=np.uint64))
     for block in blocks:
         in_bin = in_bin.merge(ranks_in_bin(block, cut_bin))
     cut = find_cut(in_bin, cut_bin)

@@ -20,8 +20,8 @@ from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from data.splits import SPLIT_NAMES
 from data.timelines import user_blocks as blocks
-from data.timelines.counts import Counts
 from data.timelines.periods import NUM_PERIODS, TimeRange, count_by_movie, label_keys, movies_and_periods
+from data.timelines.value_tally import ValueTally
 
 PLAIN_LINE = '{"id": 1, "title": "A (1990)", "year": 1990, "genres": ["Drama"]}'
 
@@ -64,7 +64,7 @@ def test_movie_and_period_come_back_from_their_key_and_a_movies_count_is_that_of
     keys = label_keys(movies, periods)
     assert [part.tolist() for part in movies_and_periods(keys)] == [movies.tolist(), periods.tolist()]
 
-    by_movie = count_by_movie(Counts.of(keys))
+    by_movie = count_by_movie(ValueTally.of(keys))
     expected = sorted({movie: movies.tolist().count(movie) for movie in movies.tolist()}.items())
     assert list(zip(by_movie.values.tolist(), by_movie.counts.tolist(), strict=True)) == expected
 

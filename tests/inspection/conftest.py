@@ -9,7 +9,7 @@ import pytest
 
 from data.generate import generate
 from data.options import GenerateOptions
-from pipeline.inspection.sources import Source, open_source
+from pipeline.inspection.statistics_store import StatisticsSet, open_source
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def liked_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_source(sample_shards: Path) -> Iterator[Source]:
+def sample_source(sample_shards: Path) -> Iterator[StatisticsSet]:
     """Count the sample's shards, once for all tests."""
     with open_source(str(sample_shards), sample_shards) as source:
         yield source

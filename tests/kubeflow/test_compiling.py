@@ -92,11 +92,11 @@ def test_the_file_is_a_bare_spec_that_parses_strictly_and_keeps_the_backends_rul
 def test_every_node_of_the_pipeline_is_a_task(plain):
     from pipeline.kubeflow.backend import ClusterBackend
     from pipeline.pipeline import create_pipeline
-    from pipeline.settings import Places
+    from pipeline.settings import RunPaths
 
     graph = create_pipeline(
         load_settings("sample"),
-        Places(data_root="", schema_file="", pipeline_root="", serving="/s"),
+        RunPaths(data_root="", schema_file="", pipeline_root="", serving="/s"),
         ClusterBackend(data_root=None, statistics="/s", former_serving="/f"),
     )
     assert {node.id for node in graph.components} == set(plain[0]["root"]["dag"]["tasks"])
@@ -104,9 +104,9 @@ def test_every_node_of_the_pipeline_is_a_task(plain):
 
 def test_a_cluster_has_the_same_nodes_as_this_machine_but_for_data_and_memory(plain):
     from pipeline.pipeline import create_pipeline
-    from pipeline.settings import Places
+    from pipeline.settings import RunPaths
 
-    local = create_pipeline(load_settings("sample"), Places("/d", "/d/schema.pbtxt", "/r", "/s"))
+    local = create_pipeline(load_settings("sample"), RunPaths("/d", "/d/schema.pbtxt", "/r", "/s"))
     local_ids, cluster_ids = {node.id for node in local.components}, set(plain[0]["root"]["dag"]["tasks"])
     assert local_ids - cluster_ids == {"SchemaImporter"}
     assert cluster_ids - local_ids == {"DataGenerator", "StatisticsKeeper"}

@@ -53,7 +53,7 @@ def outcome(sample_run, tmp_path_factory):
             text=True,
             check=False,
         )
-        yield done, published_versions(Path(sample_run.places.serving))
+        yield done, published_versions(Path(sample_run.paths.serving))
 
 
 def state(output: str, step: str) -> str:

@@ -16,8 +16,8 @@ import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data.beam_flow import IN_PROCESS_ARGS
-from pipeline.faults import describe_failure
+from data.beam_generation import IN_PROCESS_ARGS
+from pipeline.error_messages import describe_failure
 
 MISSING = "what an earlier step wrote is missing: run again with --no-cache, which makes it anew"
 DAMAGED = "what an earlier step wrote is damaged: run again with --no-cache, which makes it anew"

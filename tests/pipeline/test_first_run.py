@@ -97,7 +97,7 @@ def test_every_step_ran_and_said_so(sample_run):
 
 
 def test_the_examples_are_tied_to_the_data_that_was_generated(sample_run):
-    manifest = Manifest.load(Path(sample_run.places.data_root))
+    manifest = Manifest.load(Path(sample_run.paths.data_root))
     examples = sample_run.record.outputs["ExampleGen", "examples"]
     assert examples.properties["manifest_digest"] == manifest.digest
     publication = json.loads((sample_run.model / "assets.extra" / "publication.json").read_text())
@@ -105,7 +105,7 @@ def test_the_examples_are_tied_to_the_data_that_was_generated(sample_run):
 
 
 def test_the_pushed_model_leads_back_to_the_examples(sample_run):
-    store = open_store(sample_run.places.metadata)
+    store = open_store(sample_run.paths.metadata)
     artifact = store.get_artifacts_by_type("PushedModel")[0]
     types = {kind.id: kind.name for kind in store.get_artifact_types()}
     reached, waiting = set(), [artifact.id]
@@ -124,10 +124,10 @@ def test_the_pushed_model_leads_back_to_the_examples(sample_run):
 
 
 def test_the_blessed_model_is_the_published_one(sample_run):
-    judgement = sample_run.record.judgement
-    assert judgement.blessed
-    assert judgement.evaluation.baseline is None
-    assert sample_run.model == Path(sample_run.places.serving) / "1"
+    evaluation_result = sample_run.record.evaluation_result
+    assert evaluation_result.blessed
+    assert evaluation_result.evaluation.baseline is None
+    assert sample_run.model == Path(sample_run.paths.serving) / "1"
     trained = sample_run.artifact("Trainer", "model") / "Format-Serving" / "variables" / "variables.data-00000-of-00001"
     published = sample_run.model / "variables" / "variables.data-00000-of-00001"
     assert published.read_bytes() == trained.read_bytes()
@@ -135,7 +135,7 @@ def test_the_blessed_model_is_the_published_one(sample_run):
 
 def test_the_evaluation_is_what_a_plain_count_over_the_eval_split_gives(sample_run, ranks, held_out):
     expected = count_metrics(ranks, list(range(len(held_out))))
-    found = sample_run.record.judgement.evaluation.candidate
+    found = sample_run.record.evaluation_result.evaluation.candidate
     assert set(found) >= set(expected)
     for name, value in expected.items():
         # A few near ties may fall otherwise in batches of another size; a lift is a ratio to some hundredths.
@@ -148,7 +148,7 @@ def test_each_slice_is_judged_by_its_own_examples(sample_run, ranks, held_out):
     for row, window in enumerate(held_out):
         rows["context_length", str(window.length)].append(row)
         rows["label_popularity", window.popularity].append(row)
-    slices = sample_run.record.judgement.evaluation.slices
+    slices = sample_run.record.evaluation_result.evaluation.slices
     assert set(slices) == set(rows)
     for key, of_slice in rows.items():
         expected = count_metrics(ranks, of_slice)
@@ -172,8 +172,8 @@ def count_markov_recall(train: list[Window], held_out: list[Window]) -> float:
 
 
 def test_the_model_learned_what_popularity_and_the_last_movie_alone_can_not_tell(sample_run, train, held_out):
-    recall = sample_run.record.judgement.evaluation.candidate["recall_at_10"]
-    assert recall > 3 * sample_run.record.judgement.evaluation.candidate["recall_at_10_popularity"]
+    recall = sample_run.record.evaluation_result.evaluation.candidate["recall_at_10"]
+    assert recall > 3 * sample_run.record.evaluation_result.evaluation.candidate["recall_at_10_popularity"]
     assert recall > 2 * count_markov_recall(train, held_out)
 
 
@@ -193,7 +193,7 @@ def test_transform_materialises_no_examples(sample_run):
 
 
 def test_the_summary_shows_the_figures_that_metadata_holds(sample_run):
-    candidate = sample_run.record.judgement.evaluation.candidate
+    candidate = sample_run.record.evaluation_result.evaluation.candidate
     row = re.search(r"^  recall@10 +(\S+) +(\S+) +(\S+)$", sample_run.output, re.MULTILINE)
     shown = ("recall_at_10", "recall_at_10_popularity", "recall_at_10_recent_popularity")
     assert row.groups() == tuple(f"{candidate[name]:.4f}" for name in shown)

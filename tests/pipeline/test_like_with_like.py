@@ -37,14 +37,14 @@ def test_another_seed_of_the_data_is_compared_with_none_and_published_beside_the
     with sample_run.put_back():
         config = configuration(sample_run, tmp_path / "seed.yaml", data={"seed": 43}, training={"epochs": 6})
         record, output = run(sample_run, config)
-        assert record.judgement.blessed
-        assert record.judgement.evaluation.baseline is None
+        assert record.evaluation_result.blessed
+        assert record.evaluation_result.evaluation.baseline is None
         assert "compared with none: other data (seed was 42 and is 43)" in output
-        assert published_versions(Path(sample_run.places.serving)) == [1, 2]
-        page = (Path(sample_run.places.metadata).parent / "report.html").read_text()
+        assert published_versions(Path(sample_run.paths.serving)) == [1, 2]
+        page = (Path(sample_run.paths.metadata).parent / "report.html").read_text()
         assert "compared with none: other data (seed was 42 and is 43)" in page
         examples = Manifest.load(record.outputs["ExampleGen", "examples"].uri)
-        assert len(read_history(sample_run.places.metadata, examples, None)) == 1, "the other data's are not this one's"
+        assert len(read_history(sample_run.paths.metadata, examples, None)) == 1, "the other data's are not this one's"
 
 
 def test_a_worse_model_of_the_same_data_is_refused_with_the_interval(sample_run, tmp_path):
@@ -54,12 +54,12 @@ def test_a_worse_model_of_the_same_data_is_refused_with_the_interval(sample_run,
             sample_run, tmp_path / "worse.yaml", training={"epochs": 3}, model_gate={"min_recall_at_10_lift": 0}
         )
         record, output = run(sample_run, config)
-        difference = record.judgement.evaluation.difference
-        assert not record.judgement.blessed
+        difference = record.evaluation_result.evaluation.difference
+        assert not record.evaluation_result.blessed
         assert difference.high < -0.005
         assert f"(95 % interval {difference.low:+.4f} to {difference.high:+.4f})" in output
         assert f"on the same {difference.queries:,} queries" in output
-        assert published_versions(Path(sample_run.places.serving)) == [1]
+        assert published_versions(Path(sample_run.paths.serving)) == [1]
 
 
 def test_another_context_length_keeps_the_baseline_and_is_no_drift(sample_run, tmp_path):
@@ -72,9 +72,9 @@ def test_another_context_length_keeps_the_baseline_and_is_no_drift(sample_run, t
             model_gate={"min_recall_at_10_lift": 0},
         )
         record, _ = run(sample_run, config)
-        before = sample_run.record.judgement.evaluation.candidate["recall_at_10"]
+        before = sample_run.record.evaluation_result.evaluation.candidate["recall_at_10"]
         # The baseline reads the last ten of fourteen movies, as it always did, but leaves all of them out.
-        assert record.judgement.evaluation.baseline["recall_at_10"] == pytest.approx(before, abs=0.05)
+        assert record.evaluation_result.evaluation.baseline["recall_at_10"] == pytest.approx(before, abs=0.05)
         assert record.data_verdict["compared_with_previous"]
 
 
@@ -112,7 +112,7 @@ class Growing:
 
 def test_under_a_split_by_time_data_that_grows_keeps_baseline_and_statistics_and_drift_stops_it(sample_run, tmp_path):
     growing = Growing(sample_run, tmp_path)
-    assert growing.run().judgement.evaluation.baseline is None
+    assert growing.run().evaluation_result.evaluation.baseline is None
     movies, last = growing.movies_and_last_time
     growing.append(
         [
@@ -122,7 +122,7 @@ def test_under_a_split_by_time_data_that_grows_keeps_baseline_and_statistics_and
         ]
     )
     grown = growing.run()
-    assert grown.judgement.evaluation.baseline is not None
+    assert grown.evaluation_result.evaluation.baseline is not None
     assert grown.data_verdict["compared_with_previous"]
     # A third of all ratings are of a few movies now.
     growing.append(
@@ -148,5 +148,5 @@ def test_ratings_that_are_appended_are_other_data_under_a_random_split(sample_ru
     with sample_run.put_back():
         config = configuration(sample_run, tmp_path / "grown.yaml", training={"epochs": 1})
         record, output = sample_run.run_again(release=None, config=config, source=source)
-        assert record.judgement.evaluation.baseline is None
+        assert record.evaluation_result.evaluation.baseline is None
         assert "compared with none: other data (the source's content changed)" in output

@@ -15,7 +15,7 @@ from tfx.dsl.components.base import executor_spec
 
 from components.gate_settings import ModelGateSettings
 from components.publishing import pusher
-from pipeline.judging import EXTRACTORS_MODULE, evaluation_config
+from pipeline.eval_config import EXTRACTORS_MODULE, evaluation_config
 from pipeline.run_record import RunRecord
 from serving.versions import published_versions
 
@@ -84,7 +84,7 @@ def judge(
         model=candidate.outputs["result"],
         baseline_model=nodes[-1].outputs["result"] if baseline is not None else None,
         schema=schema.outputs["result"],
-        eval_config=evaluation_config(gate, source_digest=""),
+        eval_config=evaluation_config(gate, code_digest=""),
         # As the pipeline ships it.
         module_path=EXTRACTORS_MODULE,
     )
@@ -102,33 +102,38 @@ def judge(
 
 def test_a_model_with_shuffled_embeddings_is_refused_and_not_published(sample_run, original, tmp_path):
     record = judge(sample_run, altered(original, tmp_path / "model", shuffled), tmp_path)
-    assert record.judgement.evaluation.candidate["recall_at_10_lift"] < 1.5
-    assert not record.judgement.blessed
-    assert "misses the required 1.5 times" in record.judgement.reasons[0]
+    assert record.evaluation_result.evaluation.candidate["recall_at_10_lift"] < 1.5
+    assert not record.evaluation_result.blessed
+    assert "misses the required 1.5 times" in record.evaluation_result.reasons[0]
     assert record.published is None
     assert published_versions(tmp_path / "serving") == []
 
 
 def test_a_model_that_answers_no_numbers_hits_nothing_and_is_refused(sample_run, original, tmp_path):
     record = judge(sample_run, altered(original, tmp_path / "model", not_a_number), tmp_path)
-    assert record.judgement.evaluation.candidate["recall_at_100"] == 0
-    assert not record.judgement.blessed
+    assert record.evaluation_result.evaluation.candidate["recall_at_100"] == 0
+    assert not record.evaluation_result.blessed
     assert published_versions(tmp_path / "serving") == []
 
 
 def test_one_that_is_worse_than_the_last_blessed_is_refused(sample_run, original, worse, tmp_path):
     record = judge(sample_run, worse, tmp_path, baseline=original)
-    judgement = record.judgement
-    assert judgement.evaluation.candidate["recall_at_10_lift"] > 1.5, "it has to fail against the baseline alone"
-    assert judgement.evaluation.candidate["recall_at_10"] < judgement.evaluation.baseline["recall_at_10"] - 0.005
-    assert not judgement.blessed
-    assert "beyond the allowed drop of 0.005, and beyond chance" in judgement.reasons[1]
+    evaluation_result = record.evaluation_result
+    assert evaluation_result.evaluation.candidate["recall_at_10_lift"] > 1.5, (
+        "it has to fail against the baseline alone"
+    )
+    assert (
+        evaluation_result.evaluation.candidate["recall_at_10"]
+        < evaluation_result.evaluation.baseline["recall_at_10"] - 0.005
+    )
+    assert not evaluation_result.blessed
+    assert "beyond the allowed drop of 0.005, and beyond chance" in evaluation_result.reasons[1]
     assert published_versions(tmp_path / "serving") == []
 
 
 def test_the_difference_is_measured_query_by_query(sample_run, original, worse, tmp_path):
     """Both models are asked again about each eval example, and their hits are subtracted in a plain loop."""
-    difference = judge(sample_run, worse, tmp_path, baseline=original).judgement.evaluation.difference
+    difference = judge(sample_run, worse, tmp_path, baseline=original).evaluation_result.evaluation.difference
     files = sorted(str(path) for path in (sample_run.artifact("ExampleGen", "examples") / "Split-eval").iterdir())
     examples = tf.constant(list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()))
     hits = []
@@ -147,15 +152,15 @@ def test_chance_alone_refuses_no_model(sample_run, original, tmp_path):
     """A model that lost a little, beyond the allowed drop, on so few queries that the interval holds zero."""
     barely = altered(original, tmp_path / "barely", slightly_blurred)
     strict = ModelGateSettings(max_recall_at_10_drop=0.0)
-    judgement = judge(sample_run, barely, tmp_path / "one", baseline=original, gate=strict).judgement
-    difference = judgement.evaluation.difference
+    evaluation_result = judge(sample_run, barely, tmp_path / "one", baseline=original, gate=strict).evaluation_result
+    difference = evaluation_result.evaluation.difference
     assert difference.mean < 0 < difference.high, "the case has to be one of chance"
-    assert judgement.blessed
-    assert "but within chance" in judgement.reasons[1]
+    assert evaluation_result.blessed
+    assert "but within chance" in evaluation_result.reasons[1]
     proof = ModelGateSettings(max_recall_at_10_drop=0.0, non_inferior=True)
-    judgement = judge(sample_run, barely, tmp_path / "other", baseline=original, gate=proof).judgement
-    assert not judgement.blessed
-    assert "the interval's lower end is not above the allowed drop of 0" in judgement.reasons[1]
+    evaluation_result = judge(sample_run, barely, tmp_path / "other", baseline=original, gate=proof).evaluation_result
+    assert not evaluation_result.blessed
+    assert "the interval's lower end is not above the allowed drop of 0" in evaluation_result.reasons[1]
 
 
 @pytest.mark.parametrize(
@@ -168,25 +173,25 @@ def test_chance_alone_refuses_no_model(sample_run, original, tmp_path):
 )
 def test_a_floor_of_a_slice_decides(sample_run, original, tmp_path, floors, blessed, reason):
     gate = ModelGateSettings(min_recall_at_10_of_slices=floors)
-    judgement = judge(sample_run, original, tmp_path, gate=gate).judgement
-    assert judgement.blessed == blessed
-    assert re.search(reason, judgement.reasons[1])
+    evaluation_result = judge(sample_run, original, tmp_path, gate=gate).evaluation_result
+    assert evaluation_result.blessed == blessed
+    assert re.search(reason, evaluation_result.reasons[1])
 
 
 @pytest.mark.parametrize("change", ["shuffled", "blurred"])
 def test_the_decision_in_words_is_the_evaluators_own(sample_run, original, worse, tmp_path, change):
     model = altered(original, tmp_path / "model", {"shuffled": shuffled, "blurred": blurred}[change])
     for place, baseline in enumerate((None, original, worse)):
-        judgement = judge(sample_run, model, tmp_path / str(place), baseline=baseline).judgement
-        assert judgement.blessed == all(check.met for check in judgement.checks)
+        evaluation_result = judge(sample_run, model, tmp_path / str(place), baseline=baseline).evaluation_result
+        assert evaluation_result.blessed == all(check.met for check in evaluation_result.checks)
 
 
 def test_a_better_one_goes_through_and_is_published_once(sample_run, original, worse, tmp_path):
     record = judge(sample_run, original, tmp_path, baseline=worse)
-    assert record.judgement.blessed
-    assert "within the allowed drop" in record.judgement.reasons[1]
+    assert record.evaluation_result.blessed
+    assert "within the allowed drop" in record.evaluation_result.reasons[1]
     assert record.published == tmp_path / "serving" / "1"
     again = judge(sample_run, original, tmp_path, baseline=original)
-    assert again.judgement.blessed
+    assert again.evaluation_result.blessed
     assert again.published == tmp_path / "serving" / "1"
     assert published_versions(tmp_path / "serving") == [1]

@@ -18,19 +18,19 @@ from typing import Any
 import pytest
 from tfx.dsl.components.base.base_component import BaseComponent
 
-from pipeline import source_digest as module
+from pipeline import code_digest as module
+from pipeline.code_digest import code_digest
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.kubeflow.compiling import compile_pipeline
 from pipeline.pipeline import create_pipeline
-from pipeline.settings import Places, load_settings
-from pipeline.source_digest import source_digest
+from pipeline.settings import RunPaths, load_settings
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
-PLACES = Places(data_root="/d", schema_file="/d/schema.pbtxt", pipeline_root="/r", serving="/s")
+PLACES = RunPaths(data_root="/d", schema_file="/d/schema.pbtxt", pipeline_root="/r", serving="/s")
 
 # Prints, as JSON, the project's modules that are loaded once each group of modules has been imported by itself.
 LOADED = """
@@ -84,7 +84,7 @@ def modules_run(node: BaseComponent) -> set[str]:
 
 
 def digests_in(node: BaseComponent) -> set[str]:
-    return {text for name, text in leaves(node.exec_properties) if name == "source_digest"}
+    return {text for name, text in leaves(node.exec_properties) if name == "code_digest"}
 
 
 def running_ours(nodes: list[Any]) -> dict[str, BaseComponent]:
@@ -112,7 +112,7 @@ def test_the_graph_names_the_code_that_its_nodes_run(local):
 
 
 def test_every_node_has_the_digest_of_all_code_that_it_runs(local):
-    without = [name for name, node in local.items() if source_digest(*modules_run(node)) not in digests_in(node)]
+    without = [name for name, node in local.items() if code_digest(*modules_run(node)) not in digests_in(node)]
     assert without == []
 
 
@@ -122,7 +122,7 @@ def test_a_clusters_node_has_the_digest_of_its_code_or_is_never_answered_from_th
     nodes = running_ours(create_pipeline(settings, PLACES, backend).components)
     tasks = read_documents(compile_pipeline(settings, image="registry.example/image:1"))[0]["root"]["dag"]["tasks"]
     cached = {name: node for name, node in nodes.items() if tasks[name]["cachingOptions"].get("enableCache")}
-    stale = [name for name, node in cached.items() if source_digest(*modules_run(node)) not in digests_in(node)]
+    stale = [name for name, node in cached.items() if code_digest(*modules_run(node)) not in digests_in(node)]
     assert {"DataGenerator", "StatisticsKeeper"} <= set(nodes) - set(cached)
     assert {"Trainer", "ServableCheck"} <= set(cached)
     assert stale == []
@@ -148,12 +148,12 @@ def test_an_edit_of_any_module_that_a_node_loads_changes_its_digest(local, tmp_p
     monkeypatch.setattr(module.ast, "parse", functools.cache(ast.parse))
     unchanged = []
     for node, names in loaded.items():
-        before = source_digest(*groups[node])
+        before = code_digest(*groups[node])
         for name in names:
             base = tmp_path.joinpath(*name.split("."))
             source = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
             source.write_text(source.read_text() + "\n# edited\n")
-            after = source_digest(*groups[node])
+            after = code_digest(*groups[node])
             if after == before:
                 unchanged.append((node, name))
             before = after

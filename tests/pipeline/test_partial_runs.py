@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pipeline.pipeline import create_pipeline, nodes_to_start
-from pipeline.settings import Places, load_settings
+from pipeline.settings import RunPaths, load_settings
 
 pytestmark = pytest.mark.slow
 
-PLACES = Places(data_root="/d", schema_file="/d/schema.pbtxt", pipeline_root="/r", serving="/s")
+PLACES = RunPaths(data_root="/d", schema_file="/d/schema.pbtxt", pipeline_root="/r", serving="/s")
 
 
 @pytest.mark.parametrize(

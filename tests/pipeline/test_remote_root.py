@@ -43,9 +43,9 @@ def remote_run(tmp_path_factory) -> RemoteRun:
     settings = choose_settings("sample", None, None, None)
     settings = settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": 1})})
     manifest = generate(settings.data, home / "data", progress=lambda _: None)
-    places = lay_out(settings, manifest, home / "data", home)
+    run_paths = lay_out(settings, manifest, home / "data", home)
     root = f"ram://{home.name}/artifacts"
-    graph = create_pipeline(settings, replace(places, pipeline_root=root))
+    graph = create_pipeline(settings, replace(run_paths, pipeline_root=root))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.io.gfile, "rename", ram_files.rename)
         tfx.orchestration.LocalDagRunner().run(graph, run_options=RunOptions(to_nodes=["Trainer"]))

@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 
 from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__, commit
-from pipeline.judging import BASELINE, CANDIDATE
+from pipeline.eval_config import BASELINE, CANDIDATE
 from pipeline.run_record import RunRecord
 from serving.versions import published_versions
 
@@ -46,7 +46,7 @@ def second_and_third(sample_run) -> list[Rerun]:
                 name: dict(tfma.load_eval_result(evaluation, model_name=name).slicing_metrics)
                 for name in (CANDIDATE, BASELINE)
             }
-            runs.append(Rerun(record, output, published_versions(Path(sample_run.places.serving)), slices))
+            runs.append(Rerun(record, output, published_versions(Path(sample_run.paths.serving)), slices))
     return runs
 
 
@@ -54,8 +54,8 @@ def test_the_second_run_only_judges_the_model_against_the_first_runs(second_and_
     record, output = second_and_third[0].record, second_and_third[0].output
     assert "Evaluator" in worked(record)
     assert worked(record) <= {"Evaluator", "Pusher", *REPORTING}
-    assert record.judgement.evaluation.baseline["recall_at_10"] == pytest.approx(
-        record.judgement.evaluation.candidate["recall_at_10"]
+    assert record.evaluation_result.evaluation.baseline["recall_at_10"] == pytest.approx(
+        record.evaluation_result.evaluation.candidate["recall_at_10"]
     )
     assert "differs by +0.0000 from the last blessed model's" in output
 
@@ -63,7 +63,7 @@ def test_the_second_run_only_judges_the_model_against_the_first_runs(second_and_
 def test_the_third_run_does_nothing(second_and_third):
     record = second_and_third[1].record
     assert worked(record) <= REPORTING
-    assert record.judgement.blessed
+    assert record.evaluation_result.blessed
 
 
 def test_cached_steps_are_told(second_and_third):
@@ -89,7 +89,7 @@ def test_candidate_and_baseline_are_cut_into_the_same_slices(second_and_third):
 
 
 def test_a_new_commit_alone_reruns_nothing_and_the_page_names_it(sample_run, monkeypatch):
-    page = Path(sample_run.places.metadata).parent / "report.html"
+    page = Path(sample_run.paths.metadata).parent / "report.html"
     assert f"({commit()})" in page.read_text()
     with sample_run.put_back():
         # The Evaluator gets a baseline, and with it the report runs once more.
@@ -103,7 +103,9 @@ def test_a_new_commit_alone_reruns_nothing_and_the_page_names_it(sample_run, mon
 def test_a_run_may_begin_at_a_later_step(sample_run):
     with sample_run.put_back():
         record, output = sample_run.run_again(from_node="Evaluator", use_cache=False)
-        assert record.judgement.evaluation.baseline is not None, "what the first run was compared with is out of date"
+        assert record.evaluation_result.evaluation.baseline is not None, (
+            "what the first run was compared with is out of date"
+        )
         assert {"Evaluator", "Pusher"} <= worked(record)
         assert not worked(record) & {"ExampleGen", "Transform", "Trainer"}
         assert f"published: {sample_run.model}" in output

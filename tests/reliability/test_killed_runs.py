@@ -17,11 +17,11 @@ import pytest
 import tensorflow as tf
 from forked_runs import Ended, kill_in_step, run
 
-from components.evaluation.judgement import Metrics
+from components.evaluation.evaluation_result import Metrics
 from data.examples.manifest import Manifest
 from pipeline.local import lay_out
 from pipeline.run_record import RunRecord, Step, read_run_record
-from pipeline.settings import Places
+from pipeline.settings import RunPaths
 from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ class Killed:
 @dataclass(frozen=True)
 class Ordeal:
     work_dir: Path
-    places: Places
+    paths: RunPaths
     killed: list[Killed]
     last: Killed
 
@@ -83,8 +83,8 @@ def ordeal(sample_run, tmp_path_factory) -> Ordeal:
     killed = [run_and_look(step.name, _when_to_kill(step)) for step in sample_run.record.steps]
     last = run_and_look("", None)
     data_root = work_dir / "data" / sample_run.settings.pipeline_name
-    places = lay_out(sample_run.settings, Manifest.load(data_root), data_root, work_dir)
-    return Ordeal(work_dir, places, killed, last)
+    paths = lay_out(sample_run.settings, Manifest.load(data_root), data_root, work_dir)
+    return Ordeal(work_dir, paths, killed, last)
 
 
 def test_every_step_was_killed_and_the_long_ones_in_their_midst(ordeal, sample_run):
@@ -120,7 +120,7 @@ def test_the_step_that_was_killed_is_run_again(ordeal):
 
 
 def test_what_was_published_before_is_served_until_the_new_model_is_whole(ordeal):
-    serving = Path(ordeal.places.serving)
+    serving = Path(ordeal.paths.serving)
     for killed in ordeal.killed:
         assert killed.versions in ([1], [1, 2])
     assert ordeal.last.versions == [1, 2]
@@ -130,12 +130,12 @@ def test_what_was_published_before_is_served_until_the_new_model_is_whole(ordeal
 def test_the_last_run_publishes_and_leaves_nothing_half_done(ordeal):
     assert ordeal.last.ended.code == 0, ordeal.last.ended.errors
     assert ordeal.last.ended.errors == ""
-    assert sorted(entry.name for entry in Path(ordeal.places.serving).iterdir()) == ["1", "2"]
+    assert sorted(entry.name for entry in Path(ordeal.paths.serving).iterdir()) == ["1", "2"]
     assert tf.saved_model.load(str(ordeal.last.record.published)).signatures["serving_default"]
 
 
 def test_shards_and_vocabulary_are_those_of_an_undisturbed_run(ordeal, sample_run):
-    assert _files(Path(ordeal.places.data_root)) == _files(Path(sample_run.places.data_root))
+    assert _files(Path(ordeal.paths.data_root)) == _files(Path(sample_run.paths.data_root))
     found, expected = (
         next((record.outputs["Transform", "transform_graph"].uri / "transform_fn" / "assets").iterdir()).read_bytes()
         for record in (ordeal.last.record, sample_run.record)
@@ -155,7 +155,7 @@ def test_statistics_are_those_of_an_undisturbed_run(ordeal, sample_run):
 
 def test_metrics_are_those_of_an_undisturbed_run_within_the_tolerance(ordeal, sample_run):
     expected = _rates(sample_run.record)
-    found = {name: ordeal.last.record.judgement.evaluation.candidate[name] for name in expected}
+    found = {name: ordeal.last.record.evaluation_result.evaluation.candidate[name] for name in expected}
     assert found == pytest.approx(expected, abs=METRIC_TOLERANCE)
 
 
@@ -176,4 +176,8 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 def _rates(record: RunRecord) -> Metrics:
     """Return the metrics that lie between 0 and 1; the lift is a quotient of two of them."""
-    return {name: value for name, value in record.judgement.evaluation.candidate.items() if not name.endswith("_lift")}
+    return {
+        name: value
+        for name, value in record.evaluation_result.evaluation.candidate.items()
+        if not name.endswith("_lift")
+    }

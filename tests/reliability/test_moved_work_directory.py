@@ -16,7 +16,7 @@ import inspect_data
 import models
 from components.data_gate import VERDICT_FILE
 from data.examples.manifest import Manifest
-from pipeline.inspection.sources import find_sources
+from pipeline.inspection.statistics_store import find_sources
 from pipeline.local import lay_out
 from pipeline.run_history import read_history
 from pipeline.run_record import open_store, read_run_record
@@ -50,13 +50,13 @@ def copied(moved, tmp_path_factory) -> SampleRun:
 
 def at(work_dir: Path, run: SampleRun) -> SampleRun:
     data_root = work_dir / "data" / run.settings.pipeline_name
-    places = lay_out(run.settings, Manifest.load(data_root), data_root, work_dir)
-    return dataclasses.replace(run, work_dir=work_dir, places=places)
+    paths = lay_out(run.settings, Manifest.load(data_root), data_root, work_dir)
+    return dataclasses.replace(run, work_dir=work_dir, paths=paths)
 
 
 def recorded_paths(run: SampleRun) -> list[str]:
     """Return all that the artifacts in ML Metadata say that is an absolute path."""
-    artifacts = open_store(run.places.metadata).get_artifacts()
+    artifacts = open_store(run.paths.metadata).get_artifacts()
     said = [artifact.uri for artifact in artifacts]
     for artifact in artifacts:
         said += [value.string_value for value in (*artifact.properties.values(), *artifact.custom_properties.values())]
@@ -88,16 +88,16 @@ def test_data_are_inspected_in_a_moved_directory_before_any_new_run(moved, capsy
 
 
 def test_the_record_of_a_moved_run_names_the_present_place(moved):
-    record = read_run_record(moved.places.metadata, moved.settings.model_gate)
+    record = read_run_record(moved.paths.metadata, moved.settings.model_gate)
     evaluation = record.outputs["Evaluator", "evaluation"].uri
 
-    assert record.judgement.evaluation.candidate == moved.record.judgement.evaluation.candidate
-    assert record.published == Path(moved.places.serving) / "1"
+    assert record.evaluation_result.evaluation.candidate == moved.record.evaluation_result.evaluation.candidate
+    assert record.published == Path(moved.paths.serving) / "1"
     assert all(output.uri.is_relative_to(moved.work_dir) for output in record.outputs.values())
     assert [
         run.current
         for run in read_history(
-            moved.places.metadata, Manifest.load(record.outputs["ExampleGen", "examples"].uri), evaluation
+            moved.paths.metadata, Manifest.load(record.outputs["ExampleGen", "examples"].uri), evaluation
         )
     ] == [True]
 
@@ -112,29 +112,31 @@ def test_what_was_published_is_found_and_asked_where_it_lies_now(moved, capsys):
     history = [movie.movie_id for movie in recommender.recommend([], 3)]
 
     assert said["version"] == 1
-    assert folder == Path(moved.places.serving) / "1"
+    assert folder == Path(moved.paths.serving) / "1"
     assert len(recommender.recommend(history, 5)) == 5
 
 
 def test_a_run_in_a_moved_directory_goes_on_from_the_runs_before(moved, sample_run):
     record, output = moved.run_again()
 
-    page = Path(moved.places.metadata).with_name("report.html")
+    page = Path(moved.paths.metadata).with_name("report.html")
     verdict = json.loads((record.outputs["DataGate", "verdict"].uri / VERDICT_FILE).read_text())
     history = read_history(
-        moved.places.metadata,
+        moved.paths.metadata,
         Manifest.load(record.outputs["ExampleGen", "examples"].uri),
         record.outputs["Evaluator", "evaluation"].uri,
     )
-    versions = published_versions(Path(moved.places.serving))
+    versions = published_versions(Path(moved.paths.serving))
     assert "moved or copied" in output
     # The first run after a move runs every step.
     assert {step.state for step in record.steps} == {"done"}
     assert verdict["compared_with_previous"]
-    assert record.judgement.evaluation.baseline == pytest.approx(moved.record.judgement.evaluation.candidate)
+    assert record.evaluation_result.evaluation.baseline == pytest.approx(
+        moved.record.evaluation_result.evaluation.candidate
+    )
     assert [run.current for run in history] == [False, True]
     assert versions in ([1], [1, 2])
-    assert record.published == Path(moved.places.serving) / str(versions[-1])
+    assert record.published == Path(moved.paths.serving) / str(versions[-1])
     assert f"published: {record.published}" in output
     assert f"\nReport\n  {page}" in output
     assert str(sample_run.work_dir) not in output + page.read_text()
@@ -155,8 +157,8 @@ def test_a_run_in_a_copy_touches_nothing_of_the_original(moved, copied):
     record, output = copied.run_again(from_node="Evaluator", use_cache=False)
 
     assert "moved or copied" in output
-    assert record.judgement.evaluation.baseline is not None
-    assert record.published.parent == Path(copied.places.serving)
+    assert record.evaluation_result.evaluation.baseline is not None
+    assert record.published.parent == Path(copied.paths.serving)
     assert all(Path(path).is_relative_to(copied.work_dir) for path in recorded_paths(copied))
     assert content_of(moved.work_dir) == before
 
@@ -167,5 +169,5 @@ def test_a_run_in_the_original_touches_nothing_of_a_copy(moved, copied):
     record, output = moved.run_again(from_node="Evaluator", use_cache=False)
 
     assert "moved or copied" not in output
-    assert record.published.parent == Path(moved.places.serving)
+    assert record.published.parent == Path(moved.paths.serving)
     assert content_of(copied.work_dir) == before

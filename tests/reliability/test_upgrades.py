@@ -85,7 +85,7 @@ def upgrade(tmp_path_factory) -> Upgrade:
 
 
 def test_the_model_of_the_earlier_code_is_the_baseline(upgrade):
-    evaluation = upgrade.record.judgement.evaluation
+    evaluation = upgrade.record.evaluation_result.evaluation
     assert evaluation.baseline is not None
     assert evaluation.difference.queries == evaluation.candidate["num_queries"]
     assert "from the last blessed model's on the same" in upgrade.output
@@ -100,8 +100,8 @@ def test_readers_of_the_former_serving_folder_go_on_being_served(upgrade):
     versions = published_versions(upgrade.former)
     assert versions[0] == 1
     assert published_versions(upgrade.serving) == versions
-    assert upgrade.record.judgement.blessed == (versions == [1, 2])
-    if upgrade.record.judgement.blessed:
+    assert upgrade.record.evaluation_result.blessed == (versions == [1, 2])
+    if upgrade.record.evaluation_result.blessed:
         assert upgrade.record.published == upgrade.serving / "2"
 
 

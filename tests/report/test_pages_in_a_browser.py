@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import tensorflow as tf
 from browser import Page, chromium, open_browser
-from report_facts import SCRIPT_TITLE, full_facts
+from report_models import SCRIPT_TITLE, full_facts
 
 import inspect_data
-from components.report.facts import FACTS_FILE, Failure, RunFacts
 from components.report.render import render_report
+from components.report.report_model import FACTS_FILE, Failure, ReportModel
 from components.report.run_report import REPORT_FILE
 
 PHONE, DESKTOP = 390, 1280
@@ -83,8 +83,8 @@ def test_a_page_with_titles_without_a_blank_does_not_widen(browser: Page, tmp_pa
 
 @pytest.mark.slow
 def test_the_page_of_a_real_run_shows_the_figures_of_its_artifacts(browser: Page, sample_run: Any) -> None:
-    path = Path(sample_run.places.metadata).parent / REPORT_FILE
-    facts = RunFacts.model_validate_json((sample_run.artifact("RunReport", "report") / FACTS_FILE).read_text())
+    path = Path(sample_run.paths.metadata).parent / REPORT_FILE
+    facts = ReportModel.model_validate_json((sample_run.artifact("RunReport", "report") / FACTS_FILE).read_text())
 
     look_at(browser, path)
 

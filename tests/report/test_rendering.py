@@ -4,11 +4,19 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from report_facts import SCRIPT_TITLE, WHEN, full_facts
+from report_models import SCRIPT_TITLE, WHEN, full_facts
 
 from components.report import charts
-from components.report.facts import DataFinding, DataGateFacts, DecisionFacts, Failure, PastRun, RunFacts, TopMovie
 from components.report.render import render_report
+from components.report.report_model import (
+    DataFinding,
+    DataGateFacts,
+    DecisionFacts,
+    Failure,
+    PastRun,
+    ReportModel,
+    TopMovie,
+)
 
 
 class Outline(HTMLParser):
@@ -152,7 +160,7 @@ def test_a_failed_step_stands_on_top_with_its_error_escaped() -> None:
 
 
 def test_a_run_that_got_to_nothing_is_told_without_empty_sections() -> None:
-    facts = RunFacts(pipeline="p", made_at=WHEN, failure=Failure(step="ExampleGen", error="no shards"))
+    facts = ReportModel(pipeline="p", made_at=WHEN, failure=Failure(step="ExampleGen", error="no shards"))
 
     outline = Outline(render_report(facts))
 
@@ -242,7 +250,7 @@ def test_a_page_stays_small_with_a_long_history_and_many_movies() -> None:
 def test_facts_survive_the_way_through_json() -> None:
     facts = full_facts()
 
-    assert RunFacts.model_validate_json(facts.model_dump_json()) == facts
+    assert ReportModel.model_validate_json(facts.model_dump_json()) == facts
 
 
 def test_charts_name_their_figures_for_those_who_do_not_see_them() -> None:

@@ -9,7 +9,7 @@ import tensorflow_model_analysis as tfma
 import yaml
 from ml_metadata.proto import metadata_store_pb2
 
-from components.report.facts import FACTS_FILE, RunFacts
+from components.report.report_model import FACTS_FILE, ReportModel
 from components.report.run_report import REPORT_FILE
 from components.report.samples import sample_recommendations
 from pipeline.local import StepFailedError, run_locally
@@ -19,17 +19,17 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def facts(sample_run: Any) -> RunFacts:
+def facts(sample_run: Any) -> ReportModel:
     folder = sample_run.artifact("RunReport", "report")
-    return RunFacts.model_validate_json((folder / FACTS_FILE).read_text())
+    return ReportModel.model_validate_json((folder / FACTS_FILE).read_text())
 
 
 def local_page(sample_run: Any) -> Path:
-    return Path(sample_run.places.metadata).parent / REPORT_FILE
+    return Path(sample_run.paths.metadata).parent / REPORT_FILE
 
 
 def test_the_report_is_an_artifact_that_descends_from_what_it_tells_about(sample_run: Any) -> None:
-    store = open_store(sample_run.places.metadata)
+    store = open_store(sample_run.paths.metadata)
     (report,) = store.get_artifacts_by_type("next_movie.RunReport")
     events = store.get_events_by_artifact_ids([report.id])
     (made_by,) = {event.execution_id for event in events if event.type == metadata_store_pb2.Event.OUTPUT}
@@ -43,7 +43,7 @@ def test_the_report_is_an_artifact_that_descends_from_what_it_tells_about(sample
     assert (Path(report.uri) / REPORT_FILE).stat().st_size < 3_000_000
 
 
-def test_the_metrics_are_those_that_the_evaluator_wrote(sample_run: Any, facts: RunFacts) -> None:
+def test_the_metrics_are_those_that_the_evaluator_wrote(sample_run: Any, facts: ReportModel) -> None:
     result = tfma.load_eval_result(str(sample_run.artifact("Evaluator", "evaluation")))
     written = {key: outputs[""][""] for key, outputs in result.slicing_metrics}
 
@@ -53,20 +53,20 @@ def test_the_metrics_are_those_that_the_evaluator_wrote(sample_run: Any, facts: 
     assert tail.recall == pytest.approx(written[(("context_length", 10),)]["recall_at_10"]["doubleValue"])
 
 
-def test_the_learning_curves_are_those_that_the_trainer_wrote(sample_run: Any, facts: RunFacts) -> None:
+def test_the_learning_curves_are_those_that_the_trainer_wrote(sample_run: Any, facts: ReportModel) -> None:
     written = json.loads((sample_run.artifact("Trainer", "model_run") / "history.json").read_text())
 
     assert facts.curves["loss"] == written["loss"]
 
 
-def test_slices_say_how_many_examples_they_hold(sample_run: Any, facts: RunFacts) -> None:
+def test_slices_say_how_many_examples_they_hold(sample_run: Any, facts: ReportModel) -> None:
     held_out = next(split for split in facts.data.splits if split.split == "eval")
 
     by_length = [part.examples for part in facts.slices if part.feature == "context_length"]
     assert sum(by_length) == held_out.examples
 
 
-def test_the_samples_are_asked_of_the_model_by_the_same_function(sample_run: Any, facts: RunFacts) -> None:
+def test_the_samples_are_asked_of_the_model_by_the_same_function(sample_run: Any, facts: ReportModel) -> None:
     again = sample_recommendations(sample_run.model, sample_run.artifact("ExampleGen", "examples"), 6, 10)
 
     assert [sample.label for sample in facts.samples] == [sample.label for sample in again]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from data.errors import InputError
-from data.examples.manifest import Counts, Manifest
+from data.examples.manifest import DataSizes, Manifest
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue, Movie
 from serving.artifact_files import exists, read_catalogue, read_manifest
@@ -16,10 +16,10 @@ from serving.recommender import Recommender
 
 MANIFEST = Manifest(
     release="sample",
-    source_digest="source",
+    code_digest="source",
     options=GenerateOptions(release="sample"),
     split="random",
-    counts=Counts(train=9, eval=1, ratings=12, users=2, movies=1),
+    counts=DataSizes(train=9, eval=1, ratings=12, users=2, movies=1),
     shards=(),
     catalogue_file="catalogue.jsonl",
     catalogue_sha256="catalogue",

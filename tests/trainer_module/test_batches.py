@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from trainer_module.inputs import Windows, hold_out, training_batches
+from trainer_module.dataset import Windows, hold_out, training_batches
 
 
 def numbered(count: int) -> Windows:

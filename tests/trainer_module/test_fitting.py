@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from trainer_module.inputs import Windows, hold_out
+from trainer_module.dataset import Windows, hold_out
 from trainer_module.model import NextMovieModel
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.training import HISTORY_FILE, WATCHED_METRIC, OneCycle, fit, make_optimizer, validation_recall

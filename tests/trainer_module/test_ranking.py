@@ -10,17 +10,17 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer_module.ranking import FixedScores, columns_of, rank_of_label
+from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
 
 NAN, INF = math.nan, math.inf
 
 
-def count_rank(scores: list[float], label: int, left_out: list[bool]) -> int:
+def count_rank(scores: list[float], label: int, excluded: list[bool]) -> int:
     """Count one query's rank, candidate by candidate."""
-    if label < 0 or left_out[label]:
+    if label < 0 or excluded[label]:
         return len(scores) + 1
     rank = 0
-    for score, gone in zip(scores, left_out, strict=True):
+    for score, gone in zip(scores, excluded, strict=True):
         beaten = math.isfinite(score) and math.isfinite(scores[label]) and score < scores[label]
         if not gone and not beaten:
             rank += 1
@@ -37,16 +37,16 @@ def queries(draw: st.DrawFn) -> tuple[list[list[float]], list[int], list[list[bo
     rows = draw(st.integers(1, 4))
     scores = [draw(st.lists(SCORE, min_size=num_candidates, max_size=num_candidates)) for _ in range(rows)]
     labels = [draw(st.integers(-1, num_candidates - 1)) for _ in range(rows)]
-    left_out = [draw(st.lists(st.booleans(), min_size=num_candidates, max_size=num_candidates)) for _ in range(rows)]
-    return scores, labels, left_out
+    excluded = [draw(st.lists(st.booleans(), min_size=num_candidates, max_size=num_candidates)) for _ in range(rows)]
+    return scores, labels, excluded
 
 
 @given(queries())
 def test_ranks_are_what_a_loop_counts(query):
-    scores, labels, left_out = query
-    ranks = rank_of_label(tf.constant(scores, tf.float32), tf.constant(labels, tf.int64), tf.constant(left_out))
+    scores, labels, excluded = query
+    ranks = rank_of_label(tf.constant(scores, tf.float32), tf.constant(labels, tf.int64), tf.constant(excluded))
     assert ranks.dtype == tf.int64
-    assert ranks.numpy().tolist() == [count_rank(*row) for row in zip(scores, labels, left_out, strict=True)]
+    assert ranks.numpy().tolist() == [count_rank(*row) for row in zip(scores, labels, excluded, strict=True)]
 
 
 @given(queries())
@@ -60,7 +60,7 @@ def test_without_candidates_left_out_all_of_the_catalogue_is_counted(query):
 
 
 @pytest.mark.parametrize(
-    ("scores", "label", "left_out", "expected"),
+    ("scores", "label", "excluded", "expected"),
     [
         pytest.param([3.0, 2.0, 1.0], 0, [False] * 3, 1, id="the best score is first"),
         pytest.param([3.0, 2.0, 1.0], 2, [False] * 3, 3, id="the worst score is last"),
@@ -73,8 +73,8 @@ def test_without_candidates_left_out_all_of_the_catalogue_is_counted(query):
         pytest.param([3.0, 2.0, 1.0], -1, [False] * 3, 4, id="a label that the catalogue lacks ranks behind all"),
     ],
 )
-def test_a_rank_by_hand(scores, label, left_out, expected):
-    rank = rank_of_label(tf.constant([scores]), tf.constant([label]), tf.constant([left_out]))
+def test_a_rank_by_hand(scores, label, excluded, expected):
+    rank = rank_of_label(tf.constant([scores]), tf.constant([label]), tf.constant([excluded]))
     assert rank.numpy().tolist() == [expected]
 
 
@@ -89,7 +89,7 @@ def contexts_of_a_catalogue(draw: st.DrawFn) -> tuple[int, list[list[int]]]:
 def test_the_columns_of_a_context_are_its_movies_and_never_a_pad(case):
     size, contexts = case
     index = np.array(contexts, np.int64).reshape(len(contexts), -1)
-    marked = columns_of(tf.constant(index), size).numpy()
+    marked = seen_mask(tf.constant(index), size).numpy()
     assert marked.tolist() == [[column + 1 in context for column in range(size)] for context in contexts]
 
 

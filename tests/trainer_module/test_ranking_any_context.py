@@ -15,10 +15,10 @@ from synthetic_model import analyse, export_untrained_model
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
 from serving.export_record import read_record
-from trainer_module.inputs import parse_and_transform
+from trainer_module.dataset import parse_and_transform
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY
-from trainer_module.ranking import columns_of, rank_of_label
+from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings
 from trainer_module.signatures import ServingModel
 
@@ -76,13 +76,13 @@ def evaluate_at_the_trained_length(model: Untrained, examples: tf.Tensor) -> dic
     layer = model.transform_output.transform_features_layer()
     context, label = parse_and_transform(examples, model.transform_output, layer)
     index = model.serving._keep_movies(context)
-    scores, left_out = model.serving._scores(index), columns_of(index, MOVIES)
+    scores, excluded = model.serving._scores(index), seen_mask(index, MOVIES)
     popularity = tf.broadcast_to(model.serving._popularity.scores, tf.shape(scores))
     ranks = {
-        "rank": rank_of_label(scores, label - 1, left_out),
+        "rank": rank_of_label(scores, label - 1, excluded),
         "rank_unfiltered": rank_of_label(scores, label - 1),
-        "rank_popularity": rank_of_label(popularity, label - 1, left_out),
-        "top_movie_id": model.serving._top(scores, left_out)["movie_id"][:, :10],
+        "rank_popularity": rank_of_label(popularity, label - 1, excluded),
+        "top_movie_id": model.serving._top(scores, excluded)["movie_id"][:, :10],
     }
     return {name: value.numpy() for name, value in ranks.items()}
 
@@ -97,10 +97,10 @@ def count_ranks(model: Untrained, row: Row) -> tuple[int, int, int]:
     vocabulary = [int(word) for word in model.transform_output.vocabulary_by_name(VOCABULARY)]
     count = {movie: place for place, movie in enumerate(vocabulary)}
 
-    def rank(values: dict[int, float], left_out: set[int]) -> int:
-        if label in left_out:
+    def rank(values: dict[int, float], excluded: set[int]) -> int:
+        if label in excluded:
             return MOVIES + 1
-        return sum(values[movie] >= values[label] for movie in vocabulary if movie not in left_out)
+        return sum(values[movie] >= values[label] for movie in vocabulary if movie not in excluded)
 
     return rank(score, set(context)), rank(score, set()), rank(count, set(context))
 

@@ -24,10 +24,10 @@ LOWEST = float(np.finfo(np.float32).min)
 class EarlierServingModel(ServingModel):
     """Answers as models of earlier versions do: as many movies as the longest history leaves."""
 
-    def _top(self, scores: tf.Tensor, left_out: tf.Tensor) -> dict[str, tf.Tensor]:
-        most = tf.reduce_max(tf.reduce_sum(tf.cast(left_out, tf.int32), axis=1))
+    def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:
+        most = tf.reduce_max(tf.reduce_sum(tf.cast(excluded, tf.int32), axis=1))
         k = tf.minimum(100, self._num_movies() - tf.maximum(most, 0))
-        score, column = tf.math.top_k(tf.where(left_out, -np.inf, scores), k=k)
+        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=k)
         return {"movie_id": tf.gather(self._movie_id, column), "score": score}
 
 

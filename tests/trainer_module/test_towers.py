@@ -118,12 +118,12 @@ def test_the_losss_gradients_are_those_of_tensorflows_cross_entropy():
     """Also where scores are so far apart that the label's probability is zero in float32."""
     query = tf.Variable([[0.5, -1.0], [30.0, 0.0], [1.0, 1.0]])
     candidates = tf.Variable([[9.0, 9.0], [1.0, 0.5], [-10.0, 0.0], [10.0, 0.0], [0.5, 2.0]])
-    label, left_out = tf.constant([1, 2, 4]), tf.constant([[2, 0], [0, 0], [1, 0]])
+    label, excluded = tf.constant([1, 2, 4]), tf.constant([[2, 0], [0, 0], [1, 0]])
     weight = tf.constant([1.0, 0.5, -2.0])
     with tf.GradientTape(persistent=True) as tape:
-        ours = tf.reduce_sum(weight * _cross_entropy(query, candidates, label, left_out))
+        ours = tf.reduce_sum(weight * _cross_entropy(query, candidates, label, excluded))
         logits = query @ tf.transpose(candidates)
-        out = tf.reduce_max(tf.one_hot(left_out, 5), axis=1) > 0
+        out = tf.reduce_max(tf.one_hot(excluded, 5), axis=1) > 0
         logits = tf.where(out, logits.dtype.min, logits)
         theirs = tf.reduce_sum(weight * tf.nn.sparse_softmax_cross_entropy_with_logits(label, logits))
     for variable in (query, candidates):

@@ -13,7 +13,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io, sche
 
 from data import features
 from data.errors import InputError
-from trainer_module.inputs import parse_and_transform, read_windows
+from trainer_module.dataset import parse_and_transform, read_windows
 from trainer_module.preprocessing import VOCABULARY, preprocessing_fn
 
 pytestmark = pytest.mark.slow

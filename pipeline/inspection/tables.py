@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.statistics.figures import FeatureFigures, Kind, SplitFigures
+from components.statistics.feature_statistics import FeatureStatistics, Kind, SplitStatistics
 from data.releases.catalogue import Catalogue
 
-Named = Sequence[tuple[str, SplitFigures]]
+Named = Sequence[tuple[str, SplitStatistics]]
 """Splits with the names that they are shown under."""
 
 _KINDS: dict[Kind, str] = {"movie": "Movie ids", "number": "Numbers", "category": "Categories"}
@@ -56,7 +56,7 @@ def feature_tables(splits: Named, catalogue: Catalogue) -> list[tuple[str, list[
     return tables
 
 
-def _cells(feature: FeatureFigures, catalogue: Catalogue) -> list[str]:
+def _cells(feature: FeatureStatistics, catalogue: Catalogue) -> list[str]:
     cells = [
         f"{feature.values:,}",
         f"{feature.missing:,}",

@@ -1,4 +1,4 @@
-"""The steps of `data.flow` as a Beam pipeline, for many workers.
+"""The steps of `data.local_generation` as a Beam pipeline, for many workers.
 
 Workers exchange only small arrays and the places of windows in temporary files, in a folder that all of them see.
 """
@@ -17,9 +17,9 @@ from apache_beam.pvalue import AsSingleton
 from numpy.typing import NDArray
 
 from data.examples.shards import Shard
-from data.flow import (
-    FlowPlan,
-    FlowResult,
+from data.local_generation import (
+    GenerationPlan,
+    GenerationResult,
     ShardKey,
     WindowSlice,
     count_ranks_in_bin,
@@ -31,10 +31,10 @@ from data.flow import (
 )
 from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
-from data.timelines.counts import Counts
 from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
 from data.timelines.user_blocks import UserBlock
+from data.timelines.value_tally import ValueTally
 
 IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 """Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""
@@ -60,27 +60,27 @@ class _SumArrays(beam.CombineFn):
 
 
 class _MergeCounts(beam.CombineFn):
-    """Add up `Counts`; None stands for no count yet."""
+    """Add up `ValueTally`; None stands for no count yet."""
 
-    def create_accumulator(self) -> Counts | None:
+    def create_accumulator(self) -> ValueTally | None:
         return None
 
-    def add_input(self, accumulator: Counts | None, element: Counts) -> Counts:
+    def add_input(self, accumulator: ValueTally | None, element: ValueTally) -> ValueTally:
         return element if accumulator is None else accumulator.merge(element)
 
-    def merge_accumulators(self, accumulators: Iterable[Counts | None]) -> Counts | None:
+    def merge_accumulators(self, accumulators: Iterable[ValueTally | None]) -> ValueTally | None:
         merged = None
         for accumulator in accumulators:
             if accumulator is not None:
                 merged = self.add_input(merged, accumulator)
         return merged
 
-    def extract_output(self, accumulator: Counts | None) -> Counts:
-        return accumulator if accumulator is not None else Counts.of(np.empty(0, dtype=np.int64))
+    def extract_output(self, accumulator: ValueTally | None) -> ValueTally:
+        return accumulator if accumulator is not None else ValueTally.of(np.empty(0, dtype=np.int64))
 
 
-def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequence[str]) -> FlowResult:
-    """Generate the examples of all blocks into shards, as `data.flow.run_flow` does.
+def generate_in_beam(blocks: Sequence[UserBlock], plan: GenerationPlan, beam_args: Sequence[str]) -> GenerationResult:
+    """Generate the examples of all blocks into shards, as `data.local_generation.generate_in_threads` does.
 
     Parameters
     ----------
@@ -93,17 +93,17 @@ def run_beam_flow(blocks: Sequence[UserBlock], plan: FlowPlan, beam_args: Sequen
 
     Returns
     -------
-    FlowResult
+    GenerationResult
         The shards, and the counts of train labels.
     """
     with beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args])) as pipeline:
         _build(pipeline, blocks, plan)
     shards = tuple(Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys)
-    labels = Counts(*np.fromfile(_labels_path(plan), dtype=_LABELS_DTYPE).reshape(2, -1))
-    return FlowResult(shards, labels, cut=json.loads(_cut_path(plan).read_bytes()))
+    labels = ValueTally(*np.fromfile(_labels_path(plan), dtype=_LABELS_DTYPE).reshape(2, -1))
+    return GenerationResult(shards, labels, cut=json.loads(_cut_path(plan).read_bytes()))
 
 
-def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan) -> None:
+def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: GenerationPlan) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
     if not isinstance(options.strategy, CutSplit):
@@ -144,19 +144,19 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: FlowPlan)
     )
 
 
-def _write_shard(element: tuple[ShardKey, Iterable[WindowSlice | None]], plan: FlowPlan) -> None:
+def _write_shard(element: tuple[ShardKey, Iterable[WindowSlice | None]], plan: GenerationPlan) -> None:
     """Write a shard, and what the manifest needs to know of it into the work folder."""
     key, slices = element
     shard = write_shard_of(key, [part for part in slices if part is not None], plan, feature_table(plan))
     _write_whole(_record_path(plan, key), shard.model_dump_json().encode())
 
 
-def _write_labels(labels: Counts, plan: FlowPlan) -> None:
+def _write_labels(labels: ValueTally, plan: GenerationPlan) -> None:
     """Write the counts of train labels into the work folder: the values, and behind them their counts."""
     _write_whole(_labels_path(plan), np.stack([labels.values, labels.counts]).astype(_LABELS_DTYPE).tobytes())
 
 
-def _write_cut(cut: int | None, plan: FlowPlan) -> None:
+def _write_cut(cut: int | None, plan: GenerationPlan) -> None:
     """Write the largest rank of a train example into the work folder."""
     _write_whole(_cut_path(plan), json.dumps(cut).encode())
 
@@ -168,14 +168,14 @@ def _write_whole(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _record_path(plan: FlowPlan, key: ShardKey) -> Path:
+def _record_path(plan: GenerationPlan, key: ShardKey) -> Path:
     split, index = key
     return Path(plan.work_folder) / f"{split}-{index:05d}.json"
 
 
-def _cut_path(plan: FlowPlan) -> Path:
+def _cut_path(plan: GenerationPlan) -> Path:
     return Path(plan.work_folder) / "cut.json"
 
 
-def _labels_path(plan: FlowPlan) -> Path:
+def _labels_path(plan: GenerationPlan) -> Path:
     return Path(plan.work_folder) / "train-labels"

@@ -9,19 +9,19 @@ import pytest
 import tensorflow as tf
 from tampered_examples import count_statistics, read_records, tampered
 
-from components.statistics.figures import FeatureFigures
+from components.statistics.feature_statistics import FeatureStatistics
 from data.errors import InputError
 from data.generate import generate
 from data.options import GenerateOptions
-from pipeline.inspection.comparing import Side, chance_distances, compare, parse_side
-from pipeline.inspection.sources import Source, open_source
-from pipeline.inspection.validating import infer_differences, validate
+from pipeline.inspection.drift import Side, chance_distances, compare, parse_side
+from pipeline.inspection.statistics_store import StatisticsSet, open_source
+from pipeline.inspection.validation import infer_differences, validate
 
 pytestmark = pytest.mark.slow
 
 
-def figures_of(counts: dict[str, int]) -> FeatureFigures:
-    return FeatureFigures(
+def statistics_of(counts: dict[str, int]) -> FeatureStatistics:
+    return FeatureStatistics(
         name="x",
         kind="movie",
         missing=0,
@@ -66,7 +66,7 @@ def test_chance_alone_stays_below_what_chance_is_said_to_do() -> None:
     divergences, largest = [], []
     for _ in range(200):
         samples = [random.multinomial(size, truth) for size in sizes]
-        left, right = (figures_of({str(v): int(c) for v, c in enumerate(sample) if c}) for sample in samples)
+        left, right = (statistics_of({str(v): int(c) for v, c in enumerate(sample) if c}) for sample in samples)
         said = chance_distances(left, right, sizes)
         shares = [sample / sample.sum() for sample in samples]
         divergences.append(jensen_shannon(*shares) / said["JENSEN_SHANNON_DIVERGENCE"])
@@ -78,7 +78,7 @@ def test_chance_alone_stays_below_what_chance_is_said_to_do() -> None:
 
 
 def test_chance_by_hand() -> None:
-    left, right = figures_of({"a": 50, "b": 50}), figures_of({"a": 50, "b": 50})
+    left, right = statistics_of({"a": 50, "b": 50}), statistics_of({"a": 50, "b": 50})
 
     said = chance_distances(left, right, (100, 100))
 
@@ -86,20 +86,22 @@ def test_chance_by_hand() -> None:
     assert said["JENSEN_SHANNON_DIVERGENCE"] == pytest.approx(0.02 / (8 * math.log(2)))
 
 
-def test_two_splits_of_one_release_have_not_moved_by_tfdvs_own_distances(sample_source: Source) -> None:
+def test_two_splits_of_one_release_have_not_moved_by_tfdvs_own_distances(sample_source: StatisticsSet) -> None:
     comparison = compare(Side(sample_source, "train"), Side(sample_source, "eval"))
 
-    assert [row.feature for row in comparison.distances] == list(comparison.left_figures.features)
+    assert [row.feature for row in comparison.distances] == list(comparison.left_statistics.features)
     assert not [row.feature for row in comparison.distances if row.moved]
     for row in comparison.distances:
-        left, right = (of.features[row.feature] for of in (comparison.left_figures, comparison.right_figures))
+        left, right = (of.features[row.feature] for of in (comparison.left_statistics, comparison.right_statistics))
         values = sorted(left.counts.keys() | right.counts.keys())
         shares = [np.array([of.share(value) for value in values]) for of in (left, right)]
         assert row.linf == pytest.approx(np.abs(shares[0] - shares[1]).max(), abs=1e-6)
         assert row.js == pytest.approx(jensen_shannon(*shares), abs=1e-5)
 
 
-def test_another_habit_of_rating_has_moved_and_what_moved_is_named(sample_source: Source, liked_shards: Path) -> None:
+def test_another_habit_of_rating_has_moved_and_what_moved_is_named(
+    sample_source: StatisticsSet, liked_shards: Path
+) -> None:
     with open_source(str(liked_shards), liked_shards) as now:
         comparison = compare(Side(sample_source, "train"), Side(now, "train"))
 
@@ -111,7 +113,7 @@ def test_another_habit_of_rating_has_moved_and_what_moved_is_named(sample_source
 
 
 def test_a_feature_that_one_side_has_no_values_of_is_named_and_the_others_are_compared(
-    sample_source: Source, tmp_path: Path
+    sample_source: StatisticsSet, tmp_path: Path
 ) -> None:
     release = tmp_path / "release"
     release.mkdir()
@@ -131,15 +133,15 @@ def test_a_feature_that_one_side_has_no_values_of_is_named_and_the_others_are_co
     for comparison in (now, turned):
         assert comparison.not_compared == {"context_movie_year": "shards, train has no values of it"}
         assert {row.feature for row in comparison.distances} == {
-            *comparison.left_figures.features.keys() - {"context_movie_year"}
+            *comparison.left_statistics.features.keys() - {"context_movie_year"}
         }
 
 
-def test_generated_shards_break_nothing_of_the_schema(sample_source: Source) -> None:
+def test_generated_shards_break_nothing_of_the_schema(sample_source: StatisticsSet) -> None:
     assert validate(sample_source) == []
 
 
-def test_an_anomaly_is_told_with_feature_reason_and_example(sample_source: Source) -> None:
+def test_an_anomaly_is_told_with_feature_reason_and_example(sample_source: StatisticsSet) -> None:
     schema = sample_source.schema()
     stars = next(feature for feature in schema.feature if feature.name == "context_movie_rating")
     stars.float_domain.max = 4.5
@@ -154,7 +156,7 @@ def test_an_anomaly_is_told_with_feature_reason_and_example(sample_source: Sourc
     assert all(anomaly.example.startswith("example ") and "5" in anomaly.example for anomaly in found)
 
 
-def test_what_is_wrong_with_the_examples_as_a_whole_is_told(sample_source: Source) -> None:
+def test_what_is_wrong_with_the_examples_as_a_whole_is_told(sample_source: StatisticsSet) -> None:
     schema = sample_source.schema()
     schema.dataset_constraints.min_examples_count = 10_000
 
@@ -165,7 +167,7 @@ def test_what_is_wrong_with_the_examples_as_a_whole_is_told(sample_source: Sourc
 
 
 def test_the_example_of_a_feature_that_is_too_many_is_the_first_that_has_it(
-    sample_source: Source, tmp_path: Path
+    sample_source: StatisticsSet, tmp_path: Path
 ) -> None:
     (shard, *_) = sorted(sample_source.examples.glob("eval-*"))
     records = read_records([shard])
@@ -189,7 +191,7 @@ def test_the_example_of_a_feature_that_is_too_many_is_the_first_that_has_it(
     assert (anomaly.feature, anomaly.kind, anomaly.example) == ("extra", "New column", "example 6: 3")
 
 
-def test_an_inferred_schema_knows_only_what_happens_to_be_there(sample_source: Source) -> None:
+def test_an_inferred_schema_knows_only_what_happens_to_be_there(sample_source: StatisticsSet) -> None:
     differences = {(row.feature, row.what): row for row in infer_differences(sample_source)}
 
     popularity = differences["label_popularity", "domain"]

@@ -22,7 +22,7 @@ _OF_DIFFERENCES = "_diff"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """The Evaluator's figures and its decision.
 
     Attributes
@@ -49,9 +49,9 @@ class Judgement:
         return said if self.no_baseline is None else [*said, f"compared with none: {self.no_baseline}"]
 
 
-def read_judgement(
+def read_evaluation_result(
     evaluation: Path, blessing: Path, gate: ModelGateSettings, no_baseline: str | None = None
-) -> Judgement:
+) -> EvaluationResult:
     """Read what the Evaluator wrote.
 
     Parameters
@@ -64,7 +64,7 @@ def read_judgement(
         Why there was no model to compare with, if it is known and there was none.
     """
     found = read_evaluation(evaluation)
-    return Judgement(
+    return EvaluationResult(
         blessed=is_blessed(blessing),
         evaluation=found,
         checks=decide(found, gate),

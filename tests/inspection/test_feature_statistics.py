@@ -9,7 +9,12 @@ import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.statistics.figures import SplitFigures, read_figures, read_statistics, split_names
+from components.statistics.feature_statistics import (
+    SplitStatistics,
+    read_split_statistics,
+    read_statistics,
+    split_names,
+)
 from data.errors import InputError
 from data.examples.manifest import Manifest
 
@@ -48,12 +53,14 @@ def plain(sample_run: Any) -> list[dict[str, tuple]]:
 
 
 @pytest.fixture(scope="module")
-def figures(sample_run: Any) -> SplitFigures:
+def figures(sample_run: Any) -> SplitStatistics:
     manifest = Manifest.load(sample_run.artifact("ExampleGen", "examples"))
-    return read_figures(sample_run.artifact("StatisticsGen", "unpadded"), "eval", manifest)
+    return read_split_statistics(sample_run.artifact("StatisticsGen", "unpadded"), "eval", manifest)
 
 
-def test_every_value_is_counted_as_a_plain_loop_counts_it(plain: list[dict[str, tuple]], figures: SplitFigures) -> None:
+def test_every_value_is_counted_as_a_plain_loop_counts_it(
+    plain: list[dict[str, tuple]], figures: SplitStatistics
+) -> None:
     assert figures.examples == len(plain)
     for name, feature in figures.features.items():
         counted = Counter(f"{v:g}" if isinstance(v, float) else str(v) for example in plain for v in example[name])
@@ -65,7 +72,7 @@ def test_every_value_is_counted_as_a_plain_loop_counts_it(plain: list[dict[str, 
 
 @pytest.mark.parametrize("name", ["context_length", "context_movie_rating", "context_movie_year"])
 def test_numbers_are_described_as_the_standard_library_describes_them(
-    plain: list[dict[str, tuple]], figures: SplitFigures, name: str
+    plain: list[dict[str, tuple]], figures: SplitStatistics, name: str
 ) -> None:
     values = [value for example in plain for value in example[name]]
     described = figures.features[name].numbers
@@ -76,7 +83,7 @@ def test_numbers_are_described_as_the_standard_library_describes_them(
     assert (described.min, described.max) == (min(values), max(values))
 
 
-def test_padding_is_counted_apart(plain: list[dict[str, tuple]], figures: SplitFigures) -> None:
+def test_padding_is_counted_apart(plain: list[dict[str, tuple]], figures: SplitStatistics) -> None:
     kept = sum(len(example["context_movie_id"]) for example in plain)
 
     for name in ("context_movie_id", "context_movie_rating", "context_movie_year"):
@@ -86,7 +93,7 @@ def test_padding_is_counted_apart(plain: list[dict[str, tuple]], figures: SplitF
     assert figures.unknown_year_share == pytest.approx(1 - years / kept)
 
 
-def test_no_pad_is_among_the_values(figures: SplitFigures) -> None:
+def test_no_pad_is_among_the_values(figures: SplitStatistics) -> None:
     assert "0" not in figures.features["context_movie_id"].counts
     assert "0" not in figures.features["context_movie_rating"].counts
     assert "0" not in figures.features["context_movie_year"].counts

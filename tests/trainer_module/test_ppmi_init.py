@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from trainer_module.counted_embeddings import DECAY, SMOOTHING, counted_embeddings
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
+from trainer_module.ppmi_init import DECAY, SMOOTHING, counted_embeddings
 
 # Movies 1 to 3 only ever meet each other, and so do movies 4 to 6.
 TWO_CIRCLES = Windows(

@@ -1,8 +1,8 @@
 """Blocks of users in, shards out: the steps, and the run of all of them in this process.
 
 A step takes a block of users or a shard, never a single rating, and none depends on another of its kind: here they
-run in threads, and `data.beam_flow` gives them to Beam's workers. Between the steps go only small arrays; the windows
-themselves travel through files.
+run in threads, and `data.beam_generation` gives them to Beam's workers. Between the steps go only small arrays; the
+windows themselves travel through files.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.splits.base import CutSplit
 from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
-from data.timelines.counts import Counts
 from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
 from data.timelines.timelines import Timelines, build_timelines
 from data.timelines.user_blocks import UserBlock, read_block
+from data.timelines.value_tally import ValueTally
 from data.timelines.windows import build_windows, label_rows, window_dtype
 
 MAX_WORKERS = 8
@@ -40,7 +40,7 @@ ShardKey = tuple[Split, int]
 
 
 @dataclass(frozen=True)
-class FlowPlan:
+class GenerationPlan:
     """What the steps need to know; all workers see all paths."""
 
     options: GenerateOptions
@@ -69,7 +69,7 @@ class WindowSlice:
 
 
 @dataclass(frozen=True)
-class FlowResult:
+class GenerationResult:
     """What the steps leave behind.
 
     Attributes
@@ -83,7 +83,7 @@ class FlowResult:
     """
 
     shards: tuple[Shard, ...]
-    train_labels: Counts
+    train_labels: ValueTally
     cut: int | None
 
 
@@ -92,7 +92,7 @@ def available_workers() -> int:
     return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
-def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
+def generate_in_threads(blocks: Sequence[UserBlock], plan: GenerationPlan) -> GenerationResult:
     """Generate the examples of all blocks into shards, in threads: numpy and zlib let each other run.
 
     Parameters
@@ -104,7 +104,7 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
 
     Returns
     -------
-    FlowResult
+    GenerationResult
         The shards, and the counts of train labels.
 
     Raises
@@ -115,7 +115,7 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
     options = plan.options
     with ThreadPoolExecutor(available_workers()) as pool:
         cut = _find_cut(pool, blocks, options)
-        labels = reduce(Counts.merge, pool.map(partial(count_train_labels, plan=plan, cut=cut), blocks))
+        labels = reduce(ValueTally.merge, pool.map(partial(count_train_labels, plan=plan, cut=cut), blocks))
         popularity = PopularityTable.from_counts(count_by_movie(labels))
         slices: defaultdict[ShardKey, list[WindowSlice]] = defaultdict(list)
         for written in pool.map(partial(_list_windows, plan=plan, cut=cut, popularity=popularity), blocks):
@@ -124,7 +124,7 @@ def run_flow(blocks: Sequence[UserBlock], plan: FlowPlan) -> FlowResult:
         keys = plan.shard_keys
         write = partial(write_shard_of, plan=plan, table=feature_table(plan))
         shards = tuple(pool.map(write, keys, [slices[key] for key in keys]))
-    return FlowResult(shards, labels, cut)
+    return GenerationResult(shards, labels, cut)
 
 
 def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: GenerateOptions) -> int | None:
@@ -133,11 +133,11 @@ def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: Ge
     histograms = pool.map(partial(histogram, options=options), blocks)
     cut_bin = locate_cut(reduce(np.add, histograms), options.train_fraction)
     counts = pool.map(partial(count_ranks_in_bin, options=options, cut_bin=cut_bin), blocks)
-    return find_cut(reduce(Counts.merge, counts), cut_bin)
+    return find_cut(reduce(ValueTally.merge, counts), cut_bin)
 
 
 def _list_windows(
-    block: UserBlock, plan: FlowPlan, cut: int | None, popularity: PopularityTable
+    block: UserBlock, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
 ) -> list[tuple[ShardKey, WindowSlice]]:
     return list(write_windows(block, plan, cut, popularity))
 
@@ -147,7 +147,7 @@ def histogram(block: UserBlock, options: GenerateOptions) -> NDArray[np.int64]:
     return rank_histogram(_ranks(block, options))
 
 
-def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutBin | None) -> Counts:
+def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutBin | None) -> ValueTally:
     """Count a block's distinct ranks within the cut's bin."""
     return ranks_in_bin(_ranks(block, options), cut_bin)
 
@@ -159,16 +159,16 @@ def _ranks(block: UserBlock, options: GenerateOptions) -> NDArray[np.uint64]:
     return strategy.ranks(*_timelines(block, options))
 
 
-def count_train_labels(block: UserBlock, plan: FlowPlan, cut: int | None) -> Counts:
+def count_train_labels(block: UserBlock, plan: GenerationPlan, cut: int | None) -> ValueTally:
     """Count how often each movie is a train label in each period, in a block; values are `label_keys`."""
     options = plan.options
     timelines, rows = _timelines(block, options)
     labels = timelines.ratings[rows[options.strategy.is_train(timelines, rows, cut)]]
-    return Counts.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
+    return ValueTally.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
 
 
 def write_windows(
-    block: UserBlock, plan: FlowPlan, cut: int | None, popularity: PopularityTable
+    block: UserBlock, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
 ) -> Iterator[tuple[ShardKey, WindowSlice]]:
     """Write a block's windows to a temporary file, each shard's together, and tell where each lies."""
     options = plan.options
@@ -191,12 +191,12 @@ def write_windows(
             yield key, WindowSlice(str(path), start, stop)
 
 
-def feature_table(plan: FlowPlan) -> FeatureTable:
+def feature_table(plan: GenerationPlan) -> FeatureTable:
     """Read the catalogue that the plan names."""
     return FeatureTable(Catalogue.load(Path(plan.catalogue_path)), plan.options)
 
 
-def write_shard_of(key: ShardKey, slices: Sequence[WindowSlice], plan: FlowPlan, table: FeatureTable) -> Shard:
+def write_shard_of(key: ShardKey, slices: Sequence[WindowSlice], plan: GenerationPlan, table: FeatureTable) -> Shard:
     """Write the shard that some slices make up."""
     split, index = key
     dtype = window_dtype(plan.options.max_context_length)

@@ -12,7 +12,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.statistics.figures import SplitFigures, read_figures, split_names
+from components.statistics.feature_statistics import SplitStatistics, read_split_statistics, split_names
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.schema import build_schema
@@ -31,7 +31,7 @@ _UNPADDED_TYPE = "next_movie.UnpaddedExampleStatistics"
 
 
 @dataclass(frozen=True)
-class Source:
+class StatisticsSet:
     """Statistics of one set of examples.
 
     Attributes
@@ -67,7 +67,7 @@ class Source:
         """The splits that there are statistics of, train first."""
         return split_names(self.unpadded)
 
-    def figures(self, split: str) -> SplitFigures:
+    def figures(self, split: str) -> SplitStatistics:
         """Return a split's figures, padding left out.
 
         Raises
@@ -77,7 +77,7 @@ class Source:
         """
         if split not in self.splits:
             raise InputError(f"{self.name} has no split {split!r}: take one of {', '.join(self.splits)}")
-        return read_figures(self.unpadded, split, self.manifest)
+        return read_split_statistics(self.unpadded, split, self.manifest)
 
     def schema(self) -> schema_pb2.Schema:
         """Return the curated schema, completed for these examples."""
@@ -85,7 +85,7 @@ class Source:
 
 
 @contextmanager
-def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iterator[Source]:
+def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iterator[StatisticsSet]:
     """Yield statistics; those that are counted here are removed when the context ends.
 
     Parameters
@@ -112,7 +112,7 @@ def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iter
     yield _pick(which, find_sources(work_dir, pipeline))
 
 
-def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Source]:
+def find_sources(work_dir: Path, pipeline: str | None = None) -> list[StatisticsSet]:
     """Return the statistics of all of a pipeline's runs, oldest first; runs that shared them count once.
 
     Parameters
@@ -137,7 +137,7 @@ def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Source]:
     return sources
 
 
-def _pick(which: str, sources: list[Source]) -> Source:
+def _pick(which: str, sources: list[StatisticsSet]) -> StatisticsSet:
     if which == LATEST:
         return sources[-1]
     if which == PREVIOUS:
@@ -174,7 +174,7 @@ def _last_run(metadata: Path) -> int:
     return max((run.create_time_since_epoch for run in runs), default=0)
 
 
-def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[Source]:
+def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[StatisticsSet]:
     artifacts = {artifact.id: artifact for artifact in store.get_artifacts_by_type(_UNPADDED_TYPE)}
     events = store.get_events_by_artifact_ids(list(artifacts)) if artifacts else []
     made = {}
@@ -190,7 +190,7 @@ def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[Source]:
             # Folders may have been removed by hand.
             continue
         number += 1
-        yield Source(
+        yield StatisticsSet(
             name=f"{home.pipeline} #{number}",
             unpadded=unpadded,
             padded=Path(uris["statistics"]),
@@ -207,11 +207,11 @@ def _uris_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> dict[s
     return {event.path.steps[0].key: uris[event.artifact_id] for event in events}
 
 
-def _count(folder: Path, scratch: Path) -> Source:
+def _count(folder: Path, scratch: Path) -> StatisticsSet:
     """Return the statistics of a folder's shards, counted as the pipeline's StatisticsGen counts."""
     manifest = Manifest.load(folder)
     manifest.verify(folder)
-    source = Source(
+    source = StatisticsSet(
         name=folder.name,
         unpadded=scratch / "unpadded",
         padded=scratch / "padded",
@@ -223,7 +223,7 @@ def _count(folder: Path, scratch: Path) -> Source:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from components.statistics.statistics_gen import raise_on_faults, stars_of, write_statistics
-    from data.beam_flow import IN_PROCESS_ARGS
+    from data.beam_generation import IN_PROCESS_ARGS
 
     splits = [split for split in SPLITS if manifest.shards_of(split)]
     with beam.Pipeline(options=PipelineOptions(list(IN_PROCESS_ARGS))) as pipeline:

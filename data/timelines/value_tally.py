@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Counts:
+class ValueTally:
     """How often each of some values occurs.
 
     Attributes
@@ -24,19 +24,21 @@ class Counts:
     counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, values: NDArray[np.integer]) -> Counts:
+    def of(cls, values: NDArray[np.integer]) -> ValueTally:
         """Count values of any order."""
         distinct, counts = np.unique(values, return_counts=True)
         return cls(distinct, counts.astype(np.int64))
 
     @classmethod
-    def added_up(cls, values: NDArray[np.integer], counts: NDArray[np.int64]) -> Counts:
+    def added_up(cls, values: NDArray[np.integer], counts: NDArray[np.int64]) -> ValueTally:
         """Add up the counts `[n]` of equal values `[n]`, which may come in any order."""
         distinct, places = np.unique(values, return_inverse=True)
         sums = np.zeros(len(distinct), dtype=np.int64)
         np.add.at(sums, places.ravel(), counts)
         return cls(distinct, sums)
 
-    def merge(self, other: Counts) -> Counts:
+    def merge(self, other: ValueTally) -> ValueTally:
         """Add up two counts."""
-        return Counts.added_up(np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts]))
+        return ValueTally.added_up(
+            np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts])
+        )

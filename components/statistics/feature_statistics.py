@@ -38,7 +38,7 @@ STATISTICS_FILE = "FeatureStats.pb"
 """The file's name in a split's folder, StatisticsGen's own."""
 
 
-class NumberFigures(BaseModel):
+class NumberStatistics(BaseModel):
     """Figures of a feature's values, each counted as often as it occurs."""
 
     mean: float
@@ -48,7 +48,7 @@ class NumberFigures(BaseModel):
     max: float
 
 
-class FeatureFigures(BaseModel):
+class FeatureStatistics(BaseModel):
     """What one feature holds in one split.
 
     Attributes
@@ -73,7 +73,7 @@ class FeatureFigures(BaseModel):
     values: int
     padding_share: float
     distinct: int
-    numbers: NumberFigures | None
+    numbers: NumberStatistics | None
     counts: dict[str, int]
 
     def share(self, value: str) -> float:
@@ -87,12 +87,12 @@ class FeatureFigures(BaseModel):
             yield value, times, times / self.values
 
 
-class SplitFigures(BaseModel):
+class SplitStatistics(BaseModel):
     """What one split holds."""
 
     split: str
     examples: int
-    features: dict[str, FeatureFigures]
+    features: dict[str, FeatureStatistics]
 
     @property
     def unseen_label_share(self) -> float:
@@ -140,7 +140,7 @@ def split_names(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (name != "train", name))
 
 
-def read_figures(folder: Path, split: str, manifest: Manifest) -> SplitFigures:
+def read_split_statistics(folder: Path, split: str, manifest: Manifest) -> SplitStatistics:
     """Read the unpadded statistics of a split as figures.
 
     Parameters
@@ -155,11 +155,11 @@ def read_figures(folder: Path, split: str, manifest: Manifest) -> SplitFigures:
     dataset = read_statistics(folder, split).datasets[0]
     examples = int(dataset.num_examples)
     by_name = {feature.path.step[0]: feature for feature in dataset.features}
-    return SplitFigures(
+    return SplitStatistics(
         split=split,
         examples=examples,
         features={
-            name: _figures_of(name, by_name[name], examples, _padding_share(name, by_name, examples, manifest))
+            name: _statistics_of(name, by_name[name], examples, _padding_share(name, by_name, examples, manifest))
             for name in KINDS
             if name in by_name
         },
@@ -180,16 +180,16 @@ def _padding_share(
     return 1 - values / (examples * length)
 
 
-def _figures_of(
+def _statistics_of(
     name: str, feature: statistics_pb2.FeatureNameStatistics, examples: int, padding_share: float
-) -> FeatureFigures:
+) -> FeatureStatistics:
     common = feature.string_stats.common_stats
     counts = {bucket.label: round(bucket.sample_count) for bucket in feature.string_stats.rank_histogram.buckets}
     values = int(common.tot_num_values)
     kind = KINDS[name]
     if kind == "number":
         counts = dict(sorted(counts.items(), key=lambda item: float(item[0])))
-    return FeatureFigures(
+    return FeatureStatistics(
         name=name,
         kind=kind,
         missing=examples - int(common.num_non_missing),
@@ -201,7 +201,7 @@ def _figures_of(
     )
 
 
-def _numbers_of(counts: dict[str, int]) -> NumberFigures:
+def _numbers_of(counts: dict[str, int]) -> NumberStatistics:
     """Compute from counts in ascending order; the median of an even number of values is the lower one."""
     numbers = [(float(value), times) for value, times in counts.items()]
     total = sum(times for _, times in numbers)
@@ -212,4 +212,4 @@ def _numbers_of(counts: dict[str, int]) -> NumberFigures:
         median, passed = value, passed + times
         if 2 * passed >= total:
             break
-    return NumberFigures(mean=mean, std=math.sqrt(variance), min=numbers[0][0], median=median, max=numbers[-1][0])
+    return NumberStatistics(mean=mean, std=math.sqrt(variance), min=numbers[0][0], median=median, max=numbers[-1][0])

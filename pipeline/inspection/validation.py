@@ -10,9 +10,9 @@ import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.statistics.figures import read_statistics
+from components.statistics.feature_statistics import read_statistics
 from data.errors import InputError
-from pipeline.inspection.sources import Source
+from pipeline.inspection.statistics_store import StatisticsSet
 
 
 class Anomaly(BaseModel):
@@ -34,7 +34,7 @@ class SchemaDifference(BaseModel):
     inferred: str
 
 
-def validate(source: Source, schema: schema_pb2.Schema | None = None) -> list[Anomaly]:
+def validate(source: StatisticsSet, schema: schema_pb2.Schema | None = None) -> list[Anomaly]:
     """Return what breaks a schema, in each split, by TFDV.
 
     Parameters
@@ -69,7 +69,7 @@ def validate(source: Source, schema: schema_pb2.Schema | None = None) -> list[An
     return found
 
 
-def infer_differences(source: Source) -> list[SchemaDifference]:
+def infer_differences(source: StatisticsSet) -> list[SchemaDifference]:
     """Return where the curated schema and one that TFDV infers from the train split differ.
 
     Parameters
@@ -143,7 +143,7 @@ def _bounds(feature: schema_pb2.Feature) -> tuple[float, float] | None:
     return None
 
 
-def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Schema) -> str | None:
+def _first_example(source: StatisticsSet, split: str, name: str, schema: schema_pb2.Schema) -> str | None:
     """Describe the first example whose values break the schema.
 
     TFDV's own search for anomalous examples computes statistics of single examples: minutes for a small data set.
@@ -160,7 +160,7 @@ def _first_example(source: Source, split: str, name: str, schema: schema_pb2.Sch
     return None
 
 
-def _values_of(source: Source, split: str, name: str) -> Iterator[tuple[int, list[bytes | float] | None]]:
+def _values_of(source: StatisticsSet, split: str, name: str) -> Iterator[tuple[int, list[bytes | float] | None]]:
     """Yield an example's number, from 1, and its values; None where it lacks the feature."""
     # Imported late: it brings TFX, and is needed only once something is wrong.
     from components.ingestion.example_reading import read_batches

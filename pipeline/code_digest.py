@@ -14,7 +14,7 @@ _ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 _FILE_NAME = re.compile(r"[\w-]+\.\w+")
 
 
-def source_digest(*code: str | Callable[..., Any]) -> str:
+def code_digest(*code: str | Callable[..., Any]) -> str:
     """Return a SHA-256 over the modules of code, and all of the project that they need to run.
 
     That is the project's modules that they import, wherever in a file the import stands; files beside a module that it

@@ -15,9 +15,9 @@ from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.orchestration.pipeline import RunOptions
 
-from benchmarks.textbook import textbook_pipeline
-from components.statistics.figures import STATISTICS_FILE
-from trainer_module.inputs import read_windows
+from benchmarks.stock_tfx import textbook_pipeline
+from components.statistics.feature_statistics import STATISTICS_FILE
+from trainer_module.dataset import read_windows
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX, VOCABULARY
 
 pytestmark = pytest.mark.slow
@@ -41,13 +41,13 @@ class Textbook:
 def textbook(sample_run, tmp_path_factory) -> Textbook:
     """Run the textbook's wiring on the sample's shards, up to Transform."""
     home = tmp_path_factory.mktemp("textbook")
-    places = replace(
-        sample_run.places,
+    paths = replace(
+        sample_run.paths,
         pipeline_root=str(home / "artifacts"),
         serving=str(home / "serving"),
         metadata=str(home / "metadata.sqlite"),
     )
-    pipeline = textbook_pipeline(places, curated_schema=True)
+    pipeline = textbook_pipeline(paths, curated_schema=True)
     tfx.orchestration.LocalDagRunner().run(pipeline, run_options=RunOptions(to_nodes=["StatisticsGen", "Transform"]))
     return Textbook(home / "artifacts")
 

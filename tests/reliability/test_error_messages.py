@@ -71,8 +71,8 @@ def place(sample_run, tmp_path_factory) -> Iterator[Place]:
     config = tmp_path_factory.mktemp("faults") / "changed.yaml"
     config.write_text(yaml.safe_dump(CHANGED))
     with sample_run.put_back():
-        metadata = Path(sample_run.places.metadata)
-        place = Place(sample_run.work_dir, metadata.parent, Path(sample_run.places.serving), config)
+        metadata = Path(sample_run.paths.metadata)
+        place = Place(sample_run.work_dir, metadata.parent, Path(sample_run.paths.serving), config)
         yield place
 
 

@@ -9,11 +9,11 @@ import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
-from components.statistics.figures import FeatureFigures, SplitFigures, read_statistics
+from components.statistics.feature_statistics import FeatureStatistics, SplitStatistics, read_statistics
 from data import features
 from data.errors import InputError
 from data.releases.catalogue import Catalogue
-from pipeline.inspection.sources import LATEST, Source
+from pipeline.inspection.statistics_store import LATEST, StatisticsSet
 
 _MOVERS = 5
 
@@ -73,8 +73,8 @@ class Comparison(BaseModel):
 
     left: str
     right: str
-    left_figures: SplitFigures
-    right_figures: SplitFigures
+    left_statistics: SplitStatistics
+    right_statistics: SplitStatistics
     distances: list[Distance]
     not_compared: dict[str, str] = {}
 
@@ -83,7 +83,7 @@ class Comparison(BaseModel):
 class Side:
     """One side of a comparison."""
 
-    source: Source
+    source: StatisticsSet
     split: str
 
     @property
@@ -117,11 +117,11 @@ def compare(left: Side, right: Side) -> Comparison:
     InputError
         A split is missing or empty.
     """
-    left_figures, right_figures = left.source.figures(left.split), right.source.figures(right.split)
-    for side, figures in ((left, left_figures), (right, right_figures)):
+    left_statistics, right_statistics = left.source.figures(left.split), right.source.figures(right.split)
+    for side, figures in ((left, left_statistics), (right, right_statistics)):
         if not figures.examples:
             raise InputError(f"{side.name} holds no examples, so that there is nothing to compare")
-    limits = _limits(left_figures, right_figures, right.source.schema())
+    limits = _limits(left_statistics, right_statistics, right.source.schema())
     measured = tfdv.validate_statistics(
         read_statistics(right.source.unpadded, right.split),
         _schema_with(limits),
@@ -138,8 +138,8 @@ def compare(left: Side, right: Side) -> Comparison:
     return Comparison(
         left=left.name,
         right=right.name,
-        left_figures=left_figures,
-        right_figures=right_figures,
+        left_statistics=left_statistics,
+        right_statistics=right_statistics,
         distances=[
             Distance(
                 feature=name,
@@ -147,20 +147,23 @@ def compare(left: Side, right: Side) -> Comparison:
                 linf_limit=limits[name]["L_INFTY"],
                 js=by_feature[name]["JENSEN_SHANNON_DIVERGENCE"],
                 js_limit=limits[name]["JENSEN_SHANNON_DIVERGENCE"],
-                movers=_movers(left_figures.features[name], right_figures.features[name], catalogues),
+                movers=_movers(left_statistics.features[name], right_statistics.features[name], catalogues),
             )
             for name in limits
         ],
         not_compared={
             name: f"{side.name} has no values of it"
-            for side, figures, other in ((left, left_figures, right_figures), (right, right_figures, left_figures))
+            for side, figures, other in (
+                (left, left_statistics, right_statistics),
+                (right, right_statistics, left_statistics),
+            )
             for name in other.features
             if _has_values(other, name) and not _has_values(figures, name)
         },
     )
 
 
-def chance_distances(left: FeatureFigures, right: FeatureFigures, examples: tuple[int, int]) -> dict[str, float]:
+def chance_distances(left: FeatureStatistics, right: FeatureStatistics, examples: tuple[int, int]) -> dict[str, float]:
     """Return how far two samples of one distribution lie apart.
 
     Parameters
@@ -187,7 +190,7 @@ def chance_distances(left: FeatureFigures, right: FeatureFigures, examples: tupl
     }
 
 
-def _limits(left: SplitFigures, right: SplitFigures, schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
+def _limits(left: SplitStatistics, right: SplitStatistics, schema: schema_pb2.Schema) -> dict[str, dict[str, float]]:
     """Add what may really change, by the schema where it says so, to what chance does."""
     limits = {}
     for name in left.features:
@@ -199,7 +202,7 @@ def _limits(left: SplitFigures, right: SplitFigures, schema: schema_pb2.Schema) 
     return limits
 
 
-def _has_values(figures: SplitFigures, name: str) -> bool:
+def _has_values(figures: SplitStatistics, name: str) -> bool:
     return name in figures.features and figures.features[name].values > 0
 
 
@@ -229,7 +232,7 @@ def _schema_with(limits: dict[str, dict[str, float]]) -> schema_pb2.Schema:
     return schema
 
 
-def _movers(left: FeatureFigures, right: FeatureFigures, catalogues: tuple[Catalogue, ...]) -> list[Mover]:
+def _movers(left: FeatureStatistics, right: FeatureStatistics, catalogues: tuple[Catalogue, ...]) -> list[Mover]:
     """Return the values whose shares differ most; movies by title."""
     values = left.counts.keys() | right.counts.keys()
     ordered = sorted(values, key=lambda value: (-abs(left.share(value) - right.share(value)), value))

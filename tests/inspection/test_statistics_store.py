@@ -10,7 +10,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 
 from data.errors import InputError
-from pipeline.inspection.sources import find_sources
+from pipeline.inspection.statistics_store import find_sources
 from pipeline.metadata_store import open_store
 
 

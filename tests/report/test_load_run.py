@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.report.facts import DataGateFacts
-from components.report.gather import RunArtifacts, gather_facts
+from components.report.load_run import RunArtifacts, load_run
+from components.report.report_model import DataGateFacts
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ WRITTEN = {
 
 def gathered(folder: Path, verdict: dict) -> DataGateFacts | None:
     (folder / "verdict.json").write_text(json.dumps(verdict))
-    return gather_facts(RunArtifacts(verdict=folder), "p", {}).data_gate
+    return load_run(RunArtifacts(verdict=folder), "p", {}).data_gate
 
 
 def test_a_verdict_from_before_it_said_what_was_not_compared_is_read(tmp_path: Path) -> None:

@@ -13,26 +13,26 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.utils import path_utils
 
 from components.data_gate import VERDICT_FILE, find_anomalies
-from components.evaluation.judgement import Judgement, read_judgement
+from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
 from components.evaluation.metric_names import POPULARITY, RECALL
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
-from components.report.facts import (
+from components.report.metrics import metric_rows
+from components.report.report_model import (
     CheckFacts,
     DataFacts,
     DataFinding,
     DataGateFacts,
     DecisionFacts,
     DifferenceFacts,
-    RunFacts,
+    ReportModel,
     SliceFacts,
     SplitFacts,
     TopMovie,
 )
-from components.report.metrics import metric_rows
 from components.report.samples import sample_recommendations
 from components.serving_check.servable_check import FINDINGS_FILE, Servability
-from components.statistics.figures import SplitFigures, read_figures, split_names
+from components.statistics.feature_statistics import SplitStatistics, read_split_statistics, split_names
 from data import features
 from data.examples.manifest import Manifest
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -63,7 +63,7 @@ class RunArtifacts:
     """The published version."""
 
 
-def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]) -> RunFacts:
+def load_run(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]) -> ReportModel:
     """Read what a run's artifacts know.
 
     Parameters
@@ -76,14 +76,14 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
         Its settings as plain data; `model_gate` is needed where there is an evaluation.
     """
     data = _read_data(artifacts)
-    judgement = None
+    evaluation_result = None
     gate = ModelGateSettings.model_validate(settings.get("model_gate", {}))
     if artifacts.evaluation is not None and artifacts.blessing is not None:
         no_baseline = None
         if artifacts.passed_over is not None and artifacts.examples is not None:
             no_baseline = why_passed_over(artifacts.passed_over, artifacts.examples)
-        judgement = read_judgement(artifacts.evaluation, artifacts.blessing, gate, no_baseline)
-    return RunFacts(
+        evaluation_result = read_evaluation_result(artifacts.evaluation, artifacts.blessing, gate, no_baseline)
+    return ReportModel(
         pipeline=pipeline,
         made_at=datetime.now(timezone.utc),
         code_version=__version__,
@@ -92,9 +92,9 @@ def gather_facts(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, 
         data=data,
         data_gate=_read_data_gate(artifacts),
         curves=_read_curves(artifacts.model_run),
-        metrics=metric_rows(judgement) if judgement else [],
-        slices=_slices_of(judgement, data) if judgement else [],
-        decision=_decide(judgement, artifacts),
+        metrics=metric_rows(evaluation_result) if evaluation_result else [],
+        slices=_slices_of(evaluation_result, data) if evaluation_result else [],
+        decision=_decide(evaluation_result, artifacts),
         samples=(
             sample_recommendations(
                 Path(path_utils.serving_model_dir(str(artifacts.model))), artifacts.examples, _SAMPLES, _SAMPLE_K
@@ -113,7 +113,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
     if artifacts.statistics is not None:
         catalogue = Catalogue.load(artifacts.examples / CATALOGUE_FILE)
         splits = [
-            _split_facts(read_figures(artifacts.statistics, split, manifest), catalogue)
+            _split_facts(read_split_statistics(artifacts.statistics, split, manifest), catalogue)
             for split in split_names(artifacts.statistics)
         ]
     return DataFacts(
@@ -128,7 +128,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
     )
 
 
-def _split_facts(figures: SplitFigures, catalogue: Catalogue) -> SplitFacts:
+def _split_facts(figures: SplitStatistics, catalogue: Catalogue) -> SplitFacts:
     labels = figures.features[features.LABEL_MOVIE_ID]
     lengths = figures.features[features.CONTEXT_LENGTH]
     return SplitFacts(
@@ -176,7 +176,7 @@ def _read_curves(model_run: Path | None) -> dict[str, list[float]]:
     return json.loads(path.read_text()) if path is not None and path.is_file() else {}
 
 
-def _slices_of(judgement: Judgement, data: DataFacts | None) -> list[SliceFacts]:
+def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> list[SliceFacts]:
     """Order slices as a person counts: lengths by number, popularity from head to unseen."""
     held_out = next((split for split in data.splits if split.split == "eval"), None) if data else None
     examples = (
@@ -199,23 +199,25 @@ def _slices_of(judgement: Judgement, data: DataFacts | None) -> list[SliceFacts]
             mrr=metrics["mrr"],
             examples=examples.get(feature, {}).get(value),
         )
-        for (feature, value), metrics in sorted(judgement.evaluation.slices.items(), key=lambda item: place(item[0]))
+        for (feature, value), metrics in sorted(
+            evaluation_result.evaluation.slices.items(), key=lambda item: place(item[0])
+        )
     ]
 
 
-def _decide(judgement: Judgement | None, artifacts: RunArtifacts) -> DecisionFacts:
+def _decide(evaluation_result: EvaluationResult | None, artifacts: RunArtifacts) -> DecisionFacts:
     servable = None
     if artifacts.servability is not None:
         text = (artifacts.servability / FINDINGS_FILE).read_text()
         servable = Servability.model_validate_json(text).findings
-    if judgement is None:
+    if evaluation_result is None:
         return DecisionFacts(servable=servable, published=artifacts.published)
-    difference = judgement.evaluation.difference
+    difference = evaluation_result.evaluation.difference
     return DecisionFacts(
-        blessed=judgement.blessed,
-        checks=[CheckFacts(sentence=check.sentence, met=check.met) for check in judgement.checks],
+        blessed=evaluation_result.blessed,
+        checks=[CheckFacts(sentence=check.sentence, met=check.met) for check in evaluation_result.checks],
         difference=DifferenceFacts(**asdict(difference)) if difference is not None else None,
-        no_baseline=judgement.no_baseline,
+        no_baseline=evaluation_result.no_baseline,
         servable=servable,
         published=artifacts.published,
     )

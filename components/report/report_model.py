@@ -223,7 +223,7 @@ class Failure(_Facts):
     error: str
 
 
-class RunFacts(_Facts):
+class ReportModel(_Facts):
     """All that is known of one run; what is not known is None or empty.
 
     Attributes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from components.report.facts import (
+from components.report.report_model import (
     CheckFacts,
     DataFacts,
     DataGateFacts,
@@ -14,7 +14,7 @@ from components.report.facts import (
     MetricRow,
     PastRun,
     RecommendedMovie,
-    RunFacts,
+    ReportModel,
     Sample,
     SliceFacts,
     SplitFacts,
@@ -26,7 +26,7 @@ SCRIPT_TITLE = "<script>window.owned = true</script> & \"Sons\" <img src=x onerr
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 
 
-def full_facts(**changes: Any) -> RunFacts:
+def full_facts(**changes: Any) -> ReportModel:
     """Return facts with something in every section, and a hostile title wherever a title can stand."""
     split = SplitFacts(
         split="train",
@@ -49,7 +49,7 @@ def full_facts(**changes: Any) -> RunFacts:
         ],
         label_rank=2,
     )
-    facts = RunFacts(
+    facts = ReportModel(
         pipeline="next-movie-test",
         made_at=WHEN,
         code_version="1.2.3",

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
-from trainer_module.inputs import Windows
+from trainer_module.dataset import Windows
 
 DECAY = 0.85
 """Weight of a context movie for each place further from the label. Validation recall@10 on ml-latest-small at

@@ -9,13 +9,13 @@ from tfx import v1 as tfx
 from components.gate_settings import ModelGateSettings
 from data.examples.shards import SPLITS, shard_pattern
 from data.releases.catalogue import CATALOGUE_FILE
-from pipeline.judging import evaluation_config
-from pipeline.settings import Places
+from pipeline.eval_config import evaluation_config
+from pipeline.settings import RunPaths
 
 PIPELINE_NAME = "textbook"
 
 
-def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: int | None = None) -> tfx.dsl.Pipeline:
+def textbook_pipeline(paths: RunPaths, *, curated_schema: bool = False, epochs: int | None = None) -> tfx.dsl.Pipeline:
     """Wire stock components up over generated shards.
 
     What it learns, and how it is judged, is the project's own: its vocabulary, its `evaluate` signature and its
@@ -26,13 +26,13 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
     places
         Where things lie; a metadata file is needed.
     curated_schema
-        Take `places.schema_file` from the start in place of inferring a schema from the statistics. Then the
+        Take `paths.schema_file` from the start in place of inferring a schema from the statistics. Then the
         statistics are computed under the same schema as ours, and can be compared with them.
     epochs
         Passes over the train split; by default the tutorial's own.
     """
     example_gen = tfx.components.ImportExampleGen(
-        input_base=places.data_root,
+        input_base=paths.data_root,
         input_config=tfx.proto.Input(
             splits=[tfx.proto.Input.Split(name=split, pattern=shard_pattern(split)) for split in SPLITS]
         ),
@@ -40,7 +40,7 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
     examples = example_gen.outputs["examples"]
 
     if curated_schema:
-        schema_gen = tfx.components.ImportSchemaGen(schema_file=places.schema_file)
+        schema_gen = tfx.components.ImportSchemaGen(schema_file=paths.schema_file)
         statistics_gen = tfx.components.StatisticsGen(examples=examples, schema=schema_gen.outputs["schema"])
     else:
         statistics_gen = tfx.components.StatisticsGen(examples=examples)
@@ -50,17 +50,17 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
     validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
     transform = tfx.components.Transform(
-        examples=examples, schema=schema, preprocessing_fn="benchmarks.textbook_preprocessing.preprocessing_fn"
+        examples=examples, schema=schema, preprocessing_fn="benchmarks.stock_tfx_preprocessing.preprocessing_fn"
     )
 
     trainer = tfx.components.Trainer(
-        run_fn="benchmarks.textbook_trainer.run_fn",
+        run_fn="benchmarks.stock_tfx_trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config={"catalogue_file": str(Path(places.data_root) / CATALOGUE_FILE), "epochs": epochs},
+        custom_config={"catalogue_file": str(Path(paths.data_root) / CATALOGUE_FILE), "epochs": epochs},
     )
 
     baseline = tfx.dsl.Resolver(
@@ -75,20 +75,20 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
         schema=schema,
-        eval_config=evaluation_config(ModelGateSettings(), source_digest=""),
+        eval_config=evaluation_config(ModelGateSettings(), code_digest=""),
     )
 
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=places.serving)
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=paths.serving)
         ),
     )
 
     return tfx.dsl.Pipeline(
         pipeline_name=PIPELINE_NAME,
-        pipeline_root=places.pipeline_root,
+        pipeline_root=paths.pipeline_root,
         components=[
             example_gen,
             statistics_gen,
@@ -101,6 +101,6 @@ def textbook_pipeline(places: Places, *, curated_schema: bool = False, epochs: i
             pusher,
         ],
         enable_cache=True,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(places.metadata),
-        beam_pipeline_args=list(places.beam_args),
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(paths.metadata),
+        beam_pipeline_args=list(paths.beam_args),
     )

@@ -55,7 +55,7 @@ def keep_ranks(folder: Path, name: str, data: DataSet, made_of: Any, make: Calla
     kept = folder / f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{_digest(data, made_of)[:16]}.npz"
     if kept.is_file():
         with np.load(kept, allow_pickle=False) as file:
-            ranks = Ranks(file["left_out"], file["unfiltered"], int(file["recommended"]), int(file["num_movies"]))
+            ranks = Ranks(file["excluded"], file["unfiltered"], int(file["recommended"]), int(file["num_movies"]))
             return Ranked(ranks, float(file["seconds"]))
     started = time.monotonic()
     ranks = make()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.gate_settings import ModelGateSettings
-from pipeline.judging import BASELINE, CANDIDATE, evaluation_config
+from pipeline.eval_config import BASELINE, CANDIDATE, evaluation_config
 from pipeline.run_summary import print_table
 
 pytestmark = pytest.mark.slow

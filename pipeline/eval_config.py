@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import tensorflow_model_analysis as tfma
 
-from components.evaluation.judgement import BASELINE, CANDIDATE
+from components.evaluation.evaluation_result import BASELINE, CANDIDATE
 from components.evaluation.model_gate import Requirement, requirements
 from components.gate_settings import SLICES, ModelGateSettings
 
@@ -17,20 +17,20 @@ EXTRACTORS_MODULE = "components.evaluation.grouped_extracts"
 """Module of the extractors, which TFX looks up by name."""
 
 
-def evaluation_config(gate: ModelGateSettings, source_digest: str) -> tfma.EvalConfig:
+def evaluation_config(gate: ModelGateSettings, code_digest: str) -> tfma.EvalConfig:
     """Return the Evaluator's configuration.
 
     Parameters
     ----------
     gate
         The thresholds.
-    source_digest
+    code_digest
         Digest of the code behind the metrics, for the Evaluator's cache.
     """
     config = {
         "allowed_drop": gate.max_recall_at_10_drop,
         "non_inferior": gate.non_inferior,
-        "source_digest": source_digest,
+        "code_digest": code_digest,
     }
     metric = tfma.MetricConfig(class_name="RetrievalMetrics", module=METRICS_MODULE, config=json.dumps(config))
     thresholds: defaultdict[str, tfma.PerSliceMetricThresholds] = defaultdict(tfma.PerSliceMetricThresholds)
