@@ -4,16 +4,20 @@ PYTHON = .venv/bin/python
 FUZZ_EXAMPLES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test doctest lint format fuzz lock clean
+.PHONY: help run test test-engines doctest lint format fuzz lock clean
 
 help: ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the quick one
 	$(PYTHON) local_runner.py $(if $(CONFIG),--config $(CONFIG))
 
 test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
 	$(PYTHON) -m pytest $(ARGS)
+
+test-engines: .venv/.installed-dev ## build real engines with Go, and run the tests against them
+	$(PYTHON) tools/engines.py
+	$(PYTHON) -m pytest -m engines $(ARGS)
 
 doctest: .venv/.installed-dev ## run the examples in docstrings; `make test` does so too
 	$(PYTHON) -m pytest tests/test_doctests.py
