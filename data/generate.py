@@ -116,7 +116,13 @@ def _write(
     progress(f"reading {source.label}")
     movies = read_movies(source, release)
     num_blocks = max(1, math.ceil(source.size(release.ratings_file) / BYTES_PER_BLOCK))
-    spill = spill_ratings(read_ratings(source, release), work, num_blocks)
+    spill = spill_ratings(
+        read_ratings(source, release),
+        work,
+        num_blocks,
+        min_rating=options.min_rating,
+        min_timeline_length=options.min_timeline_length,
+    )
     if spill.repeated is not None:
         first, second, *_ = find_repeats(source, release, spill.repeated)
         raise InputError(f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}")

@@ -7,7 +7,6 @@ windows themselves travel through files.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,13 +26,10 @@ from data.splits.base import CutSplit
 from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
-from data.timelines.timelines import Timelines, build_timelines
-from data.timelines.user_blocks import UserBlock, read_block
+from data.timelines.timelines import Timelines
+from data.timelines.user_blocks import UserBlock, available_workers, read_timelines
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import build_windows, label_rows, window_dtype
-
-MAX_WORKERS = 8
-"""Each holds a block or a shard, some 60 MB with contexts of 10."""
 
 ShardKey = tuple[Split, int]
 """A split and a shard's place in it."""
@@ -85,11 +81,6 @@ class GenerationResult:
     shards: tuple[Shard, ...]
     train_labels: ValueTally
     cut: int | None
-
-
-def available_workers() -> int:
-    """Count the processors that this process may use, up to `MAX_WORKERS`."""
-    return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
 
 
 def generate_in_threads(blocks: Sequence[UserBlock], plan: GenerationPlan) -> GenerationResult:
@@ -156,13 +147,13 @@ def _ranks(block: UserBlock, options: GenerateOptions) -> NDArray[np.uint64]:
     strategy = options.strategy
     if not isinstance(strategy, CutSplit):
         raise TypeError(f"the split {strategy.name} ranks no examples")
-    return strategy.ranks(*_timelines(block, options))
+    return strategy.ranks(*_timelines(block))
 
 
 def count_train_labels(block: UserBlock, plan: GenerationPlan, cut: int | None) -> ValueTally:
     """Count how often each movie is a train label in each period, in a block; values are `label_keys`."""
     options = plan.options
-    timelines, rows = _timelines(block, options)
+    timelines, rows = _timelines(block)
     labels = timelines.ratings[rows[options.strategy.is_train(timelines, rows, cut)]]
     return ValueTally.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
 
@@ -172,7 +163,7 @@ def write_windows(
 ) -> Iterator[tuple[ShardKey, WindowSlice]]:
     """Write a block's windows to a temporary file, each shard's together, and tell where each lies."""
     options = plan.options
-    timelines, rows = _timelines(block, options)
+    timelines, rows = _timelines(block)
     order = order_keys(example_keys(timelines, rows), options.seed)
     train = options.strategy.is_train(timelines, rows, cut)
     keys, num_train = plan.shard_keys, plan.num_shards["train"]
@@ -208,8 +199,6 @@ def write_shard_of(key: ShardKey, slices: Sequence[WindowSlice], plan: Generatio
     return write_shard(Path(plan.shard_folder), name, split, parts, table)
 
 
-def _timelines(block: UserBlock, options: GenerateOptions) -> tuple[Timelines, NDArray[np.int64]]:
-    timelines = build_timelines(
-        read_block(block), min_rating=options.min_rating, min_timeline_length=options.min_timeline_length
-    )
+def _timelines(block: UserBlock) -> tuple[Timelines, NDArray[np.int64]]:
+    timelines = read_timelines(block)
     return timelines, label_rows(timelines)

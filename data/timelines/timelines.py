@@ -29,6 +29,16 @@ class Timelines:
     positions: NDArray[np.int64]
     is_last: NDArray[np.bool_]
 
+    @classmethod
+    def of(cls, ordered: NDArray[np.void]) -> Timelines:
+        """Return the timelines of ratings that are filtered and ordered already."""
+        starts = np.flatnonzero(np.diff(ordered["user"], prepend=-1))
+        lengths = np.diff(starts, append=len(ordered))
+        positions = np.arange(len(ordered)) - np.repeat(starts, lengths)
+        is_last = np.zeros(len(ordered), dtype=bool)
+        is_last[starts + lengths - 1] = True
+        return cls(ordered, positions, is_last)
+
 
 def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timeline_length: int) -> Timelines:
     """Filter ratings by stars, order them, and drop short timelines.
@@ -54,10 +64,4 @@ def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timelin
     starts = np.flatnonzero(np.diff(kept["user"], prepend=-1))
     lengths = np.diff(starts, append=len(kept))
     long_enough = lengths >= min_timeline_length
-    kept = kept[np.repeat(long_enough, lengths)]
-    lengths = lengths[long_enough]
-    ends = np.cumsum(lengths)
-    positions = np.arange(len(kept)) - np.repeat(ends - lengths, lengths)
-    is_last = np.zeros(len(kept), dtype=bool)
-    is_last[ends - 1] = True
-    return Timelines(kept, positions, is_last)
+    return Timelines.of(kept[np.repeat(long_enough, lengths)])

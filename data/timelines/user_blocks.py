@@ -1,9 +1,12 @@
-"""Blocks of users: ratings sorted out into temporary files that each fit in memory."""
+"""Blocks of users: ratings sorted out into temporary files that each fit in memory, and there into timelines."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +14,19 @@ from numpy.typing import NDArray
 
 from data.timelines.hashing import mix64
 from data.timelines.periods import TimeRange
-from data.timelines.timelines import RATING_DTYPE
+from data.timelines.timelines import RATING_DTYPE, Timelines, build_timelines
 
 BYTES_PER_BLOCK = 4 << 20
 """Bytes of the ratings file in a block: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
 
 
+MAX_WORKERS = 8
+"""Each holds a block or a shard, some 60 MB with contexts of 10."""
+
+
 @dataclass(frozen=True)
 class UserBlock:
-    """A file of `RATING_DTYPE` rows: all ratings of some users, in the order of the release's file."""
+    """A file of `RATING_DTYPE` rows: the timelines of some users, as `Timelines.ratings` has them."""
 
     path: str
 
@@ -50,8 +57,25 @@ class Spill:
     repeated: NDArray[np.void] | None
 
 
-def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks: int) -> Spill:
-    """Append ratings to the blocks of their users, and return the blocks.
+@dataclass(frozen=True)
+class _BlockSummary:
+    """All ratings of a block, counted before any filter; the attributes are those of `Spill`."""
+
+    num_ratings: int
+    num_users: int
+    time_range: TimeRange
+    repeated: NDArray[np.void] | None
+
+
+def available_workers() -> int:
+    """Count the processors that this process may use, up to `MAX_WORKERS`."""
+    return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+
+
+def spill_ratings(
+    ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks: int, *, min_rating: float, min_timeline_length: int
+) -> Spill:
+    """Append ratings to the blocks of their users, turn each block into timelines, and return the blocks.
 
     Parameters
     ----------
@@ -61,6 +85,8 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
         Where the blocks go; it exists and is seen by all workers.
     num_blocks
         Users are spread over as many files by a hash; it has no influence on any result.
+    min_rating, min_timeline_length
+        Which ratings and users are kept: see `build_timelines`.
 
     Raises
     ------
@@ -79,22 +105,39 @@ def spill_ratings(ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks:
             if len(rows):
                 with path.open("ab") as file:
                     file.write(rows.tobytes())
-    blocks = tuple(UserBlock(str(path)) for path in paths if path.exists())
-    num_ratings = num_users = 0
-    times: list[int] = []
-    repeated = None
-    for block in blocks:
-        rows = read_block(block)
-        num_ratings += len(rows)
-        num_users += len(np.unique(rows["user"]))
-        times += [int(rows["time"].min()), int(rows["time"].max())]
-        repeated = find_repeated(rows) if repeated is None else repeated
-    return Spill(blocks, num_ratings, num_users, movie_ids, TimeRange(min(times), max(times)), repeated)
+    used = [path for path in paths if path.exists()]
+    order = partial(_order_block, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    with ThreadPoolExecutor(available_workers()) as pool:
+        summaries = list(pool.map(order, used))
+    return Spill(
+        blocks=tuple(UserBlock(str(path)) for path in used),
+        num_ratings=sum(summary.num_ratings for summary in summaries),
+        num_users=sum(summary.num_users for summary in summaries),
+        movie_ids=movie_ids,
+        time_range=TimeRange(
+            min(summary.time_range.first for summary in summaries),
+            max(summary.time_range.last for summary in summaries),
+        ),
+        repeated=next((summary.repeated for summary in summaries if summary.repeated is not None), None),
+    )
 
 
-def read_block(block: UserBlock) -> NDArray[np.void]:
-    """Read a block's ratings, `RATING_DTYPE[n]`."""
-    return np.fromfile(block.path, dtype=RATING_DTYPE)
+def _order_block(path: Path, min_rating: float, min_timeline_length: int) -> _BlockSummary:
+    """Put timelines into the place of a file of ratings."""
+    rows = np.fromfile(path, dtype=RATING_DTYPE)
+    timelines = build_timelines(rows, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    path.write_bytes(timelines.ratings.tobytes())
+    return _BlockSummary(
+        num_ratings=len(rows),
+        num_users=len(np.unique(rows["user"])),
+        time_range=TimeRange(int(rows["time"].min()), int(rows["time"].max())),
+        repeated=find_repeated(rows),
+    )
+
+
+def read_timelines(block: UserBlock) -> Timelines:
+    """Read a block's timelines."""
+    return Timelines.of(np.fromfile(block.path, dtype=RATING_DTYPE))
 
 
 def find_repeated(ratings: NDArray[np.void]) -> NDArray[np.void] | None:

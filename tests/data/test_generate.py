@@ -263,9 +263,9 @@ def test_a_second_run_waits_for_the_first(small_release: Path, tmp_path: Path, m
         if "waiting for it" in line:
             one_waits.set()
 
-    def spill_when_the_other_waits(*args: object) -> object:
+    def spill_when_the_other_waits(*args: object, **kwargs: object) -> object:
         assert one_waits.wait(timeout=60)
-        return real(*args)
+        return real(*args, **kwargs)
 
     monkeypatch.setattr(blocks, "spill_ratings", spill_when_the_other_waits)
     runs = [
