@@ -23,15 +23,6 @@ VERDICT_FILE = "verdict.json"
 
 logger = logging.getLogger("next_movie.data_gate")
 
-_CONTEXT = (
-    features.CONTEXT_MOVIE_ID,
-    features.CONTEXT_MOVIE_RATING,
-    features.CONTEXT_MOVIE_YEAR,
-    features.CONTEXT_MOVIE_GENRE,
-    features.CONTEXT_LENGTH,
-)
-"""The features whose values depend on how many movies a context may have."""
-
 _DRIFT_REASONS = "COMPARATOR_"
 """What the names of TFDV's reasons begin with that have to do with other statistics."""
 
@@ -193,7 +184,7 @@ def _other_lengths(
     The genres are those of the context's first movies, so that they change with the context's length too.
     """
     reasons = {}
-    for feature in _CONTEXT:
+    for feature in (feature.name for feature in features.FEATURES if feature.about == "context"):
         for told_by in (features.CONTEXT_MOVIE_ID, feature):
             now, before = (_values_per_example(statistics, told_by) for statistics in (current, previous))
             if now is not None and before is not None and now != before:

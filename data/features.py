@@ -1,27 +1,20 @@
-"""Names and fixed values of the features, the same from the shard to the serving request."""
+"""The features of an example, each described once: schema, statistics, drift and pages derive from `FEATURES`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from data.options import GenerateOptions
+
 CONTEXT_MOVIE_ID = "context_movie_id"
-"""int64 `[max_context_length]`: the movies before the label, oldest first, padded with `PAD_MOVIE_ID`."""
-
 CONTEXT_MOVIE_RATING = "context_movie_rating"
-"""float `[max_context_length]`: the stars given to the context movies; pads are 0.0."""
-
 CONTEXT_MOVIE_YEAR = "context_movie_year"
-"""int64 `[max_context_length]`: the years of the context movies; unknown years and pads are 0."""
-
 CONTEXT_MOVIE_GENRE = "context_movie_genre"
-"""bytes `[max_context_movie_genre_length]`: the context movies' genres in order, padded with `NO_GENRE`."""
-
 LABEL_MOVIE_ID = "label_movie_id"
-"""int64 `[1]`: the movie watched next."""
-
 CONTEXT_LENGTH = "context_length"
-"""int64 `[1]`: how many of the context positions hold a movie; what lies behind is padding."""
-
 LABEL_POPULARITY = "label_popularity"
-"""bytes `[1]`: how popular the label is among train labels, one of `POPULARITY_BUCKETS`; for slicing only."""
 
 PAD_MOVIE_ID = 0
 """No release numbers a movie 0."""
@@ -31,3 +24,110 @@ NO_GENRE = "UNK"
 
 POPULARITY_BUCKETS = ("head", "middle", "tail", "unseen")
 """By rank among the train labels: the first 100, up to 1,000, the rest, and labels that train never shows."""
+
+Kind = Literal["movie", "number", "category"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named value, or list of values, of an example; the same from the shard to the serving request.
+
+    Attributes
+    ----------
+    name
+        Its name in examples, schema, statistics and requests.
+    type
+        Its type in TensorFlow's examples: int64, float32 or bytes.
+    kind
+        What the values are: movie ids, which are names and have no mean; numbers; or categories.
+    about
+        Whether it says something of the context, so that its values depend on how long that may be, or of the label.
+    meaning
+        What a value is, in a few words for people.
+    length
+        The option of `GenerateOptions` that fixes how many values an example has; None for one value.
+    pad
+        What fills it up to its length; None if it is never filled up.
+    unknown
+        A value that stands for a missing one, besides the pad; None if there is none.
+    values
+        All values that it may have, in the order of reading; empty if they are open.
+    """
+
+    name: str
+    type: Literal["int", "float", "bytes"]
+    kind: Kind
+    about: Literal["context", "label"]
+    meaning: str
+    length: Literal["max_context_length", "max_context_movie_genre_length"] | None = None
+    pad: int | float | str | None = None
+    unknown: int | None = None
+    values: tuple[str, ...] = ()
+
+    @property
+    def follows_context(self) -> bool:
+        """Whether it has a value for each position of the context."""
+        return self.length == "max_context_length"
+
+    def num_values(self, options: GenerateOptions) -> int:
+        """Return how many values an example has, pads included."""
+        return getattr(options, self.length) if self.length else 1
+
+
+FEATURES = (
+    Feature(LABEL_MOVIE_ID, "int", "movie", "label", "the movie watched next"),
+    Feature(
+        CONTEXT_MOVIE_ID,
+        "int",
+        "movie",
+        "context",
+        "the movies before the label, oldest first",
+        length="max_context_length",
+        pad=PAD_MOVIE_ID,
+    ),
+    Feature(CONTEXT_LENGTH, "int", "number", "context", "movies in a context"),
+    Feature(
+        CONTEXT_MOVIE_RATING,
+        "float",
+        "number",
+        "context",
+        "stars of the context movies",
+        length="max_context_length",
+        pad=0.0,
+    ),
+    Feature(
+        CONTEXT_MOVIE_YEAR,
+        "int",
+        "number",
+        "context",
+        "years of the context movies",
+        length="max_context_length",
+        pad=0,
+        unknown=0,
+    ),
+    Feature(
+        CONTEXT_MOVIE_GENRE,
+        "bytes",
+        "category",
+        "context",
+        "genres of the context movies",
+        length="max_context_movie_genre_length",
+        pad=NO_GENRE,
+    ),
+    Feature(LABEL_POPULARITY, "bytes", "category", "label", "popularity of the labels", values=POPULARITY_BUCKETS),
+)
+"""Every feature, in the order in which they are shown."""
+
+
+def find_feature(name: str) -> Feature:
+    """Return the feature of a name.
+
+    Raises
+    ------
+    KeyError
+        There is none.
+    """
+    for feature in FEATURES:
+        if feature.name == name:
+            return feature
+    raise KeyError(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -13,26 +12,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from data import features
 from data.errors import InputError
 from data.examples.manifest import Manifest
-
-Kind = Literal["movie", "number", "category"]
-
-KINDS: dict[str, Kind] = {
-    features.LABEL_MOVIE_ID: "movie",
-    features.CONTEXT_MOVIE_ID: "movie",
-    features.CONTEXT_LENGTH: "number",
-    features.CONTEXT_MOVIE_RATING: "number",
-    features.CONTEXT_MOVIE_YEAR: "number",
-    features.CONTEXT_MOVIE_GENRE: "category",
-    features.LABEL_POPULARITY: "category",
-}
-"""The features, in the order in which they are shown. Movie ids are names: no mean is made of them."""
-
-_PADDED = (
-    features.CONTEXT_MOVIE_ID,
-    features.CONTEXT_MOVIE_RATING,
-    features.CONTEXT_MOVIE_YEAR,
-    features.CONTEXT_MOVIE_GENRE,
-)
+from data.features import Feature, Kind
 
 STATISTICS_FILE = "FeatureStats.pb"
 """The file's name in a split's folder, StatisticsGen's own."""
@@ -159,43 +139,44 @@ def read_split_statistics(folder: Path, split: str, manifest: Manifest) -> Split
         split=split,
         examples=examples,
         features={
-            name: _statistics_of(name, by_name[name], examples, _padding_share(name, by_name, examples, manifest))
-            for name in KINDS
-            if name in by_name
+            feature.name: _statistics_of(
+                feature, by_name[feature.name], examples, _padding_share(feature, by_name, examples, manifest)
+            )
+            for feature in features.FEATURES
+            if feature.name in by_name
         },
     )
 
 
 def _padding_share(
-    name: str, by_name: dict[str, statistics_pb2.FeatureNameStatistics], examples: int, manifest: Manifest
+    feature: Feature, by_name: dict[str, statistics_pb2.FeatureNameStatistics], examples: int, manifest: Manifest
 ) -> float:
-    """Return the share of a feature's positions that pads fill; unknown years are no pads."""
-    if name not in _PADDED or not examples:
+    """Return the share of a feature's positions that pads fill; unknown values are no pads."""
+    if feature.pad is None or not examples:
         return 0.0
-    genres = name == features.CONTEXT_MOVIE_GENRE
-    options = manifest.options
-    length = options.max_context_movie_genre_length if genres else options.max_context_length
-    told_by = features.CONTEXT_MOVIE_ID if name == features.CONTEXT_MOVIE_YEAR else name
-    values = by_name[told_by].string_stats.common_stats.tot_num_values if told_by in by_name else examples * length
+    length = feature.num_values(manifest.options)
+    # Where unknown values are left out too, the movie ids tell how many positions are filled.
+    counted = feature.name if feature.unknown is None else features.CONTEXT_MOVIE_ID
+    values = by_name[counted].string_stats.common_stats.tot_num_values if counted in by_name else examples * length
     return 1 - values / (examples * length)
 
 
 def _statistics_of(
-    name: str, feature: statistics_pb2.FeatureNameStatistics, examples: int, padding_share: float
+    feature: Feature, proto: statistics_pb2.FeatureNameStatistics, examples: int, padding_share: float
 ) -> FeatureStatistics:
-    common = feature.string_stats.common_stats
-    counts = {bucket.label: round(bucket.sample_count) for bucket in feature.string_stats.rank_histogram.buckets}
+    common = proto.string_stats.common_stats
+    counts = {bucket.label: round(bucket.sample_count) for bucket in proto.string_stats.rank_histogram.buckets}
     values = int(common.tot_num_values)
-    kind = KINDS[name]
+    kind = feature.kind
     if kind == "number":
         counts = dict(sorted(counts.items(), key=lambda item: float(item[0])))
     return FeatureStatistics(
-        name=name,
+        name=feature.name,
         kind=kind,
         missing=examples - int(common.num_non_missing),
         values=values,
         padding_share=padding_share,
-        distinct=int(feature.string_stats.unique),
+        distinct=int(proto.string_stats.unique),
         numbers=_numbers_of(counts) if kind == "number" and counts else None,
         counts=counts,
     )

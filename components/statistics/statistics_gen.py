@@ -44,24 +44,25 @@ def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
     Returns
     -------
     pa.RecordBatch
-        Context features cut to `context_length`, years without the unknown ones, genres without pads. Features that
-        are not of one length and present everywhere come as they are, for the schema to refuse.
+        Features with a value for each movie cut to `context_length`, others without pads, and neither with unknown
+        values. Features that are not of one length and present everywhere come as they are, for the schema to refuse.
     """
     columns = {name: batch.column(name) for name in batch.schema.names}
     arrays = {name: _matrix(column) for name, column in columns.items()}
     length = arrays.get(features.CONTEXT_LENGTH)
-    if length is not None:
-        for name in (features.CONTEXT_MOVIE_ID, features.CONTEXT_MOVIE_RATING, features.CONTEXT_MOVIE_YEAR):
-            values = arrays.get(name)
-            if values is None:
-                continue
+    for feature in features.FEATURES:
+        values = arrays.get(feature.name)
+        if feature.pad is None or values is None:
+            continue
+        if not feature.follows_context:
+            kept = values != _as_value(feature.pad)
+        elif length is not None:
             kept = _is_content(values, length)
-            if name == features.CONTEXT_MOVIE_YEAR:
-                kept &= values > 0
-            columns[name] = _ragged(values, kept)
-    genres = arrays.get(features.CONTEXT_MOVIE_GENRE)
-    if genres is not None:
-        columns[features.CONTEXT_MOVIE_GENRE] = _ragged(genres, genres != features.NO_GENRE.encode())
+        else:
+            continue
+        if feature.unknown is not None:
+            kept &= values != feature.unknown
+        columns[feature.name] = _ragged(values, kept)
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
@@ -197,6 +198,11 @@ def _matrix(column: pa.Array) -> np.ndarray | None:
         return None
     flat = column.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(column), lengths[0])
+
+
+def _as_value(pad: float | str) -> float | bytes:
+    """Return a pad as it stands in arrays."""
+    return pad.encode() if isinstance(pad, str) else pad
 
 
 def _is_content(values: np.ndarray, length: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from data.releases.release import find_release
 
 SCHEMA_FILE = "schema.pbtxt"
 
+SCHEMA_TYPES = {"int": schema_pb2.INT, "float": schema_pb2.FLOAT, "bytes": schema_pb2.BYTES}
+
 
 def build_schema(
     options: GenerateOptions, genres: Sequence[str], *, max_stars: float | None = None
@@ -39,26 +41,20 @@ def build_schema(
     """
     base = resources.files("data.examples").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema = text_format.Parse(base, schema_pb2.Schema())
-    lengths = {
-        features.CONTEXT_MOVIE_ID: options.max_context_length,
-        features.CONTEXT_MOVIE_RATING: options.max_context_length,
-        features.CONTEXT_MOVIE_YEAR: options.max_context_length,
-        features.CONTEXT_MOVIE_GENRE: options.max_context_movie_genre_length,
-        features.LABEL_MOVIE_ID: 1,
-        features.CONTEXT_LENGTH: 1,
-        features.LABEL_POPULARITY: 1,
-    }
     by_name = {feature.name: feature for feature in schema.feature}
-    for name, length in lengths.items():
-        by_name[name].shape.dim.add(size=length)
+    for feature in features.FEATURES:
+        described = by_name.get(feature.name) or schema.feature.add(name=feature.name)
+        by_name[feature.name] = described
+        described.type = SCHEMA_TYPES[feature.type]
+        described.presence.min_fraction, described.presence.min_count = 1.0, 1
+        described.shape.dim.add(size=feature.num_values(options))
     most = find_release(options.release).max_stars if max_stars is None else max_stars
     by_name[features.CONTEXT_MOVIE_RATING].float_domain.max = most
     length_domain = by_name[features.CONTEXT_LENGTH].int_domain
     length_domain.min, length_domain.max = 1, options.max_context_length
-    for name, values in (
-        (features.CONTEXT_MOVIE_GENRE, [features.NO_GENRE, *sorted(genres)]),
-        (features.LABEL_POPULARITY, list(features.POPULARITY_BUCKETS)),
-    ):
+    domains = {feature.name: list(feature.values) for feature in features.FEATURES if feature.values}
+    domains[features.CONTEXT_MOVIE_GENRE] = [features.NO_GENRE, *sorted(genres)]
+    for name, values in domains.items():
         domain = by_name[name].string_domain
         domain.name = name
         domain.value.extend(values)

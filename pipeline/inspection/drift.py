@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 from components.statistics.feature_statistics import FeatureStatistics, SplitStatistics, read_statistics
-from data import features
 from data.errors import InputError
+from data.examples.schema import SCHEMA_TYPES
+from data.features import find_feature
 from data.releases.catalogue import Catalogue
 from pipeline.inspection.statistics_store import LATEST, StatisticsSet
 
@@ -219,9 +220,8 @@ def _allowed_by(schema: schema_pb2.Schema, name: str) -> dict[str, float]:
 def _schema_with(limits: dict[str, dict[str, float]]) -> schema_pb2.Schema:
     """Return a schema that asks for both distances of every feature, and for nothing else."""
     schema = schema_pb2.Schema()
-    kinds = {features.CONTEXT_MOVIE_GENRE: schema_pb2.BYTES, features.LABEL_POPULARITY: schema_pb2.BYTES}
     for name, of_feature in limits.items():
-        kind = schema_pb2.FLOAT if name == features.CONTEXT_MOVIE_RATING else kinds.get(name, schema_pb2.INT)
+        kind = SCHEMA_TYPES[find_feature(name).type]
         feature = schema.feature.add(name=name, type=kind)
         if kind == schema_pb2.INT:
             feature.int_domain.is_categorical = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from components.report import charts
 from components.report.render import render_page
 from data import features
+from data.features import Feature
 from data.releases.catalogue import Catalogue
 from pipeline.inspection.tables import Named, feature_tables, overview_rows
 
@@ -75,28 +76,25 @@ def render_inspection(
 
 def _charts(splits: Named) -> list[dict[str, object]]:
     drawn: list[dict[str, object]] = []
-    for name, title in (
-        (features.CONTEXT_LENGTH, "Movies in a context"),
-        (features.LABEL_POPULARITY, "Popularity of the labels"),
-        (features.CONTEXT_MOVIE_RATING, "Stars of the context movies"),
-        (features.CONTEXT_MOVIE_YEAR, "Years of the context movies"),
-        (features.CONTEXT_MOVIE_GENRE, "Genres of the context movies"),
-    ):
+    for feature in features.FEATURES:
+        if feature.kind == "movie":
+            continue
+        name, title = feature.name, feature.meaning.capitalize()
         counts = {said: split.features[name].counts for said, split in splits if name in split.features}
         if name == features.CONTEXT_MOVIE_YEAR:
             counts = {said: _in_spans(of_split) for said, of_split in counts.items()}
-        order = _order_of(name, counts)
+        order = _order_of(feature, counts)
         if order:
             drawn.append({"title": title, "chart": charts.share_bars(counts, title.lower(), order)})
     return drawn
 
 
-def _order_of(name: str, counts: dict[str, dict[str, int]]) -> list[str]:
-    """Return values in the order of reading: numbers by size, genres by frequency, popularity from the head."""
-    if name == features.LABEL_POPULARITY:
-        return list(features.POPULARITY_BUCKETS)
+def _order_of(feature: Feature, counts: dict[str, dict[str, int]]) -> list[str]:
+    """Return values in the order of reading: numbers by size, open categories by frequency."""
+    if feature.values:
+        return list(feature.values)
     values = {value for of_split in counts.values() for value in of_split}
-    if name == features.CONTEXT_MOVIE_GENRE:
+    if feature.kind == "category":
         first = next(iter(counts.values()), {})
         return sorted(values, key=lambda value: (-first.get(value, 0), value))
     return sorted(values, key=float)
