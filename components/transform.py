@@ -14,6 +14,7 @@ from tfx import v1 as tfx
 from tfx_bsl.public import tfxio
 
 from components.ingestion.example_reading import fixed_lengths, read_fixed_lengths
+from serving.artifact_files import example_files
 
 ANALYZED_SPLIT = "train"
 
@@ -34,7 +35,7 @@ def ShardTransform(  # noqa: N802
     module, _, name = preprocessing_fn.rpartition(".")
     function = getattr(importlib.import_module(module), name)
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
-    files = sorted(tfx.dsl.io.fileio.glob(f"{examples.uri}/Split-{ANALYZED_SPLIT}/*"))
+    files = example_files(examples.uri, ANALYZED_SPLIT)
     # A TFXIO knows how Arrow's columns become tensors; the files are read without it.
     whole = tfxio.TFExampleRecord(files, schema=curated)
     needed = tft.get_analyze_input_columns(function, whole.TensorAdapter().OriginalTypeSpecs())

@@ -39,6 +39,9 @@ _NO_OTHER_WORKERS = (
 )
 
 
+_PATTERN_SIGNS = "[]*?\\"
+
+
 class StepFailedError(RuntimeError):
     """A step of the pipeline failed, and not because of something that was given."""
 
@@ -92,6 +95,10 @@ def run_locally(
     settings = choose_settings(config, release, source, split, values)
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
+    if any(sign in str(work_dir) for sign in _PATTERN_SIGNS):
+        raise InputError(
+            f"--work-dir {work_dir}: Beam takes [, ], *, ? and \\ in a path for a pattern: name a folder without them"
+        )
     with _only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name

@@ -35,6 +35,26 @@ def read_catalogue(path: str) -> Catalogue:
     return Catalogue.parse(_read(path), path)
 
 
+def example_files(root: str, split: str) -> list[str]:
+    """Return the files of a split of an Examples artifact, in the order of their names.
+
+    They are listed: a pattern would take `[` in the path for its own.
+
+    Raises
+    ------
+    InputError
+        There are none, or the folder can't be read.
+    """
+    folder = f"{root}/Split-{split}"
+    try:
+        names = sorted(tf.io.gfile.listdir(folder))
+    except tf.errors.OpError as error:
+        raise InputError(f"{folder} can't be read: run again with --no-cache ({_reason(error)})") from error
+    if not names:
+        raise InputError(f"{folder} holds no examples: run again with --no-cache, which makes them anew")
+    return [f"{folder}/{name}" for name in names]
+
+
 def exists(path: str) -> bool:
     """Return whether there is a file.
 

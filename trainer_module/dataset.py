@@ -97,26 +97,23 @@ def parse_any_length(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return context, tf.squeeze(parsed[features.LABEL_MOVIE_ID], axis=1)
 
 
-def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutput) -> Windows:
+def read_windows(files: Sequence[str], transform_output: tft.TFTransformOutput) -> Windows:
     """Read example files whole.
 
     A window is eleven integers, so that a million fit in 44 MB and no epoch has to read a file again.
 
     Parameters
     ----------
-    patterns
-        Globs of gzipped TFRecord files of `tf.Example`.
+    files
+        Gzipped TFRecord files of `tf.Example`, at least one.
     transform_output
         The Transform step's result.
 
     Raises
     ------
     InputError
-        Nothing matches, or the files hold no example.
+        The files hold no example.
     """
-    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
-    if not files:
-        raise InputError(f"no example files match {', '.join(patterns)}: generate the data again")
     layer = transform_output.transform_features_layer()
 
     # There is no Python control flow to rewrite, and AutoGraph would spend seconds on tensorflow_transform's code.
@@ -126,7 +123,7 @@ def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutpu
 
     batches = (
         # One file after the other: `num_parallel_reads` hands over single examples, which takes nine times as long.
-        tf.data.TFRecordDataset(files, compression_type="GZIP")
+        tf.data.TFRecordDataset(list(files), compression_type="GZIP")
         .batch(_PARSE_BATCH)
         .map(parse, num_parallel_calls=_PARSE_THREADS)
         .map(lambda context, label: (tf.cast(context, tf.int32), tf.cast(label, tf.int32)))
@@ -135,7 +132,7 @@ def read_windows(patterns: Sequence[str], transform_output: tft.TFTransformOutpu
     )
     parts = list(batches.as_numpy_iterator())
     if not parts:
-        raise InputError(f"the files that match {', '.join(patterns)} hold no example: generate the data again")
+        raise InputError(f"{', '.join(files)} hold no example: run again with --no-cache, which makes them anew")
     return Windows(
         context=np.concatenate([context for context, _ in parts]),
         label=np.concatenate([label for _, label in parts]),

@@ -11,7 +11,7 @@ from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from data.releases.catalogue import CATALOGUE_FILE
-from serving.artifact_files import read_catalogue, read_manifest
+from serving.artifact_files import example_files, read_catalogue, read_manifest
 from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
 from trainer_module.popularity import counts_by_period, recent_popularity
@@ -30,7 +30,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Parameters
     ----------
     fn_args
-        TFX's arguments. `train_files` are globs in the train split's folder, beside which the catalogue lies;
+        TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies;
         `custom_config` holds the settings `model` and `training` as plain dictionaries. `eval_files` is not
         read: the eval split is the Evaluator's.
     """
@@ -38,8 +38,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
-    windows = read_windows(fn_args.train_files, transform_output)
+    # TFX gives a pattern of the files, `<examples>/Split-train/*`.
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
+    windows = read_windows(example_files(examples_root, "train"), transform_output)
     manifest = read_manifest(examples_root)
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"

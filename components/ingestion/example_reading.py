@@ -7,6 +7,7 @@ are decoded: the decoder takes any example, so that statistics and validation se
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -70,7 +71,9 @@ def fixed_lengths(schema: schema_pb2.Schema, names: Collection[str] | None = Non
 def read_batches(file: str) -> Iterator[pa.RecordBatch]:
     """Yield the batches of a gzipped TFRecord file of any examples, decoded."""
     options = tfxio.RecordBatchesOptions(batch_size=BATCH, drop_final_batch=False, num_epochs=1, shuffle=False)
-    yield from tfxio.TFExampleRecord(file_pattern=file).RecordBatches(options)
+    # It takes patterns, and a file's path may hold their signs.
+    pattern = re.sub(r"([\[\]*?\\])", r"\\\1", file)
+    yield from tfxio.TFExampleRecord(file_pattern=pattern).RecordBatches(options)
 
 
 def read_fixed_lengths(file: str, spec: FeatureSpec | None, *, only: bool = False) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.report.report_model import RecommendedMovie, Sample
 from data import features
+from serving.artifact_files import example_files
 from serving.recommender import Recommender
 
 SAMPLES = 3
@@ -30,7 +31,7 @@ def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k:
         Movies recommended for each.
     """
     recommender = Recommender.load(model)
-    windows = list(_first_windows(examples / "Split-eval", count))
+    windows = list(_first_windows(example_files(str(examples), "eval"), count))
     answers = recommender.recommend_batch([context for context, _ in windows], k=k) if windows else []
     return [
         Sample(
@@ -43,9 +44,8 @@ def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k:
     ]
 
 
-def _first_windows(split: Path, count: int) -> Iterable[tuple[list[int], int]]:
+def _first_windows(files: list[str], count: int) -> Iterable[tuple[list[int], int]]:
     """Yield context and label of the first few examples with a full context, as movie ids."""
-    files = sorted(str(path) for path in split.iterdir())
     found = 0
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         example = tf.train.Example.FromString(record).features.feature

@@ -27,7 +27,7 @@ from data import features
 from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.releases.release import find_release
-from serving.artifact_files import read_manifest
+from serving.artifact_files import example_files, read_manifest
 
 _FAULTS_FILE = "faults.json"
 _FAULTS_TOLD = 3
@@ -180,9 +180,14 @@ def ShardStatisticsGen(  # noqa: N802
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     with beam_pipeline as pipeline:
         for split in splits:
-            files = sorted(tfx.dsl.io.fileio.glob(f"{examples.uri}/Split-{split}/*"))
             write_statistics(
-                pipeline, split, files, stars, padded=statistics.uri, unpadded=unpadded.uri, schema=curated
+                pipeline,
+                split,
+                example_files(examples.uri, split),
+                stars,
+                padded=statistics.uri,
+                unpadded=unpadded.uri,
+                schema=curated,
             )
     statistics.split_names = examples.split_names
     for split in splits:

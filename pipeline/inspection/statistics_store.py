@@ -16,7 +16,7 @@ from components.statistics.feature_statistics import SplitStatistics, read_split
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.schema import build_schema
-from data.examples.shards import SPLITS, shard_pattern
+from data.examples.shards import SPLITS
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
@@ -42,15 +42,15 @@ class StatisticsSet:
         Folders of both kinds of statistics.
     examples
         Folder of the examples, with their manifest and catalogue.
-    example_patterns
-        For each split, the pattern of its files.
+    files
+        For each split, its files of examples.
     """
 
     name: str
     unpadded: Path
     padded: Path
     examples: Path
-    example_patterns: dict[str, str]
+    files: dict[str, list[str]]
 
     @property
     def manifest(self) -> Manifest:
@@ -195,7 +195,7 @@ def _read_sources(store: mlmd.MetadataStore, home: Home) -> Iterator[StatisticsS
             unpadded=unpadded,
             padded=Path(uris["statistics"]),
             examples=examples,
-            example_patterns={split: f"{examples}/Split-{split}/*" for split in SPLITS},
+            files={split: _listed(examples / f"Split-{split}") for split in SPLITS},
         )
 
 
@@ -207,6 +207,11 @@ def _uris_of(store: mlmd.MetadataStore, execution_id: int, home: Home) -> dict[s
     return {event.path.steps[0].key: uris[event.artifact_id] for event in events}
 
 
+def _listed(folder: Path) -> list[str]:
+    """Return the files of a folder; none where it was removed by hand."""
+    return sorted(str(path) for path in folder.iterdir()) if folder.is_dir() else []
+
+
 def _count(folder: Path, scratch: Path) -> StatisticsSet:
     """Return the statistics of a folder's shards, counted as the pipeline's StatisticsGen counts."""
     manifest = Manifest.load(folder)
@@ -216,7 +221,7 @@ def _count(folder: Path, scratch: Path) -> StatisticsSet:
         unpadded=scratch / "unpadded",
         padded=scratch / "padded",
         examples=folder,
-        example_patterns={split: f"{folder}/{shard_pattern(split)}" for split in SPLITS},
+        files={split: [str(folder / shard.name) for shard in manifest.shards_of(split)] for split in SPLITS},
     )
     # Imported late: statistics that exist are read without TFX and Beam.
     import apache_beam as beam
@@ -231,7 +236,7 @@ def _count(folder: Path, scratch: Path) -> StatisticsSet:
             write_statistics(
                 pipeline,
                 split,
-                [str(folder / shard.name) for shard in manifest.shards_of(split)],
+                source.files[split],
                 stars_of(manifest),
                 padded=str(source.padded),
                 unpadded=str(source.unpadded),

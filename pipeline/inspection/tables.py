@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.statistics.feature_statistics import FeatureStatistics, Kind, SplitStatistics
+from components.statistics.feature_statistics import FeatureStatistics, SplitStatistics
+from data.features import Kind
 from data.releases.catalogue import Catalogue
 
 Named = Sequence[tuple[str, SplitStatistics]]

@@ -183,7 +183,7 @@ def test_the_example_of_a_feature_that_is_too_many_is_the_first_that_has_it(
         sample_source,
         padded=tmp_path / "padded",
         unpadded=tmp_path / "unpadded",
-        example_patterns={"eval": str(tmp_path / "odd.gz")},
+        files={"eval": [str(tmp_path / "odd.gz")]},
     )
 
     (anomaly,) = validate(odd)

@@ -17,6 +17,7 @@ from tfx.orchestration.pipeline import RunOptions
 
 from benchmarks.stock_tfx import textbook_pipeline
 from components.statistics.feature_statistics import STATISTICS_FILE
+from serving.artifact_files import example_files
 from trainer_module.dataset import read_windows
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX, VOCABULARY
 
@@ -93,8 +94,8 @@ def test_both_ways_leave_the_same_files_and_metadata_of_the_transform(sample_run
 
 def test_applying_the_transform_graph_while_reading_gives_the_materialised_windows(sample_run, textbook):
     transform_output = tft.TFTransformOutput(str(sample_run.artifact("Transform", "transform_graph")))
-    shards = sample_run.artifact("ExampleGen", "examples") / "Split-train" / "*"
-    windows = read_windows([str(shards)], transform_output)
+    files = example_files(str(sample_run.artifact("ExampleGen", "examples")), "train")
+    windows = read_windows(files, transform_output)
     materialised = [
         tf.train.Example.FromString(record).features.feature
         for record in records(textbook.artifact("Transform", "transformed_examples"), "train")

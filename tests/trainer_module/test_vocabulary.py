@@ -68,18 +68,13 @@ def test_files_are_read_whole_and_in_the_same_order_each_time(transform_output, 
         with tf.io.TFRecordWriter(str(tmp_path / f"part-{number}.gz"), tf.io.TFRecordOptions("GZIP")) as writer:
             for row in rows:
                 writer.write(serialise(*row))
-    windows = read_windows([str(tmp_path / "part-*")], transform_output)
-    again = read_windows([str(tmp_path / "part-1*"), str(tmp_path / "part-0*")], transform_output)
+    files = [str(tmp_path / f"part-{number}.gz") for number in range(2)]
+    windows, again = read_windows(files, transform_output), read_windows(files, transform_output)
     rows = [(*context, label) for context, label in zip(windows.context.tolist(), windows.label.tolist(), strict=True)]
     assert sorted(rows) == [(1, 0, 0, 3), (2, 1, 0, 1), (2, 3, 1, 2), (4, 0, 0, 1)]
     assert windows.context.dtype == windows.label.dtype == np.int32
     np.testing.assert_array_equal(again.context, windows.context)
     np.testing.assert_array_equal(again.label, windows.label)
-
-
-def test_a_pattern_that_matches_nothing_is_named(transform_output, tmp_path):
-    with pytest.raises(InputError, match="nothing-here"):
-        read_windows([str(tmp_path / "nothing-here-*")], transform_output)
 
 
 def test_files_without_an_example_are_refused(transform_output, tmp_path):
