@@ -19,7 +19,7 @@ from data.releases.catalogue import Catalogue
 from data.releases.release import available
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.deleted_artifacts import mark_deleted
-from pipeline.error_messages import check_metadata, describe_failure, one_line
+from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.relocation import reroot
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values

@@ -9,7 +9,6 @@ from tfx.utils import path_utils
 
 from components.artifacts import DataVerdict
 from components.history.comparability import why_not_comparable
-from components.history.resolving import TRAIN_STATISTICS, has_whole_model
 from components.local_paths import local_path
 from components.naming import ABSENT
 from data.examples.manifest import Manifest
@@ -19,6 +18,7 @@ from serving.export_record import copy_record
 from serving.versions import adopt, published_versions
 
 _IDENTITY_FILE = "identity.json"
+_TRAIN_STATISTICS = "Split-train/FeatureStats.pb"
 
 
 @tfx.dsl.components.component
@@ -37,11 +37,7 @@ def PublishedModel(  # noqa: N802
     folder = Path(serving)
     adopt(folder, Path(former_serving), note=lambda line: print(line, flush=True))
     manifest = Manifest.load(local_path(examples.uri))
-    versions = [
-        folder / str(version)
-        for version in reversed(published_versions(folder))
-        if has_whole_model(str(folder / str(version)))
-    ]
+    versions = [folder / str(version) for version in reversed(published_versions(folder))]
     reasons = {version: why_not_comparable(version, manifest) for version in versions}
     found = next((version for version in versions if reasons[version] is None), None)
     if found is not None:
@@ -129,4 +125,4 @@ def _identity_of(kept: Path) -> DataIdentity | None:
 
 
 def _digest(statistics: Path) -> str:
-    return file_sha256(statistics / TRAIN_STATISTICS)[:16]
+    return file_sha256(statistics / _TRAIN_STATISTICS)[:16]

@@ -25,7 +25,7 @@ from serving.versions import GRAPH_FILE
 
 logger = logging.getLogger("next_movie.history")
 
-TRAIN_STATISTICS = "Split-train/FeatureStats.pb"
+_TRAIN_STATISTICS = "Split-train/FeatureStats.pb"
 """File of the statistics of a split that the data gate compares with."""
 
 _Event = metadata_store_pb2.Event
@@ -68,7 +68,7 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
         passed_over: list[types.Artifact] = []
         for model, blessing in self._blessed(store, input_dict):
             folder = path_utils.serving_model_dir(model.uri)
-            if not has_whole_model(folder):
+            if not _has_whole_model(folder):
                 logger.info("not compared with %s: its files are gone or damaged", folder)
                 continue
             if why_not_comparable(folder, examples, manifest_behind(store, model.id)) is None:
@@ -89,8 +89,8 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
             models = [model for model in models if model.id != picked["model"][0].id]
 
 
-def has_whole_model(folder: str) -> bool:
-    """Return whether a folder holds a SavedModel whose graph can be parsed, and whose weights agree with their checksums.
+def _has_whole_model(folder: str) -> bool:
+    """Return whether a folder holds a SavedModel with a graph to parse and weights that agree with their checksums.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def has_whole_model(folder: str) -> bool:
 def _is_whole(statistics: types.Artifact) -> bool:
     """Return whether the statistics that the data gate compares with are there and can be read."""
     try:
-        with tf.io.gfile.GFile(f"{statistics.uri}/{TRAIN_STATISTICS}", "rb") as file:
+        with tf.io.gfile.GFile(f"{statistics.uri}/{_TRAIN_STATISTICS}", "rb") as file:
             statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
     except (tf.errors.OpError, DecodeError):
         logger.info("not compared with %s: its files are gone or damaged", statistics.uri)

@@ -105,11 +105,8 @@ def history_line(history: Sequence[PastRun]) -> Markup:
             legend=None,
         ),
     )
-    said = (
-        "Line: recall@10 by run: "
-        + "; ".join(f"{_said(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True))
-        + "."
-    )
+    marks = [f"{_said(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
+    said = f"Line: recall@10 by run: {'; '.join(marks)}."
     return _svg((floor + line + points).properties(width=WIDTH, height=170), said)
 
 
