@@ -163,6 +163,7 @@ def DataGate(  # noqa: N802
             },
             file,
             indent=2,
+            allow_nan=False,
         )
     for finding in findings:
         if finding not in stopping:

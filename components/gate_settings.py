@@ -15,7 +15,7 @@ Action = Literal["stop", "warn"]
 class DataGateSettings(BaseModel):
     """When a run stops before training. `warn` logs a finding, and lets the run go on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     anomalies: Action = "stop"
     """Anomalies against the schema, in either split."""
@@ -62,7 +62,7 @@ def _known_slices(floors: dict[str, dict[str, float]]) -> dict[str, dict[str, fl
 class ModelGateSettings(BaseModel):
     """What a model has to reach, on the eval split, to be blessed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_recall_at_10_lift: float = Field(default=1.5, ge=0)
     """recall@10 divided by that of train popularity, of all time or of late, whichever is higher, must be at least
@@ -86,7 +86,7 @@ class ModelGateSettings(BaseModel):
 class ServableCheckSettings(BaseModel):
     """What an exported model has to meet before it is published."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max_latency_ms: float = Field(default=250.0, gt=0)
     """The most milliseconds that the median single request may take, once warm, in a process of its own."""

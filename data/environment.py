@@ -40,6 +40,8 @@ def prepare_environment(*, verbose: bool = False) -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    # It logs the traceback of what it raises: a step's one clear line would come after a page of it.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     atexit.register(_leave_quietly)
 
 

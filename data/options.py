@@ -36,7 +36,7 @@ class GenerateOptions(BaseModel):
     Equal options and an equal source give byte-identical shards.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     release: ReleaseName
     """The MovieLens release, which fixes the files' format and the stars that may occur."""

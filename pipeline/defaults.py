@@ -15,3 +15,6 @@ def serving_root(work_dir: Path) -> Path:
 
 DEFAULT_SERVING = serving_root(DEFAULT_WORK_DIR)
 """Where a local run publishes."""
+
+METADATA_FILE = "metadata.sqlite"
+"""ML Metadata's SQLite file, in the folder of a pipeline."""

@@ -6,10 +6,11 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from data.errors import InputError
+from pipeline.defaults import METADATA_FILE
 
 _NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
@@ -18,6 +19,8 @@ _DAMAGED = re.compile(
     r"DATA_LOSS|Not a valid TFRecord|(?i:corrupted|truncated) record|"
     r"(?i:data loss|zlib|inflate\(\)|while decompressing data|not a gzipped file|end-of-stream marker)"
 )
+_LOCKED = re.compile(r"database(?: \w+)? is locked|Concurrent writes aborted")
+_NOT_OPENED = re.compile(r"unable to open database|readonly database|disk I/O error")
 _NO_FILES = re.compile(r"No files (?:matched|found)|SavedModel file does not exist")
 """What libraries say, where their exceptions' types don't tell."""
 
@@ -35,6 +38,11 @@ _BARE_PATHS = (
 )
 
 _LONGEST = 300
+_LOCK_SECONDS = 1.0
+"""How long a lock on the metadata is waited for: another of the project's commands holds it for milliseconds."""
+
+NO_CACHE = "run again with --no-cache"
+"""What makes artifacts of this run's own steps anew; those of earlier runs are looked at before they are used."""
 
 
 def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | None = None) -> str:
@@ -87,12 +95,59 @@ def check_metadata(metadata: Path, artifacts: Path) -> None:
             raise InputError(f"{artifacts} is there without its {metadata.name}: {remedy}")
         return
     try:
-        with closing(sqlite3.connect(metadata)) as database:
-            found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        # Whoever only reads keeps others from writing too, and shows in the exclusive right alone.
+        found = _ask(metadata, "BEGIN EXCLUSIVE", "PRAGMA quick_check(1)")
     except sqlite3.DatabaseError as error:
         raise InputError(f"the metadata {metadata} can't be read ({error}): {remedy}") from error
     if found != "ok":
         raise InputError(f"the metadata {metadata} is damaged: {remedy}")
+
+
+def check_metadata_opens(metadata: Path) -> None:
+    """Check that no other program, and no right that is missing, keeps ML Metadata from being read.
+
+    Parameters
+    ----------
+    metadata
+        Its SQLite file. Nothing is said here of one that is damaged.
+
+    Raises
+    ------
+    InputError
+        The file is locked or can't be opened.
+    """
+    with suppress(sqlite3.DatabaseError):
+        _ask(metadata, "SELECT count(*) FROM sqlite_master")
+
+
+def _ask(metadata: Path, *statements: str) -> object:
+    """Return the first value that the last SQL statement answers; what the others did is rolled back.
+
+    Raises
+    ------
+    InputError
+        The file is locked or can't be opened, whatever it holds.
+    sqlite3.DatabaseError
+        It is no sound database.
+    """
+    try:
+        with closing(sqlite3.connect(metadata, timeout=_LOCK_SECONDS, isolation_level=None)) as database:
+            *before, last = statements
+            for statement in before:
+                database.execute(statement)
+            return database.execute(last).fetchone()[0]
+    except sqlite3.OperationalError as error:
+        if _LOCKED.search(str(error)):
+            raise InputError(_held_open(metadata)) from error
+        if _NOT_OPENED.search(str(error)):
+            raise InputError(
+                f"the metadata {metadata} can't be opened ({error}): give access to it and run again"
+            ) from error
+        raise
+
+
+def _held_open(metadata: Path | str) -> str:
+    return f"another program holds {metadata} open: close it and run again"
 
 
 def _causes(error: BaseException | None, *, handled: bool = False) -> Iterator[BaseException]:
@@ -118,16 +173,18 @@ def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) ->
     an_earlier_steps = path is not None and artifacts is not None and path.is_relative_to(artifacts)
     if "ModuleNotFoundError" in kinds and (module := _NO_MODULE.search(text)):
         return f"the Python module {module[1]} is missing: install the pinned requirements (requirements.txt)"
+    if _LOCKED.search(text):
+        return _held_open(artifacts.parent / METADATA_FILE if artifacts is not None else "the metadata")
     if not_permitted := _NOT_PERMITTED.search(text):
         return _not_permitted(not_permitted[0], path, work_dir)
     if "DataLossError" in kinds or _DAMAGED.search(text):
         # Readers of records don't say which file it was. Steps read what steps wrote.
         if path is None or an_earlier_steps:
-            return "what an earlier step wrote is damaged: run again with --no-cache, which makes it anew"
+            return f"what an earlier step wrote is damaged: {NO_CACHE}, which makes it anew"
         return f"{path} is damaged: put a whole one there and run again"
     if path is not None and (kinds & {"FileNotFoundError", "NotFoundError"} or _NO_FILES.search(text)):
         if an_earlier_steps:
-            return "what an earlier step wrote is missing: run again with --no-cache, which makes it anew"
+            return f"what an earlier step wrote is missing: {NO_CACHE}, which makes it anew"
         return f"{path} is missing: put it back and run again"
     return None
 

@@ -17,8 +17,9 @@ from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available
-from pipeline.defaults import serving_root
-from pipeline.error_messages import check_metadata, describe_failure, one_line
+from pipeline.defaults import METADATA_FILE, serving_root
+from pipeline.deleted_artifacts import mark_deleted
+from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
 from pipeline.progress import show_progress
 from pipeline.relocation import reroot
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
@@ -114,10 +115,20 @@ def run_locally(
             )
         except OSError as error:
             raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
-        check_metadata(Path(run_paths.local_metadata), Path(run_paths.pipeline_root))
-        if reroot(run_paths.local_metadata):
-            print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
+        _bring_metadata_up_to_date(run_paths)
+        if from_node is not None and not Path(run_paths.local_metadata).exists():
+            raise InputError(f"--from-node {from_node}: nothing ran in {work_dir} to begin with: run without it")
         return _run(settings, run_paths, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
+
+
+def _bring_metadata_up_to_date(run_paths: RunPaths) -> None:
+    """Refuse metadata that can't be relied on, and have them follow what was moved, copied or deleted by hand."""
+    check_metadata(Path(run_paths.local_metadata), Path(run_paths.pipeline_root))
+    if reroot(run_paths.local_metadata):
+        print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
+    if deleted := mark_deleted(run_paths.local_metadata):
+        told = ", ".join(f"{node} ({count})" for node, count in deleted.items())
+        print(f"  deleted since the last run, and made anew where it is needed: artifacts of {told}")
 
 
 def choose_settings(
@@ -175,7 +186,7 @@ def lay_out(
         schema_file=str(_place_schema(home / "schema", manifest, data_root)),
         pipeline_root=str(home / "artifacts"),
         serving=str(serving_root(work_dir) / settings.serving_name),
-        metadata=str(home / "metadata.sqlite"),
+        metadata=str(home / METADATA_FILE),
         manifest_digest=manifest.digest,
         beam_args=_beam_arguments(beam_args),
     )
@@ -218,10 +229,10 @@ def _run(
     settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
     print("  loading TFX, which takes some 12 seconds ...", flush=True)
-    from tfx import v1 as tfx
     from tfx.orchestration.pipeline import RunOptions
 
     from pipeline.local_report import write_local_report
+    from pipeline.partial_run import FreshNodeRunner, check_earlier_steps
     from pipeline.pipeline import create_pipeline, nodes_to_start
     from pipeline.run_record import read_run_record
     from pipeline.run_summary import print_summary
@@ -231,15 +242,19 @@ def _run(
     node_ids = [node.id for node in graph.components]
     if from_node is not None and from_node not in node_ids:
         raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}")
+    run_options = None
+    if from_node is not None:
+        run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node))
+        check_earlier_steps(graph, run_options.from_nodes, run_paths.local_metadata)
     steps = show_progress(verbose=verbose)
-    run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node)) if from_node is not None else None
     try:
-        tfx.orchestration.LocalDagRunner().run(graph, run_options=run_options)
+        FreshNodeRunner(from_node).run(graph, run_options=run_options)
     except InputError as error:
-        _report_failure(settings, run_paths, steps.running, str(error))
-        raise
+        reason = _for_the_whole_run(str(error), from_node)
+        _report_failure(settings, run_paths, steps.running, reason)
+        raise InputError(reason) from error
     except Exception as error:
-        reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
+        reason = _for_the_whole_run(describe_failure(error, work_dir, Path(run_paths.pipeline_root)), from_node)
         _report_failure(settings, run_paths, steps.running, reason)
         if verbose:
             raise
@@ -252,6 +267,11 @@ def _run(
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
         raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
     return record.published is not None
+
+
+def _for_the_whole_run(reason: str, from_node: str | None) -> str:
+    """Return a reason whose remedy holds for a run that began at a later step: steps before it are not made anew."""
+    return reason if from_node is None else reason.replace(NO_CACHE, f"{NO_CACHE} and without --from-node")
 
 
 def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: str) -> None:

@@ -50,7 +50,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def _cells_of(row: MetricRow) -> list[str]:
     return [
         row.label,
-        f"{row.model:.4f}",
+        "" if row.model is None else f"{row.model:.4f}",
         "" if row.popularity is None else f"{row.popularity:.4f}",
         "" if row.recent_popularity is None else f"{row.recent_popularity:.4f}",
         "" if row.baseline is None else f"{row.baseline:.4f}",

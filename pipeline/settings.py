@@ -29,7 +29,7 @@ _BRIEFLY.maxstring = _BRIEFLY.maxother = 100
 class PublishSettings(BaseModel):
     """What becomes of a blessed model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     keep_versions: int = Field(default=5, ge=1)
     """Published versions that stay in the serving folder; older ones are removed."""
@@ -38,7 +38,7 @@ class PublishSettings(BaseModel):
 class Settings(BaseModel):
     """One configuration of the pipeline, as a YAML file spells it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Keys, together with the release, the serving folder, and with the split too the pipeline's metadata."""

@@ -289,7 +289,7 @@ def _copy_graph_last(model: Path, place: Path, said: dict[str, Any]) -> None:
 
 def _say(folder: Path, said: dict[str, Any]) -> None:
     (folder / PUBLICATION_FILE).parent.mkdir(exist_ok=True)
-    (folder / PUBLICATION_FILE).write_text(json.dumps(said, indent=2), encoding="utf-8")
+    (folder / PUBLICATION_FILE).write_text(json.dumps(said, indent=2, allow_nan=False), encoding="utf-8")
 
 
 def _flush(folder: Path) -> None:

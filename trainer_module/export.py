@@ -46,7 +46,7 @@ def save_model(
     tf.io.gfile.makedirs(extra)
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
-        json.dump(canaries, file)
+        json.dump(canaries, file, allow_nan=False)
     record = ExportRecord(format=FORMAT, max_context_length=serving.max_context_length, data=data)
     with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
         file.write(record.model_dump_json())

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ModelSettings(BaseModel):
     """The two towers and the loss that fits them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     embedding_dim: int = Field(default=128, ge=1)
     """Width of a movie's embedding, and of the GRU's state unless `gru_units` says otherwise."""
@@ -49,7 +49,7 @@ class ModelSettings(BaseModel):
 class TrainingSettings(BaseModel):
     """How the model is fitted."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(default=8, ge=1)
     """Passes over the train windows; with `patience`, the most of them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from data.errors import InputError
 from trainer_module.dataset import Windows, hold_out, training_batches
 from trainer_module.model import NextMovieModel
 from trainer_module.ppmi_init import counted_embeddings
@@ -85,6 +87,32 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
         rank = rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0]))
         hits += int(tf.reduce_sum(tf.cast(rank <= k, tf.int32)))
     return hits / len(windows)
+
+
+class _StopWithoutNumbers(keras.callbacks.Callback):
+    """Stops training, with an `InputError`, at the first loss that is no number and at last weights that are none."""
+
+    def __init__(self, training: TrainingSettings) -> None:
+        super().__init__()
+        self._training = training
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is not None and not math.isfinite(logs["loss"]):
+            raise self._error(f"the loss is no number ({logs['loss']})")
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        # The last step's loss is that of the weights before it.
+        if not all(tf.reduce_all(tf.math.is_finite(weight)) for weight in self.model.trainable_variables):
+            raise self._error("weights are no numbers")
+
+    def _error(self, said: str) -> InputError:
+        settings = ["learning_rate"] + (["weight_decay"] if self._training.optimizer == "adamw" else [])
+        named = " or ".join(f"training.{name} ({getattr(self._training, name):g} now)" for name in settings)
+        return InputError(f"training stopped in epoch {self._epoch} of {self._training.epochs}: {said}: lower {named}")
 
 
 class _Watch(keras.callbacks.Callback):
@@ -169,13 +197,18 @@ def fit(
     -------
     NextMovieModel
         With the last weights, or with patience those of the best epoch on the held-out slice.
+
+    Raises
+    ------
+    InputError
+        The loss or a weight became infinite or NaN.
     """
     keras.utils.set_random_seed(training.seed)
     fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
     model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION)
-    callbacks: list[keras.callbacks.Callback] = [_Watch(held_out, training.epochs)]
+    callbacks: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]
     if len(held_out) and training.patience is not None:
         callbacks.append(
             keras.callbacks.EarlyStopping(
@@ -192,5 +225,5 @@ def fit(
     if log_dir is not None:
         curves = {name: [float(value) for value in values] for name, values in history.history.items()}
         with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:
-            json.dump(curves, file)
+            json.dump(curves, file, allow_nan=False)
     return model

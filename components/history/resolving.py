@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import ml_metadata as mlmd
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import path_utils
@@ -15,7 +20,13 @@ from components.history.comparability import why_not_comparable
 from components.history.lineage import manifest_behind
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
-from serving.artifact_files import exists, read_manifest
+from serving.artifact_files import read_manifest
+from serving.versions import GRAPH_FILE
+
+logger = logging.getLogger("next_movie.history")
+
+_TRAIN_STATISTICS = "Split-train/FeatureStats.pb"
+"""File of the statistics of a split that the data gate compares with."""
 
 _Event = metadata_store_pb2.Event
 
@@ -39,7 +50,7 @@ class PreviousStatistics(tfx.dsl.experimental.ResolverStrategy):
         passed = _passed_the_gate(store)
         others = [artifact for artifact in input_dict["previous"] if artifact.id in passed - current]
         for artifact in sorted(others, key=lambda artifact: artifact.id, reverse=True):
-            earlier = manifest_behind(store, artifact.id) if exists(artifact.uri) else None
+            earlier = manifest_behind(store, artifact.id) if _is_whole(artifact) else None
             if earlier is not None and data.why_other(DataIdentity.of(earlier)) is None:
                 return {**input_dict, "previous": [artifact]}
         return {**input_dict, "previous": []}
@@ -57,7 +68,8 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
         passed_over: list[types.Artifact] = []
         for model, blessing in self._blessed(store, input_dict):
             folder = path_utils.serving_model_dir(model.uri)
-            if not exists(folder):
+            if not _has_whole_model(folder):
+                logger.info("not compared with %s: its files are gone or damaged", folder)
                 continue
             if why_not_comparable(folder, examples, manifest_behind(store, model.id)) is None:
                 return {**input_dict, "model": [model], "model_blessing": [blessing], "passed_over": []}
@@ -75,6 +87,36 @@ class ComparableModel(tfx.dsl.experimental.ResolverStrategy):
                 return
             yield picked["model"][0], picked["model_blessing"][0]
             models = [model for model in models if model.id != picked["model"][0].id]
+
+
+def _has_whole_model(folder: str) -> bool:
+    """Return whether a folder holds a SavedModel with a graph to parse and weights that agree with their checksums.
+
+    Parameters
+    ----------
+    folder
+        Of a model that is to be compared with: a damaged one would end this run, and each after it.
+    """
+    try:
+        with tf.io.gfile.GFile(f"{folder}/{GRAPH_FILE}", "rb") as file:
+            saved_model_pb2.SavedModel.FromString(file.read())
+        weights = tf.train.load_checkpoint(f"{folder}/variables/variables")
+        for name in weights.get_variable_to_shape_map():
+            weights.get_tensor(name)
+    except (tf.errors.OpError, DecodeError, ValueError):
+        return False
+    return True
+
+
+def _is_whole(statistics: types.Artifact) -> bool:
+    """Return whether the statistics that the data gate compares with are there and can be read."""
+    try:
+        with tf.io.gfile.GFile(f"{statistics.uri}/{_TRAIN_STATISTICS}", "rb") as file:
+            statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())
+    except (tf.errors.OpError, DecodeError):
+        logger.info("not compared with %s: its files are gone or damaged", statistics.uri)
+        return False
+    return True
 
 
 def _manifest_of(input_dict: _Artifacts) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from google.protobuf import json_format
@@ -74,7 +75,9 @@ def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
         known["manifest_digest"] = examples.get_string_custom_property(DIGEST_PROPERTY)
     if input_dict.get(EVALUATION):
         evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION])
-        known["metrics"] = dict(read_evaluation(local_path(evaluation.uri)).candidate)
+        metrics = read_evaluation(local_path(evaluation.uri)).candidate
+        # JSON has no way to write what is no number.
+        known["metrics"] = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
     return known
 
 

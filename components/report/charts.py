@@ -37,15 +37,19 @@ _IDS = re.compile(r'(id="|url\(#|href="#)([A-Za-z][\w-]*)')
 _numbers = count(1)
 
 
-def learning_curve(values: Sequence[float], label: str) -> Markup:
-    """Draw one figure over the epochs."""
+def _said(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.3f}"
+
+
+def learning_curve(values: Sequence[float | None], label: str) -> Markup:
+    """Draw one figure over the epochs; None leaves a gap."""
     rows = [{"epoch": epoch, "value": value} for epoch, value in enumerate(values, start=1)]
     base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("epoch:Q", title="epoch", axis=_counting(len(values))),
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
     )
     chart = base.mark_line(color=_MODEL, strokeWidth=2) + base.mark_point(color=_MODEL, filled=True, size=36)
-    said = f"Line: {label} by epoch, from {values[0]:.3f} to {values[-1]:.3f} in {len(values)} epochs."
+    said = f"Line: {label} by epoch, from {_said(values[0])} to {_said(values[-1])} in {len(values)} epochs."
     return _svg(chart.properties(width=WIDTH, height=170), said)
 
 
@@ -69,11 +73,11 @@ def recall_bars(rows: Sequence[MetricRow]) -> Markup:
 def slice_bars(slices: Sequence[SliceFacts], title: str) -> Markup:
     """Draw recall@10 in each slice of a feature, beside popularity's."""
     bars = [
-        {"slice": part.value, "who": who, "value": value, "text": f"{value:.3f}"}
+        {"slice": part.value, "who": who, "value": value, "text": _said(value)}
         for part in slices
         for who, value in (("model", part.recall), ("popularity", part.recall_popularity))
     ]
-    said = f"Bars: recall@10 by {title}: " + "; ".join(f"{part.value}: {part.recall:.3f}" for part in slices) + "."
+    said = f"Bars: recall@10 by {title}: " + "; ".join(f"{part.value}: {_said(part.recall)}" for part in slices) + "."
     series = [("model", _MODEL), ("popularity", _FLOOR)]
     return _svg(_grouped(bars, "slice", series, [part.value for part in slices]), said)
 
@@ -101,7 +105,8 @@ def history_line(history: Sequence[PastRun]) -> Markup:
             legend=None,
         ),
     )
-    said = "Line: recall@10 by run: " + "; ".join(f"{row['value']:.3f} {row['blessed']}" for row in rows) + "."
+    marks = [f"{_said(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
+    said = f"Line: recall@10 by run: {'; '.join(marks)}."
     return _svg((floor + line + points).properties(width=WIDTH, height=170), said)
 
 

@@ -171,7 +171,7 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
     return DataGateFacts(findings=findings, finished=False)
 
 
-def _read_curves(model_run: Path | None) -> dict[str, list[float]]:
+def _read_curves(model_run: Path | None) -> dict[str, list[float | None]]:
     path = model_run / HISTORY_FILE if model_run is not None else None
     return json.loads(path.read_text()) if path is not None and path.is_file() else {}
 

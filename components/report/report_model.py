@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 FACTS_FILE = "facts.json"
+
+
+def _number_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Figure = Annotated[float | None, BeforeValidator(_number_or_none)]
+"""A measured figure; None where what was measured is no number, which JSON has no way to write."""
 
 
 class _Facts(BaseModel):
@@ -28,11 +37,11 @@ class MetricRow(_Facts):
     """
 
     name: str
-    model: float
-    unfiltered: float | None = None
-    popularity: float | None = None
-    recent_popularity: float | None = None
-    baseline: float | None = None
+    model: Figure
+    unfiltered: Figure = None
+    popularity: Figure = None
+    recent_popularity: Figure = None
+    baseline: Figure = None
     required: float | None = None
     met: bool | None = None
 
@@ -47,7 +56,7 @@ class RecommendedMovie(_Facts):
 
     rank: int
     title: str
-    score: float
+    score: Figure
 
 
 class Sample(_Facts):
@@ -136,7 +145,7 @@ class DataGateFacts(_Facts):
     """What is wrong with the data, and how far it lies from the last run's."""
 
     findings: list[DataFinding] = []
-    distances: dict[str, float] = {}
+    distances: dict[str, Figure] = {}
     not_compared: dict[str, str] = {}
     compared_with_previous: bool = False
     finished: bool = True
@@ -147,10 +156,10 @@ class SliceFacts(_Facts):
 
     feature: str
     value: str
-    recall: float
-    recall_popularity: float
-    ndcg: float
-    mrr: float
+    recall: Figure
+    recall_popularity: Figure
+    ndcg: Figure
+    mrr: Figure
     examples: int | None = None
 
 
@@ -164,9 +173,9 @@ class CheckFacts(_Facts):
 class DifferenceFacts(_Facts):
     """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Figure
+    low: Figure
+    high: Figure
     queries: int
 
 
@@ -210,8 +219,8 @@ class PastRun(_Facts):
     """One of the pipeline's judged models."""
 
     when: datetime
-    recall: float
-    recall_popularity: float
+    recall: Figure
+    recall_popularity: Figure
     blessed: bool
     current: bool = False
 
@@ -231,7 +240,7 @@ class ReportModel(_Facts):
     code_version, commit
         Of the code that the run was made with.
     curves
-        Learning curves, a list with one value for each epoch.
+        Learning curves, a list with one value for each epoch; None where it was no number.
     steps, history, seconds
         Known only where ML Metadata can be read.
     """
@@ -243,7 +252,7 @@ class ReportModel(_Facts):
     settings: dict[str, Any] = {}
     data: DataFacts | None = None
     data_gate: DataGateFacts | None = None
-    curves: dict[str, list[float]] = {}
+    curves: dict[str, list[Figure]] = {}
     metrics: list[MetricRow] = []
     slices: list[SliceFacts] = []
     decision: DecisionFacts = DecisionFacts()

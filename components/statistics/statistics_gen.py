@@ -240,4 +240,4 @@ def _write_counts(counts: ValueCounts, file_name: str) -> None:
 
 def _write_json(value: object, file_name: str) -> None:
     with tfx.dsl.io.fileio.open(file_name, "w") as file:
-        file.write(json.dumps(value))
+        file.write(json.dumps(value, allow_nan=False))

@@ -18,13 +18,14 @@ from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.schema import build_schema
 from data.examples.shards import SPLITS
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from pipeline.defaults import METADATA_FILE
+from pipeline.error_messages import check_metadata_opens
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 
 LATEST = "latest"
 PREVIOUS = "previous"
 
-_METADATA_FILE = "metadata.sqlite"
 _UNREADABLE = (mlmd.errors.StatusError, RuntimeError)
 """What ML Metadata raises on a damaged file, and on one that is no database."""
 _UNPADDED_TYPE = "next_movie.UnpaddedExampleStatistics"
@@ -128,6 +129,7 @@ def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Statistics
         Nothing ran there.
     """
     metadata = _find_metadata(work_dir, pipeline)
+    check_metadata_opens(metadata)
     try:
         sources = list(_read_sources(open_store(str(metadata), read_only=True), Home.of(metadata)))
     except _UNREADABLE as error:
@@ -150,7 +152,7 @@ def _pick(which: str, sources: list[StatisticsSet]) -> StatisticsSet:
 
 
 def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
-    found = sorted((work_dir / "pipelines").glob(f"*/{_METADATA_FILE}"), key=_last_run)
+    found = sorted((work_dir / "pipelines").glob(f"*/{METADATA_FILE}"), key=_last_run)
     if pipeline is not None:
         names = [path.parent.name for path in found]
         if pipeline not in names:
@@ -165,8 +167,9 @@ def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
 def _last_run(metadata: Path) -> int:
     """Return when a pipeline ran last, in milliseconds since 1970; 0 if its metadata can't be read.
 
-    The file's own time changes when it is copied.
+    The file's own time changes when it is copied. One that is locked might be the one that is asked for.
     """
+    check_metadata_opens(metadata)
     try:
         runs = open_store(str(metadata), read_only=True).get_contexts_by_type("pipeline_run")
     except _UNREADABLE:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import ml_metadata as mlmd
 import pytest
+import tensorflow as tf
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx import v1 as tfx
@@ -62,7 +64,8 @@ class Runs:
         """Add a model, with the record of its export, and its blessing; return the model's folder."""
         made = self._put(standard.Model)
         serving = Path(made.uri) / "Format-Serving"
-        serving.mkdir()
+        tf.train.Checkpoint(weight=tf.Variable([1.0, 2.0])).write(str(serving / "variables" / "variables"))
+        (serving / "saved_model.pb").touch()
         if record is not None:
             (serving / RECORD_FILE).parent.mkdir(parents=True)
             (serving / RECORD_FILE).write_text(record.model_dump_json())
@@ -78,6 +81,8 @@ class Runs:
     ) -> types.Artifact:
         """Add statistics that a data gate judged; one that failed left no verdict."""
         made = self._put(standard.ExampleStatistics)
+        (Path(made.uri) / "Split-train").mkdir()
+        (Path(made.uri) / "Split-train" / "FeatureStats.pb").touch()
         self._execute(
             "components.statistics.statistics_gen.ShardStatisticsGen", {"examples": examples}, {"statistics": made}
         )
@@ -234,14 +239,42 @@ def test_a_step_that_reads_a_verdict_and_other_statistics_is_no_gate(runs):
     assert [found.id for found in runs.previous(examples, current)] == [passed.id]
 
 
-def test_a_model_whose_folder_is_gone_is_none(runs):
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(shutil.rmtree, id="folder gone"),
+        pytest.param(lambda folder: (folder / "saved_model.pb").unlink(), id="graph gone"),
+        pytest.param(lambda folder: (folder / "saved_model.pb").write_bytes(b"\xff"), id="graph damaged"),
+        pytest.param(lambda folder: shutil.rmtree(folder / "variables"), id="weights gone"),
+        pytest.param(
+            lambda folder: flip_a_bit(folder / "variables" / "variables.data-00000-of-00001"), id="weights damaged"
+        ),
+    ],
+)
+def test_a_model_that_is_gone_or_damaged_is_none(runs, harm):
     examples = runs.examples(manifest())
     first = runs.model(examples, record=record_of(manifest()))
-    gone = runs.model(examples, record=record_of(manifest()))
-    (gone / "Format-Serving" / RECORD_FILE).unlink()
-    (gone / "Format-Serving" / "assets.extra").rmdir()
-    (gone / "Format-Serving").rmdir()
+    harmed = runs.model(examples, record=record_of(manifest()))
+    harm(harmed / "Format-Serving")
     assert runs.baseline(examples) == ([str(first)], [])
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"], ids=["gone", "damaged"])
+def test_statistics_that_are_gone_or_damaged_are_none(runs, content):
+    first = runs.statistics(runs.examples(manifest()))
+    harmed = Path(runs.statistics(runs.examples(manifest())).uri) / "Split-train" / "FeatureStats.pb"
+    if content is None:
+        harmed.unlink()
+    else:
+        harmed.write_bytes(content)
+    examples = runs.examples(manifest())
+    assert [found.id for found in runs.previous(examples, runs.statistics(examples))] == [first.id]
 
 
 def test_previous_statistics_are_the_newest_others_of_the_same_data_that_the_gate_let_pass(runs):

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from data.errors import InputError
 from trainer_module.dataset import Windows, hold_out
 from trainer_module.model import NextMovieModel
 from trainer_module.settings import ModelSettings, TrainingSettings
@@ -176,3 +177,12 @@ def test_without_a_held_out_slice_all_epochs_run(tmp_path):
     curves = json.loads((tmp_path / HISTORY_FILE).read_text())
     assert len(curves["loss"]) == 2
     assert WATCHED_METRIC not in curves
+
+
+def test_training_stops_at_the_first_loss_that_is_no_number_and_names_what_to_lower(tmp_path):
+    steep = TRAINING.model_copy(update={"learning_rate": 1e30, "schedule": "constant"})
+    with pytest.raises(
+        InputError, match=r"in epoch 1 of 6: .*no number.*: lower training\.learning_rate \(1e\+30 now\)"
+    ):
+        fit(make_windows(), MOVIES, MODEL, steep, str(tmp_path))
+    assert not (tmp_path / HISTORY_FILE).exists()
