@@ -16,12 +16,13 @@ from api_server import ApiServer
 from browser import chromium, open_browser
 from executor import EXECUTOR_LOGS, IMAGE_COMMIT, Artifact, ConformingExecutor, Release, RunResult
 from object_store import ObjectStore
+from server_rules import check_documents
 
 import kubeflow_runner
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from data.releases.sample import write_sample_release
-from pipeline.kubeflow.backend_rules import check_documents, read_documents
+from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.settings import CONFIG_FOLDER
 from serving.export_record import RECORD_FILE, ExportRecord, read_record
 from serving.versions import model_digest, read_publication

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from server_rules import check_documents
 
 from data.errors import InputError
-from pipeline.kubeflow.backend_rules import check_documents, read_documents
+from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.settings import Settings, load_settings
 
