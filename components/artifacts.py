@@ -38,3 +38,21 @@ class RunReport(tfx.dsl.Artifact):
     """`report.html` about one run, and `facts.json`, from which it was made."""
 
     TYPE_NAME = f"{NAMESPACE}.RunReport"
+
+
+class HtmlPage(tfx.dsl.Artifact):
+    """A page in one file, at which the URI points; on a cluster of the type `system.HTML`."""
+
+    TYPE_NAME = f"{NAMESPACE}.HtmlPage"
+
+
+class MarkdownPage(tfx.dsl.Artifact):
+    """A text in one file, at which the URI points; on a cluster of the type `system.Markdown`."""
+
+    TYPE_NAME = f"{NAMESPACE}.MarkdownPage"
+
+
+class ScalarMetrics(tfx.dsl.Artifact):
+    """Metrics as custom properties, without a file; on a cluster of the type `system.Metrics`."""
+
+    TYPE_NAME = f"{NAMESPACE}.ScalarMetrics"

@@ -8,6 +8,9 @@ NAMESPACE = "next_movie"
 ARTIFACTS_MODULE = "components.artifacts"
 """Module of the classes of our artifact types."""
 
+SHOWN_TYPES = {"HtmlPage": "system.HTML", "MarkdownPage": "system.Markdown", "ScalarMetrics": "system.Metrics"}
+"""Kubeflow's names, by class, of the artifact types that its pages show."""
+
 BASELINE_NODE = "LatestBlessedModel"
 """Id of the node that looks for the model to compare with."""
 

@@ -47,6 +47,11 @@ class Backend(Protocol):
     ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
 
+    def pages(
+        self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
+        """Return nodes, if any are needed, that show the run in the backend's own pages."""
+
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the node that looks for the model to compare with.
 
@@ -77,6 +82,12 @@ class LocalBackend:
         self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
     ) -> tuple[BaseNode, ...]:
         """Return nothing: ML Metadata remembers."""
+        return ()
+
+    def pages(
+        self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
+        """Return nothing: the report is opened where it lies."""
         return ()
 
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:

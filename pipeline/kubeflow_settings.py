@@ -70,6 +70,11 @@ class KubeflowSettings(BaseModel):
     data_root: str | None = Field(default=None, min_length=1)
     """URI of the release's archive or folder, or of data generated elsewhere; without it the release is downloaded."""
 
+    data_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """`source_digest` in the manifest of data generated from what lies at `data_root`; a run with other data fails.
+
+    Stated, it lets the backend's cache answer for the data's generation."""
+
     beam_args: tuple[str, ...] = ()
     """Options for Beam, above running in the task's own process."""
 

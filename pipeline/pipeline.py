@@ -131,6 +131,8 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         code_digest=code_digest(RunReporter),
     ).with_id("RunReport")
 
+    pages = backend.pages(report.outputs["report"], statistics.outputs["unpadded"], examples)
+
     return tfx.dsl.Pipeline(
         pipeline_name=settings.pipeline_name,
         pipeline_root=paths.pipeline_root,
@@ -148,6 +150,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             servable,
             push,
             report,
+            *pages,
         ],
         enable_cache=True,
         metadata_connection_config=(

@@ -30,12 +30,16 @@ def DataGenerator(  # noqa: N802
     data: tfx.dsl.components.OutputArtifact[GeneratedData],
     schema: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Schema],
     options: tfx.dsl.components.Parameter[str],
+    source_digest: tfx.dsl.components.Parameter[str],
+    code_digest: tfx.dsl.components.Parameter[str],
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
     """Generate the examples and their schema.
 
     `options` is a `GenerateOptions` as JSON. `source` is the release's archive or folder, or a folder of data that
     were generated elsewhere with the same options, which is then taken over; without it the release is downloaded.
+    `source_digest` is the digest that the source's content must have, empty where any will do. `code_digest` only
+    tells the backend's cache when this code changes.
     """
     wanted = GenerateOptions.model_validate_json(options)
     folder = local_path(data.uri)
@@ -50,6 +54,7 @@ def DataGenerator(  # noqa: N802
             manifest = generate(
                 wanted, folder, source=given, cache_dir=Path(downloads), progress=lambda line: print(line, flush=True)
             )
+    check_source(manifest, source_digest)
     write_schema(local_path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
 
 
@@ -74,6 +79,14 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
     return manifest
 
 
+def check_source(manifest: Manifest, stated: str) -> None:
+    """Raise `InputError` if data were made of another source than stated; an empty digest states nothing."""
+    if stated and manifest.source_digest != stated:
+        raise InputError(
+            f"the data root's content has the digest {manifest.source_digest}, and kubeflow.data_digest states {stated}"
+        )
+
+
 class GeneratedExampleGenSpec(FileBasedExampleGenSpec):
     """The specification of a file-based ExampleGen, with the data as an input."""
 
@@ -87,13 +100,15 @@ class GeneratedExampleGen(FileBasedExampleGen):
     ----------
     data
         Channel of `GeneratedData`.
+    code_digest
+        Digest of the executor's code, for the backend's cache.
     """
 
     SPEC_CLASS = GeneratedExampleGenSpec
 
-    def __init__(self, data: types.BaseChannel) -> None:
+    def __init__(self, data: types.BaseChannel, code_digest: str = "") -> None:
         # Where the data lies is only known when the step runs: its entrypoint fills in `input_base`.
-        properties = example_gen.shard_example_gen(data_root="").exec_properties
+        properties = example_gen.shard_example_gen(data_root="", code_digest=code_digest).exec_properties
         spec = GeneratedExampleGenSpec(
             data=data, examples=types.Channel(type=tfx.types.standard_artifacts.Examples), **properties
         )

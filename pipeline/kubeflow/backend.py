@@ -10,9 +10,12 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from components.artifacts import DataSource
 from components.history.cluster_history import KeptStatistics, PublishedModel, StatisticsKeeper
+from components.ingestion import example_gen
 from components.ingestion.data_generator import DataGenerator, GeneratedExampleGen
 from components.naming import BASELINE_NODE
 from pipeline.backend import Ingestion
+from pipeline.code_digest import code_digest
+from pipeline.kubeflow.run_pages import RunPages
 from pipeline.kubeflow.run_parameters import DATA_ROOT
 from pipeline.settings import RunPaths, Settings
 
@@ -25,6 +28,8 @@ class ClusterBackend:
     ----------
     data_root
         URI of the data source, unless a run names another; None where the release is downloaded.
+    data_digest
+        Digest of the data source's content, if it is stated.
     statistics
         Folder of the statistics of earlier runs.
     former_serving
@@ -32,6 +37,7 @@ class ClusterBackend:
     """
 
     data_root: str | None
+    data_digest: str | None
     statistics: str
     former_serving: str
 
@@ -40,15 +46,22 @@ class ClusterBackend:
         options = settings.data.model_dump_json()
         if self.data_root is None:
             nodes: tuple[BaseNode, ...] = ()
-            generator = DataGenerator(options=options)
+            generator = DataGenerator(options=options, source_digest="", code_digest=code_digest(DataGenerator))
         else:
             given = tfx.dsl.Importer(
                 source_uri=tfx.dsl.experimental.RuntimeParameter(name=DATA_ROOT, ptype=str, default=self.data_root),
                 artifact_type=DataSource,
             ).with_id("DataSource")
             nodes = (given,)
-            generator = DataGenerator(options=options, source=given.outputs["result"])
-        examples = GeneratedExampleGen(data=generator.outputs["data"]).with_id("ExampleGen")
+            generator = DataGenerator(
+                options=options,
+                source_digest=self.data_digest or "",
+                code_digest=code_digest(DataGenerator),
+                source=given.outputs["result"],
+            )
+        examples = GeneratedExampleGen(
+            data=generator.outputs["data"], code_digest=code_digest(example_gen.Executor)
+        ).with_id("ExampleGen")
         return Ingestion((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
@@ -62,6 +75,12 @@ class ClusterBackend:
     ) -> tuple[BaseNode, ...]:
         """Return the task that keeps the statistics for later runs."""
         return (StatisticsKeeper(examples=examples, statistics=statistics, verdict=verdict, folder=self.statistics),)
+
+    def pages(
+        self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
+        """Return the task that puts out what Kubeflow's pages show."""
+        return (RunPages(report=report, statistics=statistics, examples=examples, code_digest=code_digest(RunPages)),)
 
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks into the serving folder: no backend runs a resolver of our own."""

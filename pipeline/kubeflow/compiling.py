@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any, Literal
 
 import yaml
@@ -10,7 +11,9 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx import v1 as tfx
 
+from components.naming import NAMESPACE, SHOWN_TYPES
 from data.errors import InputError
+from data.releases.release import find_release
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
@@ -23,11 +26,8 @@ BackendName = Literal["kfp", "vertex"]
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
 
-_DATA_TASKS = ("DataGenerator", "ExampleGen")
-"""Tasks whose data come from outside.
-
-The backend's cache goes by parameters and by the names of input artifacts: its results may be those of earlier data.
-"""
+_GENERATOR = "DataGenerator"
+"""The task whose data come from outside."""
 
 
 def compile_pipeline(
@@ -73,6 +73,7 @@ def compile_pipeline(
     )
     means = ClusterBackend(
         data_root=cluster.data_root,
+        data_digest=cluster.data_digest,
         statistics=f"{lasting}/statistics/{settings.pipeline_name}",
         former_serving=f"{lasting}/serving/{settings.pipeline_name}",
     )
@@ -84,8 +85,9 @@ def compile_pipeline(
         # ExampleGen's driver runs in the entrypoint, on every backend.
         _container(spec, name).pop("lifecycle", None)
         _name_outputs(spec, name)
+        _name_shown_types(spec, name)
         _apply_settings(spec, name, cluster.of(name))
-        _choose_caching(spec, name, cluster, lasting)
+        _choose_caching(spec, name, settings, lasting)
     if backend == "vertex":
         _refuse_node_selectors(spec, cluster)
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
@@ -125,7 +127,7 @@ def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
         declared[DATA_ROOT]["defaultValue"] = settings.kubeflow.data_root
     for name, kind, default in (
         (EPOCHS, "NUMBER_INTEGER", settings.training.epochs),
-        (BEAM_ARGS, "STRING", " ".join(settings.kubeflow.beam_args)),
+        (BEAM_ARGS, "STRING", shlex.join(settings.kubeflow.beam_args)),
     ):
         declared[name] = {"parameterType": kind, "defaultValue": default}
         for task in _container_tasks(spec):
@@ -146,6 +148,16 @@ def _name_outputs(spec: dict[str, Any], name: str) -> None:
     _container(spec, name)["args"].append(f"--output_names={','.join(names)}")
 
 
+def _name_shown_types(spec: dict[str, Any], name: str) -> None:
+    """Give those of a task's outputs that the backend's pages show the types by which they know them."""
+    definitions = spec["components"][_task(spec, name)["componentRef"]["name"]].get("outputDefinitions", {})
+    for definition in definitions.get("artifacts", {}).values():
+        title = yaml.safe_load(definition["artifactType"].get("instanceSchema", "")) or {}
+        namespace, _, kind = title.get("title", "").partition(".")
+        if namespace == NAMESPACE and kind in SHOWN_TYPES:
+            definition["artifactType"] = {"schemaTitle": SHOWN_TYPES[kind], "schemaVersion": "0.0.1"}
+
+
 def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
     """Write a component's settings into its container and its task."""
     container, task = _container(spec, name), _task(spec, name)
@@ -163,18 +175,32 @@ def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) 
         task["retryPolicy"] = {"maxRetryCount": chosen.retries, "backoffDuration": "30s", "backoffFactor": 2.0}
 
 
-def _choose_caching(spec: dict[str, Any], name: str, cluster: KubeflowSettings, lasting: str) -> None:
+def _choose_caching(spec: dict[str, Any], name: str, settings: Settings, lasting: str) -> None:
     """Switch the backend's cache on or off; off for tasks that depend on more than it sees.
+
+    Its key is made of the image, the command, the parameters, the ids of the input artifacts and the mounted claims.
 
     Raises
     ------
     InputError
         The settings want a task cached that can't be.
     """
-    sees_all = name not in _DATA_TASKS and not _mentions(spec, name, lasting)
+    cluster = settings.kubeflow
+    sees_all = not _mentions(spec, name, lasting) and (name != _GENERATOR or _is_source_known(settings))
     if not sees_all and cluster.components.get(name, ComponentSettings()).caching:
-        raise InputError(f"kubeflow.components.{name}.caching can't be on: the backend's cache doesn't see its data")
+        raise InputError(
+            f"kubeflow.components.{name}.caching can't be on: the backend's cache doesn't see its data"
+            f"{': state kubeflow.data_digest' if name == _GENERATOR and cluster.data_root is not None else ''}"
+        )
     _task(spec, name)["cachingOptions"] = {"enableCache": sees_all and cluster.of(name).caching is not False}
+
+
+def _is_source_known(settings: Settings) -> bool:
+    """Return whether the options and a digest, of the release's archive or of the data root, fix what is generated."""
+    if settings.kubeflow.data_root is not None:
+        return settings.kubeflow.data_digest is not None
+    release = find_release(settings.data.release)
+    return release.archive is None or release.archive.digest is not None
 
 
 def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> dict[str, Any]:

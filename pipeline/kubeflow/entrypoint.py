@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE
+from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
 from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
@@ -79,7 +79,8 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
 
     for _, artifact in _single(invocation["outputs"].get("artifacts", {})):
         # The launcher makes the folder above; TFX's local runners make this one too, and components rely on it.
-        Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
+        if artifact["uri"]:
+            Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
     as_json = json.dumps(invocation)
     if _INPUT_CONFIG in invocation["inputs"].get("parameterValues", {}):
         # A file-based ExampleGen. Open-source Kubeflow Pipelines runs no driver before the task.
@@ -137,7 +138,8 @@ def localize(
         artifact["type"] = types[name]
     for _, artifact in [*_single(artifacts), *_single(outputs.get("artifacts", {}))]:
         artifact["type"] = _with_class(artifact["type"])
-        artifact["uri"] = to_local(artifact["uri"], launcher_root)
+        # Metrics alone need no place.
+        artifact["uri"] = to_local(artifact.get("uri", ""), launcher_root)
     outputs["outputFile"] = to_local(outputs["outputFile"], launcher_root)
     parameters = inputs.setdefault("parameterValues", {})
     if _INPUT_BASE in parameters and _DATA_INPUT in artifacts:
@@ -160,7 +162,8 @@ def _single(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _with_class(artifact_type: dict[str, Any]) -> dict[str, Any]:
     """Return an artifact's type with the class in place of a name of ours: TFX imports what it does not know."""
     schema = yaml.safe_load(artifact_type.get("instanceSchema", "")) or {"title": artifact_type.get("schemaTitle", "")}
-    namespace, _, name = schema["title"].partition(".")
+    ours = {shown: f"{NAMESPACE}.{name}" for name, shown in SHOWN_TYPES.items()}
+    namespace, _, name = ours.get(schema["title"], schema["title"]).partition(".")
     if namespace != NAMESPACE:
         return artifact_type
     return {"instanceSchema": yaml.safe_dump({**schema, "title": f"{ARTIFACTS_MODULE}.{name}"}, sort_keys=False)}

@@ -50,3 +50,14 @@ def test_data_of_other_options_are_refused(given: Path, tmp_path: Path):
 
     with pytest.raises(InputError, match="generated with other options than the pipeline was compiled with"):
         take_over(given, tmp_path / "taken", OPTIONS.model_copy(update={"seed": 1}))
+
+
+def test_data_of_another_source_than_stated_are_refused(given: Path):
+    from components.ingestion.data_generator import check_source
+    from data.examples.manifest import Manifest
+
+    manifest = Manifest.load(given)
+    check_source(manifest, "")
+    check_source(manifest, manifest.source_digest)
+    with pytest.raises(InputError, match=f"has the digest {manifest.source_digest}, and kubeflow.data_digest states 0"):
+        check_source(manifest, "0" * 64)

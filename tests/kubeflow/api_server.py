@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from pipeline.kubeflow.backend_rules import RefusedError, check_documents, check_run, read_documents
+from server_rules import check_documents, check_run
+
+from pipeline.kubeflow.backend_rules import RefusedError, read_documents
 
 ROOT = "/apis/v2beta1"
 RUN_ID = "8f6f3c0e-0000-4000-8000-000000000001"

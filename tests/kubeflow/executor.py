@@ -10,7 +10,9 @@ What the releases hand over differs: `recorded_executor_input.json` is what the 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import re
 import subprocess
 import sys
@@ -27,7 +29,16 @@ from google.protobuf.struct_pb2 import Struct, Value
 from kfp.pipeline_spec import pipeline_spec_pb2 as specs
 from object_store import ObjectStore, launcher_path
 
-Release = Literal["2.4.0", "2.17.0"]
+Release = Literal["2.4.0", "2.17.0", "next"]
+"""Whose driver and launcher are followed; `next` is what is planned after 2.17.0, without ML Metadata.
+
+`next` was made from the project's design document (`proposals/12147-mlmd-removal/design-details.md`), and not seen run.
+"""
+
+METRICS = "system.Metrics"
+
+MAX_ARGUMENT_BYTES = 128 * 1024
+"""The most that Linux takes as one argument of a command, its ending zero included."""
 
 EXECUTOR_LOGS = "executor-logs"
 """The output that the driver adds to every container task since 2.5: a file with what the task's command writes."""
@@ -53,6 +64,10 @@ def image_environment(launcher_root: Path) -> dict[str, str]:
     return {**environment, "NEXT_MOVIE_LAUNCHER_ROOT": str(launcher_root)}
 
 
+_ARTIFACT_IDS = itertools.count(1)
+"""Of all runs together, as a metadata store counts."""
+
+
 @dataclass
 class Artifact:
     """What the metadata store keeps of an output."""
@@ -71,6 +86,9 @@ class RunResult:
     outputs: dict[str, dict[str, Artifact]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+    cached: list[str] = field(default_factory=list)
+    handed_over: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each task's command got, as JSON has it, with the URIs that the store knows."""
 
     @property
     def state(self) -> str:
@@ -96,6 +114,8 @@ class ConformingExecutor:
         A folder for the tasks' own file systems.
     release
         Whose driver and launcher are followed.
+    cache
+        Outputs of earlier tasks by the fingerprint of their keys; of one pipeline, for the fingerprint doesn't name it.
     """
 
     def __init__(
@@ -105,6 +125,7 @@ class ConformingExecutor:
         volumes: Mapping[str, Path],
         work: Path,
         release: Release = "2.17.0",
+        cache: dict[str, dict[str, Artifact]] | None = None,
     ) -> None:
         content = request["pipeline_spec"]
         self.spec = json_format.ParseDict(content.get("pipeline_spec", content), specs.PipelineSpec())
@@ -121,7 +142,7 @@ class ConformingExecutor:
         }
         self.root = f"{runtime['pipeline_root'].rstrip('/')}/{self.spec.pipeline_info.name}/{uuid.uuid4()}"
         self.store, self.volumes, self.work, self.release = store, volumes, work, release
-        self.artifact_ids = itertools.count(1)
+        self.cache = {} if cache is None else cache
 
     def run(self, only: str | None = None, earlier: RunResult | None = None) -> RunResult:
         """Run task after task, ready ones side by side, until all are done or one has failed.
@@ -166,10 +187,54 @@ class ConformingExecutor:
         if executor.WhichOneof("spec") == "importer":
             return self._import(component, executor.importer, inputs)
         assert executor.WhichOneof("spec") == "container", f"{name}: not implemented"
+        fingerprint = self._fingerprint(name, component, executor.container, inputs)
+        if task.caching_options.enable_cache and fingerprint in self.cache:
+            result.cached.append(name)
+            return self.cache[fingerprint]
+        outputs = self._try(name, task, component, executor.container, inputs, result)
+        if task.caching_options.enable_cache:
+            self.cache[fingerprint] = outputs
+        return outputs
+
+    def _fingerprint(
+        self,
+        name: str,
+        component: specs.ComponentSpec,
+        container: specs.PipelineDeploymentConfig.PipelineContainerSpec,
+        inputs: specs.ExecutorInput.Inputs,
+    ) -> str:
+        """Return what the cache goes by, as `backend/src/v2/cacheutils/cache.go` makes it: no URI, no content."""
+        driven = json_format.MessageToDict(self._drive(name, component, inputs, Path("/")))
+        key = {
+            "inputArtifactNames": {
+                artifact: [one.name for one in given.artifacts] for artifact, given in inputs.artifacts.items()
+            },
+            "inputParameterValues": driven["inputs"].get("parameterValues", {}),
+            "outputArtifactsSpec": {
+                artifact: {part: value for part, value in given["artifacts"][0].items() if part != "uri"}
+                for artifact, given in driven["outputs"].get("artifacts", {}).items()
+            },
+            "containerSpec": {
+                "image": container.image,
+                "cmdArgs": [*container.command, *container.args],
+                "pvcNames": sorted(mount["constant"] for mount in self._pvc_mounts(component.executor_label)),
+            },
+        }
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+    def _try(
+        self,
+        name: str,
+        task: specs.PipelineTaskSpec,
+        component: specs.ComponentSpec,
+        container: specs.PipelineDeploymentConfig.PipelineContainerSpec,
+        inputs: specs.ExecutorInput.Inputs,
+        result: RunResult,
+    ) -> dict[str, Artifact]:
         for attempt in range(task.retry_policy.max_retry_count + 1):
             result.attempts[name] = attempt + 1
             try:
-                return self._launch(name, attempt, component, executor.container, inputs, result)
+                return self._launch(name, attempt, component, container, inputs, result)
             except TaskFailedError:
                 if attempt == task.retry_policy.max_retry_count:
                     raise
@@ -189,9 +254,10 @@ class ConformingExecutor:
             given = inputs.artifacts[name].artifacts.add(
                 name=artifact.name, uri=artifact.uri, metadata=artifact.metadata
             )
-            if self.release == "2.17.0":
+            if self.release != "2.4.0":
                 given.type.instance_schema = ""
                 given.metadata["display_name"] = output.output_artifact_key
+            if self.release == "2.17.0":
                 given.metadata["store_session_info"] = '{"Provider":"minio","Params":{"fromEnv":"false"}}'
         return inputs
 
@@ -208,7 +274,9 @@ class ConformingExecutor:
             else uri.constant
         )
         (key,) = component.output_definitions.artifacts
-        return {key: Artifact(str(next(self.artifact_ids)), chosen.string_value, Struct())}
+        # An artifact that an earlier run imported from the same URI is taken again.
+        imported = f"imported from {chosen.string_value}"
+        return self.cache.setdefault(imported, {key: Artifact(str(next(_ARTIFACT_IDS)), chosen.string_value, Struct())})
 
     def _launch(
         self,
@@ -224,15 +292,19 @@ class ConformingExecutor:
         executor_input = self._drive(name, component, inputs, home)
         for content in inputs.artifacts.values():
             uri = content.artifacts[0].uri
+            if not uri:
+                continue
             self.store.download(uri, launcher_path(uri, home))
         for content in executor_input.outputs.artifacts.values():
-            launcher_path(content.artifacts[0].uri, home).parent.mkdir(parents=True, exist_ok=True)
+            if content.artifacts[0].uri:
+                launcher_path(content.artifacts[0].uri, home).parent.mkdir(parents=True, exist_ok=True)
         home.mkdir(parents=True, exist_ok=True)
         log = home / "log"
-        if self.release == "2.17.0":
+        if self.release != "2.4.0":
             logs = executor_input.outputs.artifacts[EXECUTOR_LOGS].artifacts[0]
             logs.uri += f"-{attempt}"
             log = launcher_path(logs.uri, home)
+        result.handed_over[name] = json_format.MessageToDict(executor_input)
         placeholder = json_format.MessageToJson(executor_input, indent=None)
         mounts = self._mounts(component.executor_label)
         command = []
@@ -240,6 +312,8 @@ class ConformingExecutor:
             part = part.replace("{{$}}", placeholder)
             for inside, folder in mounts.items():
                 part = part.replace(f"{inside}/", f"{folder}/")
+            if len(part.encode()) >= MAX_ARGUMENT_BYTES:
+                raise TaskFailedError("argument list too long")
             command.append(part)
         environment = image_environment(home)
         # Open before the command runs, as with the launcher: nothing else may be made at that path.
@@ -277,16 +351,20 @@ class ConformingExecutor:
         logs.type.schema_title = "system.Artifact"
         for key, content in outputs.artifacts.items():
             content.artifacts[0].name = key
+            if self.release == "next" and content.artifacts[0].type.schema_title == METRICS:
+                content.artifacts[0].ClearField("uri")
         outputs.output_file = str(launcher_path(f"{folder}/output_metadata.json", home))
         return executor_input
 
     def _mounts(self, executor_label: str) -> dict[str, Path]:
         """Return the folders of the mounted volumes by mount path."""
+        return {mount["mountPath"]: self.volumes[mount["constant"]] for mount in self._pvc_mounts(executor_label)}
+
+    def _pvc_mounts(self, executor_label: str) -> list[dict[str, Any]]:
         if executor_label not in self.platform.platforms["kubernetes"].deployment_spec.executors:
-            return {}
+            return []
         settings = self.platform.platforms["kubernetes"].deployment_spec.executors[executor_label]
-        mounts = json_format.MessageToDict(settings).get("pvcMount", [])
-        return {mount["mountPath"]: self.volumes[mount["constant"]] for mount in mounts}
+        return json_format.MessageToDict(settings).get("pvcMount", [])
 
     def _collect_outputs(self, executor_input: specs.ExecutorInput, home: Path) -> dict[str, Artifact]:
         """Read the executor's output, upload what lies at local paths, and record the artifacts."""
@@ -301,12 +379,12 @@ class ConformingExecutor:
                 said = output.artifacts[key].artifacts[0]
                 artifact.uri = said.uri or artifact.uri
                 artifact.metadata.MergeFrom(said.metadata)
-            if not artifact.uri.startswith(f"{self.root}/"):
+            if artifact.uri and not artifact.uri.startswith(f"{self.root}/"):
                 raise TaskFailedError(f"URI {artifact.uri!r} does not have expected bucket prefix {self.root!r}")
-            local = launcher_path(artifact.uri, home)
-            if local.exists():
+            local = launcher_path(artifact.uri, home) if artifact.uri else None
+            if local is not None and local.exists():
                 self.store.put(local, artifact.uri)
-            recorded[key] = Artifact(str(next(self.artifact_ids)), artifact.uri, _through_metadata(artifact.metadata))
+            recorded[key] = Artifact(str(next(_ARTIFACT_IDS)), artifact.uri, _through_metadata(artifact.metadata))
         return recorded
 
 

@@ -6,21 +6,23 @@ import json
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from api_server import ApiServer
-from executor import EXECUTOR_LOGS, IMAGE_COMMIT, ConformingExecutor, Release, RunResult
+from browser import chromium, open_browser
+from executor import EXECUTOR_LOGS, IMAGE_COMMIT, Artifact, ConformingExecutor, Release, RunResult
 from object_store import ObjectStore
+from server_rules import check_documents
 
 import kubeflow_runner
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from data.releases.sample import write_sample_release
-from pipeline.kubeflow.backend_rules import check_documents, read_documents
+from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.settings import CONFIG_FOLDER
 from serving.export_record import RECORD_FILE, ExportRecord, read_record
 from serving.versions import model_digest, read_publication
@@ -45,6 +47,7 @@ class Cluster:
 
     folder: Path
     release: Release
+    cache: dict[str, dict[str, Artifact]] = field(default_factory=dict)
 
     @classmethod
     def make(cls, folder: Path, release: Release) -> Cluster:
@@ -102,7 +105,7 @@ class Cluster:
         return self._executor(request, work).run(only=task, earlier=earlier)
 
     def _executor(self, request: dict[str, Any], work: Path) -> ConformingExecutor:
-        return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work, self.release)
+        return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work, self.release, self.cache)
 
     def output(self, result: RunResult, task: str, key: str) -> Path:
         """Return where an output lies in the object store."""
@@ -344,3 +347,51 @@ def test_a_task_that_fails_is_tried_again_as_often_as_its_settings_say(cluster: 
     for task, attempts in (("DataGenerator", 2), ("LatestBlessedModel", 1)):
         result = cluster.run_one_task(retried, task, earlier=first)
         assert (result.failed, result.attempts) == ([task], {task: attempts})
+
+
+def test_kubeflows_pages_can_show_the_run(cluster: Cluster, first: RunResult):
+    shown = first.outputs["RunPages"]
+    pages = {name: cluster.store.path(shown[name].uri) for name in ("report_page", "statistics_page", "summary")}
+    assert {name: path.name for name, path in pages.items()} == {
+        "report_page": "report.html",
+        "statistics_page": "statistics.html",
+        "summary": "summary.md",
+    }
+    assert all(path.is_file() for path in pages.values())
+    assert pages["summary"].read_text().startswith(f"# {PIPELINE}: published as version 1\n\n- met: ")
+    metrics = dict(shown["metrics"].metadata.items())
+    measured = metrics_of(cluster.output(first, "Evaluator", "evaluation"))
+    for name in ("recall_at_1", "recall_at_5", "recall_at_10", "recall_at_100", "ndcg_at_10", "recall_at_10_lift"):
+        assert metrics[name] == pytest.approx(measured[name])
+    assert metrics["decision"] == "published as version 1"
+
+
+@pytest.mark.skipif(chromium() is None, reason="there is no Chromium")
+@pytest.mark.parametrize("name", ["report_page", "statistics_page"])
+def test_the_pages_need_nothing_but_themselves(cluster: Cluster, first: RunResult, tmp_path: Path, name: str):
+    stored = cluster.store.path(first.outputs["RunPages"][name].uri)
+    alone = tmp_path / stored.name
+    shutil.copyfile(stored, alone)
+    with open_browser(chromium() or "") as page:
+        page.open(alone, width=1000)
+        assert PIPELINE in page.evaluate("document.body.innerText")
+        assert page.requests == [alone.as_uri()]
+        assert page.complaints == []
+
+
+def test_a_second_submission_runs_only_what_reads_the_volume_and_what_follows(
+    cluster: Cluster, compiled: Path, first: RunResult
+):
+    code, second = cluster.run(compiled)
+    assert (code, second.state) == (0, "SUCCEEDED"), second.logs
+    assert first.cached == []
+    assert set(second.cached) == {
+        "DataGenerator",
+        "ExampleGen",
+        "StatisticsGen",
+        "ExampleValidator",
+        "Transform",
+        "Trainer",
+        "ServableCheck",
+    }
+    assert set(second.succeeded) == tasks_of(compiled)

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from server_rules import check_documents
 
 from data.errors import InputError
-from pipeline.kubeflow.backend_rules import check_documents, read_documents
+from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.settings import Settings, load_settings
 
@@ -97,7 +99,7 @@ def test_every_node_of_the_pipeline_is_a_task(plain):
     graph = create_pipeline(
         load_settings("sample"),
         RunPaths(data_root="", schema_file="", pipeline_root="", serving="/s"),
-        ClusterBackend(data_root=None, statistics="/s", former_serving="/f"),
+        ClusterBackend(data_root=None, data_digest=None, statistics="/s", former_serving="/f"),
     )
     assert {node.id for node in graph.components} == set(plain[0]["root"]["dag"]["tasks"])
 
@@ -109,7 +111,7 @@ def test_a_cluster_has_the_same_nodes_as_this_machine_but_for_data_and_memory(pl
     local = create_pipeline(load_settings("sample"), RunPaths("/d", "/d/schema.pbtxt", "/r", "/s"))
     local_ids, cluster_ids = {node.id for node in local.components}, set(plain[0]["root"]["dag"]["tasks"])
     assert local_ids - cluster_ids == {"SchemaImporter"}
-    assert cluster_ids - local_ids == {"DataGenerator", "StatisticsKeeper"}
+    assert cluster_ids - local_ids == {"DataGenerator", "StatisticsKeeper", "RunPages"}
 
 
 def test_equal_settings_give_equal_bytes():
@@ -143,13 +145,33 @@ def test_every_task_is_told_which_outputs_its_component_defines(plain):
 def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
     uncached = {name for name in container_tasks(plain) if not task(plain, name)["cachingOptions"]["enableCache"]}
     assert uncached == {
-        "DataGenerator",
-        "ExampleGen",
         "PreviousStatistics",
         "StatisticsKeeper",
         "LatestBlessedModel",
         "Pusher",
     }
+
+
+@pytest.mark.parametrize(
+    ("release", "kubeflow", "cached"),
+    [
+        ("ml-1m", {}, True),
+        ("ml-latest-small", {}, False),
+        ("ml-1m", {"data_root": "s3://archives/ml-1m.zip"}, False),
+        ("ml-latest-small", {"data_root": "s3://archives/small.zip", "data_digest": "0" * 64}, True),
+    ],
+)
+def test_generation_is_cached_where_a_digest_fixes_its_source(release: str, kubeflow: dict[str, Any], cached: bool):
+    settings = with_kubeflow(**kubeflow)
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"release": release})})
+    documents = read_documents(compile_pipeline(settings))
+    assert task(documents, "DataGenerator")["cachingOptions"] == {"enableCache": cached}
+
+
+def test_beam_arguments_are_joined_so_that_they_can_be_read_again():
+    arguments = ["--temp_location=/tmp/a b", "--name=it's"]
+    declared = read_documents(compile_pipeline(with_kubeflow(beam_args=arguments)))[0]["root"]["inputDefinitions"]
+    assert shlex.split(declared["parameters"]["beam_args"]["defaultValue"]) == arguments
 
 
 def test_the_volume_is_mounted_where_it_is_used_and_nowhere_else(plain):
@@ -185,6 +207,16 @@ def test_defaults_hold_for_every_other_component(chosen):
         assert task(chosen, name)["retryPolicy"]["maxRetryCount"] == 1
         assert on_kubernetes(chosen, name)["nodeSelector"] == {"labels": {"pool": "cheap"}}
     assert "retryPolicy" not in task(chosen, "StatisticsGen")
+
+
+def test_what_the_backends_pages_show_has_the_types_that_they_know(plain):
+    outputs = plain[0]["components"]["RunPages"]["outputDefinitions"]["artifacts"]
+    assert {name: definition["artifactType"]["schemaTitle"] for name, definition in outputs.items()} == {
+        "report_page": "system.HTML",
+        "statistics_page": "system.HTML",
+        "summary": "system.Markdown",
+        "metrics": "system.Metrics",
+    }
 
 
 def test_another_volume_is_mounted_and_used(chosen):
@@ -228,7 +260,11 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
     ("settings", "arguments", "message"),
     [
         ({"components": {"Trainor": {"cpu": 1}}}, {}, "names Trainor, but the pipeline's components are DataGenerator"),
-        ({"components": {"ExampleGen": {"caching": True}}}, {}, "ExampleGen.caching can't be on"),
+        (
+            {"data_root": "s3://b/ml-1m.zip", "components": {"DataGenerator": {"caching": True}}},
+            {},
+            "DataGenerator.caching can't be on: the backend's cache doesn't see its data: state kubeflow.data_digest",
+        ),
         ({"components": {"Pusher": {"caching": True}}}, {}, "Pusher.caching can't be on"),
         ({}, {"pipeline_root": "/data/root"}, "the pipeline root '/data/root' is not a URI"),
         ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),

@@ -95,3 +95,10 @@ def test_before_2_5_a_task_is_handed_only_what_it_defines(tmp_path: Path, task: 
     assert result.state == "SUCCEEDED", result.logs
     assert EXECUTOR_LOGS not in handed_over(result, task)["outputs"].get("artifacts", {})
     assert EXECUTOR_LOGS not in result.outputs[task]
+
+
+def test_without_ml_metadata_a_task_is_handed_no_session_of_the_store(tmp_path: Path):
+    result = run(tmp_path, "next")
+    assert result.state == "SUCCEEDED", result.logs
+    assert only(handed_over(result, "Use")["inputs"]["artifacts"], "model")["metadata"] == {"display_name": "made"}
+    assert EXECUTOR_LOGS in handed_over(result, "Make")["outputs"]["artifacts"]

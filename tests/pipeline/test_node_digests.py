@@ -118,13 +118,13 @@ def test_every_node_has_the_digest_of_all_code_that_it_runs(local):
 
 def test_a_clusters_node_has_the_digest_of_its_code_or_is_never_answered_from_the_cache():
     settings = load_settings("sample")
-    backend = ClusterBackend(data_root=None, statistics="/s", former_serving="/f")
+    backend = ClusterBackend(data_root=None, data_digest=None, statistics="/s", former_serving="/f")
     nodes = running_ours(create_pipeline(settings, PLACES, backend).components)
     tasks = read_documents(compile_pipeline(settings, image="registry.example/image:1"))[0]["root"]["dag"]["tasks"]
     cached = {name: node for name, node in nodes.items() if tasks[name]["cachingOptions"].get("enableCache")}
     stale = [name for name, node in cached.items() if code_digest(*modules_run(node)) not in digests_in(node)]
-    assert {"DataGenerator", "StatisticsKeeper"} <= set(nodes) - set(cached)
-    assert {"Trainer", "ServableCheck"} <= set(cached)
+    assert {"Pusher", "StatisticsKeeper"} <= set(nodes) - set(cached)
+    assert {"DataGenerator", "ExampleGen", "Trainer", "ServableCheck"} <= set(cached)
     assert stale == []
 
 
