@@ -70,7 +70,7 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     )
 
 
-def _with_present_state(artifact: _Artifact, kind: str) -> _Artifact | None:
+def _with_present_state(artifact: metadata_store_pb2.Artifact, kind: str) -> metadata_store_pb2.Artifact | None:
     """Return an artifact in the state that its files are in; None if it is in that state."""
     if artifact.state not in (_Artifact.LIVE, _Artifact.DELETED):
         return None
@@ -83,7 +83,7 @@ def _with_present_state(artifact: _Artifact, kind: str) -> _Artifact | None:
     return changed
 
 
-def has_files(artifact: _Artifact, kind: str) -> bool:
+def has_files(artifact: metadata_store_pb2.Artifact, kind: str) -> bool:
     """Return whether an artifact's files are there, as far as their names tell.
 
     Parameters
@@ -115,7 +115,7 @@ def _is_saved_model(folder: Path) -> bool:
     return (folder / GRAPH_FILE).is_file() and (folder / "variables" / "variables.index").is_file()
 
 
-def _is_superseded(artifact: _Artifact) -> bool:
+def _is_superseded(artifact: metadata_store_pb2.Artifact) -> bool:
     """Return whether an artifact is a publication that newer ones have followed: old ones are removed in time."""
     destination = Path(_text(artifact.custom_properties, "pushed_destination"))
     return destination.name.isdecimal() and any(
