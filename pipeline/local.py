@@ -19,8 +19,7 @@ from data.releases.catalogue import Catalogue
 from data.releases.release import available
 from pipeline.defaults import serving_root
 from pipeline.error_messages import check_metadata, describe_failure, one_line
-from pipeline.progress import show_progress
-from pipeline.relocation import reroot
+from pipeline.runs.progress import show_progress
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
 from serving.versions import adopt
 
@@ -90,6 +89,9 @@ def run_locally(
         A step failed otherwise.
     """
     settings = choose_settings(config, release, source, split, values)
+    # Imported late: ML Metadata takes its time, and wrong settings are answered at once.
+    from pipeline.relocation import reroot
+
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
     with _only_run_in(work_dir):
@@ -214,10 +216,10 @@ def _run(
     from tfx import v1 as tfx
     from tfx.orchestration.pipeline import RunOptions
 
-    from pipeline.local_report import write_local_report
     from pipeline.pipeline import create_pipeline, nodes_to_start
-    from pipeline.run_record import read_run_record
-    from pipeline.run_summary import print_summary
+    from pipeline.runs.record import read_run_record
+    from pipeline.runs.report import write_local_report
+    from pipeline.runs.summary import print_summary
 
     graph = create_pipeline(settings, run_paths)
     graph.enable_cache = use_cache
@@ -240,7 +242,7 @@ def _run(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record)
     try:
-        print(f"\nReport\n  {write_local_report(settings, run_paths)}")
+        print(f"\nReport\n  {write_local_report(record, settings)}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
         raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
@@ -250,12 +252,14 @@ def _run(
 def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: str) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
     from components.report.report_model import Failure
-    from pipeline.local_report import write_local_report
+    from pipeline.runs.record import read_run_record
+    from pipeline.runs.report import write_local_report
 
     if step is None:
         return
     try:
-        page = write_local_report(settings, run_paths, Failure(step=step, error=reason))
+        record = read_run_record(run_paths.local_metadata, settings.model_gate)
+        page = write_local_report(record, settings, Failure(step=step, error=reason))
     except Exception as trouble:
         # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")

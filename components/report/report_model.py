@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 FACTS_FILE = "facts.json"
+REPORT_FILE = "report.html"
 
 
 class _Facts(BaseModel):
