@@ -14,6 +14,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from components.naming import SAVED_MODEL
 from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.examples.shards import SPLITS
@@ -23,9 +24,6 @@ from pipeline.relocation import Home
 from serving.versions import GRAPH_FILE, published_versions
 
 _Artifact = metadata_store_pb2.Artifact
-
-_SERVING_MODEL = "Format-Serving"
-"""Folder of the SavedModel in a Model artifact, by TFX's `path_utils.serving_model_dir`, whose import is TFX's."""
 
 
 def mark_deleted(metadata_file: str | Path) -> Counter[str]:
@@ -99,7 +97,7 @@ def has_files(artifact: metadata_store_pb2.Artifact, kind: str) -> bool:
         destination = _text(artifact.custom_properties, "pushed_destination")
         return folder.is_dir() and (not destination or (Path(destination) / GRAPH_FILE).is_file())
     if kind == "Model":
-        return _is_saved_model(folder / _SERVING_MODEL)
+        return _is_saved_model(folder / SAVED_MODEL)
     if kind == "Examples" and not _has_shards(folder):
         return False
     splits = _text(artifact.properties, "split_names")

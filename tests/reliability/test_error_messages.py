@@ -32,7 +32,7 @@ from forked_runs import (
 )
 
 from components.gate_settings import ModelGateSettings
-from pipeline.run_record import read_run_record
+from pipeline.runs.record import read_run_record
 from serving.versions import model_digest, published_versions
 
 pytestmark = pytest.mark.slow
