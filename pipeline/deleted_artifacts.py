@@ -23,8 +23,6 @@ from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 from serving.versions import GRAPH_FILE, published_versions
 
-_Artifact = metadata_store_pb2.Artifact
-
 
 def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     """Mark artifacts without their files as DELETED in ML Metadata, and those whose files came back as LIVE.
@@ -51,11 +49,11 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     try:
         store = open_store(str(metadata), read_only=True)
         kinds = {kind.id: kind.name for kind in store.get_artifact_types()}
+        ours = [artifact for artifact in store.get_artifacts() if home.former(artifact.uri) == home.work_dir]
         changed = [
             changed
-            for artifact in store.get_artifacts()
-            if home.former(artifact.uri) == home.work_dir
-            and (changed := _with_present_state(artifact, kinds[artifact.type_id])) is not None
+            for artifact in ours
+            if (changed := _with_present_state(artifact, kinds[artifact.type_id])) is not None
         ]
         if changed:
             open_store(str(metadata)).put_artifacts(changed)
@@ -64,18 +62,18 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     return Counter(
         Path(artifact.uri).parts[-3]
         for artifact in changed
-        if artifact.state == _Artifact.DELETED and not _is_superseded(artifact)
+        if artifact.state == metadata_store_pb2.Artifact.DELETED and not _is_superseded(artifact)
     )
 
 
 def _with_present_state(artifact: metadata_store_pb2.Artifact, kind: str) -> metadata_store_pb2.Artifact | None:
     """Return an artifact in the state that its files are in; None if it is in that state."""
-    if artifact.state not in (_Artifact.LIVE, _Artifact.DELETED):
+    if artifact.state not in (metadata_store_pb2.Artifact.LIVE, metadata_store_pb2.Artifact.DELETED):
         return None
-    state = _Artifact.LIVE if has_files(artifact, kind) else _Artifact.DELETED
+    state = metadata_store_pb2.Artifact.LIVE if has_files(artifact, kind) else metadata_store_pb2.Artifact.DELETED
     if artifact.state == state:
         return None
-    changed = _Artifact()
+    changed = metadata_store_pb2.Artifact()
     changed.CopyFrom(artifact)
     changed.state = state
     return changed
