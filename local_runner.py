@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from data.command import EXIT_FAILED, run_command
 from data.environment import prepare_environment
-from data.errors import InputError
+from data.user_files import check_work_dir, user_path
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
-EXIT_INPUT_ERROR = 2
 EXIT_NOT_PUBLISHED = 3
 
 
@@ -31,10 +30,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser, no_config="the release's own", no_release="ml-1m if it is cached or can be downloaded, else sample"
     )
     parser.add_argument(
-        "--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
+        "--source", type=user_path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
     )
     parser.add_argument(
-        "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"
+        "--work-dir",
+        type=user_path,
+        default=DEFAULT_WORK_DIR,
+        help="where everything is written (default: %(default)s)",
     )
     parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
     parser.add_argument("--no-cache", action="store_true", help="run every step, changed or not")
@@ -52,6 +54,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
+    return run_command(lambda: _run(options), stopped="stopped; start again to go on after the last finished step")
+
+
+def _run(options: argparse.Namespace) -> int:
+    check_work_dir(options.work_dir)
     prepare_environment(verbose=options.verbose)
     defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
@@ -70,15 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beam_args=options.beam_arg,
             verbose=options.verbose,
         )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
     except StepFailedError as error:
         print(f"error: {error} (--verbose shows all of it)", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; start again to go on after the last finished step", file=sys.stderr)
-        return 130
+        return EXIT_FAILED
     return 0 if published else EXIT_NOT_PUBLISHED
 
 

@@ -8,11 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.command import print_json, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.user_files import is_standard_output, user_path
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
-_EXIT_INPUT_ERROR = 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,8 +37,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--history-titles", metavar="TITLES", help='titles watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
-    question.add_argument("--batch", type=Path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the answers to --batch go, as JSON Lines")
+    question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
+    parser.add_argument(
+        "--output", type=user_path, metavar="FILE", help="where the answers to --batch go, as JSON Lines"
+    )
     parser.add_argument(
         "-k",
         type=int,
@@ -49,7 +51,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="a published version, or a folder of versions (default: the newest in runs/serving)",
     )
@@ -66,26 +68,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
+    return run_command(lambda: _answer(options))
+
+
+def _answer(options: argparse.Namespace) -> int:
     prepare_environment()
-    try:
-        _answer(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return _EXIT_INPUT_ERROR
-    except BrokenPipeError:
-        # The reader of the answer, such as `head`, has ended. What is left must not be flushed at exit.
-        sys.stdout = None
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _answer(options: argparse.Namespace) -> None:
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
     history = _parse_ids(options.history) if options.history is not None else None
-    if options.batch is not None and not options.batch.is_file():
+    # A pipe is as good as a file, and can't be opened twice to try it.
+    if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}")
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
 
@@ -94,7 +87,7 @@ def _answer(options: argparse.Namespace) -> None:
     recommender = Recommender.load(folder)
     if options.batch is not None:
         _answer_file(recommender, options)
-        return
+        return 0
     if options.similar_to is not None:
         asked = _find_movie(recommender, options.similar_to)
         said = f"Like {recommender.catalogue.title(asked)}"
@@ -106,11 +99,12 @@ def _answer(options: argparse.Namespace) -> None:
         said = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
     if options.json:
-        print(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
+        print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
         print(f"no movie is left to recommend: the model in {folder} knows no other than those given")
     else:
         print(f"{said or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+    return 0
 
 
 def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
@@ -119,7 +113,10 @@ def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
     started = time.monotonic()
     answered = recommend_file(recommender, options.batch, options.output, options.k, include_seen=options.include_seen)
     seconds = max(time.monotonic() - started, 1e-9)
-    print(f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}")
+    print(
+        f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",
+        file=sys.stderr if is_standard_output(options.output) else sys.stdout,
+    )
 
 
 def _parse_ids(text: str) -> list[int]:

@@ -24,7 +24,7 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        file = _sibling(output, "lock").open("w")
+        file = _sibling(output, "lock").open("w", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{output.parent} can't be written: {error.strerror or error}") from error
     with file:

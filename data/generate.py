@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.command import run_command
 from data.errors import InputError
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
+from data.user_files import user_path
 from data.version import add_version_option
 
 if TYPE_CHECKING:
@@ -260,27 +262,27 @@ def _disk_faults(output: Path) -> Iterator[None]:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
     parsed = _parser().parse_args(arguments)
-    try:
-        options = parse_options(
-            {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
-        )
-        from data.environment import prepare_environment
+    return run_command(lambda: _run(parsed), stopped="stopped; the output is as it was")
 
-        prepare_environment(verbose=parsed.verbose)
-        if not parsed.verbose:
-            # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
-            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-        manifest = generate(
-            options,
-            parsed.output,
-            source=parsed.source,
-            cache_dir=parsed.cache_dir,
-            beam_args=parsed.beam_arg,
-            progress=lambda line: print(line, file=sys.stderr),
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def _run(parsed: argparse.Namespace) -> int:
+    options = parse_options(
+        {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
+    )
+    from data.environment import prepare_environment
+
+    prepare_environment(verbose=parsed.verbose)
+    if not parsed.verbose:
+        # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    manifest = generate(
+        options,
+        parsed.output,
+        source=parsed.source,
+        cache_dir=parsed.cache_dir,
+        beam_args=parsed.beam_arg,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
     counts = manifest.counts
     print(
         f"{manifest.release}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
@@ -300,12 +302,12 @@ def _parser() -> argparse.ArgumentParser:
     add_version_option(parser)
     defaults = {name: field.default for name, field in GenerateOptions.model_fields.items()}
     parser.add_argument("--release", choices=RELEASE_NAMES, required=True, help="which data")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the shards go")
+    parser.add_argument("--output", type=user_path, required=True, metavar="DIR", help="where the shards go")
     parser.add_argument(
-        "--source", type=Path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"
+        "--source", type=user_path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"
     )
     parser.add_argument(
-        "--cache-dir", type=Path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
+        "--cache-dir", type=user_path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
     )
     for name, value_type, meaning in (
         ("min_timeline_length", int, "leave out users with fewer ratings"),

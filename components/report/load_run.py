@@ -143,7 +143,7 @@ def _split_facts(statistics: SplitStatistics, catalogue: Catalogue) -> SplitFact
 def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
     """Read the gate's verdict, or, where it stopped the run and left none, the anomalies that it was given."""
     if artifacts.verdict is not None:
-        verdict = json.loads((artifacts.verdict / VERDICT_FILE).read_text())
+        verdict = json.loads((artifacts.verdict / VERDICT_FILE).read_text(encoding="utf-8"))
         return DataGateFacts(
             findings=verdict["findings"],
             distances=verdict["distances"],
@@ -165,7 +165,7 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
 
 def _read_curves(model_run: Path | None) -> dict[str, list[float | None]]:
     path = model_run / HISTORY_FILE if model_run is not None else None
-    return json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
 
 
 def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> list[SliceFacts]:
@@ -200,7 +200,7 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
 def _decide(evaluation_result: EvaluationResult | None, artifacts: RunArtifacts) -> DecisionFacts:
     servable = None
     if artifacts.servability is not None:
-        text = (artifacts.servability / FINDINGS_FILE).read_text()
+        text = (artifacts.servability / FINDINGS_FILE).read_text(encoding="utf-8")
         servable = Servability.model_validate_json(text).findings
     if evaluation_result is None:
         return DecisionFacts(servable=servable, published=artifacts.published)

@@ -133,8 +133,10 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         evaluation_result=(
             read_evaluation_result(evaluation.uri, outputs[BLESSING].uri, gate, no_baseline) if evaluation else None
         ),
-        data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text()) if verdict else {},
-        servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text()) if servable else None,
+        data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text(encoding="utf-8")) if verdict else {},
+        servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text(encoding="utf-8"))
+        if servable
+        else None,
         passed_over=passed_over.uri if passed_over else None,
         metadata_file=metadata_file,
     )
