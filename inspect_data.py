@@ -56,8 +56,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(parse_arguments(arguments)))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -108,7 +107,7 @@ def _compare(options: argparse.Namespace) -> int:
             )
             _write(options.html, page)
         if options.json:
-            _print_json(comparison.model_dump(exclude={"left_figures", "right_figures"}))
+            _print_json(comparison.model_dump(exclude={"left_statistics", "right_statistics"}))
         else:
             _print_comparison(comparison)
     return 0

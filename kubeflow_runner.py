@@ -71,8 +71,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options), stopped="stopped; a run that was started goes on")
+    return run_command(lambda: _run(parse_arguments(arguments)), stopped="stopped; a run that was started goes on")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -53,8 +53,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options), stopped="stopped; start again to go on after the last finished step")
+    return run_command(
+        lambda: _run(parse_arguments(arguments)), stopped="stopped; start again to go on after the last finished step"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -54,8 +54,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(parse_arguments(arguments)))
 
 
 def _run(options: argparse.Namespace) -> int:

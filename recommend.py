@@ -67,8 +67,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _answer(options))
+    return run_command(lambda: _answer(parse_arguments(arguments)))
 
 
 def _answer(options: argparse.Namespace) -> int:

@@ -65,6 +65,8 @@ def _accept_any_text() -> None:
 
 def _is_unwritable(stream: TextIO) -> bool:
     try:
+        # Flushing alone may have nothing left to write: what failed was dropped.
+        stream.write("\n")
         stream.flush()
     except OSError:
         return True

@@ -54,7 +54,7 @@ def prepare_environment(*, verbose: bool = False) -> None:
 
 
 def _provide_home() -> None:
-    """Set HOME where there is none: what TFX imports asks for it, and fails for a user without a passwd entry."""
+    """Set HOME where there is none: libraries ask for it at import, and fails for a user without a passwd entry."""
     try:
         Path.home()
     except RuntimeError:

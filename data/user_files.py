@@ -61,15 +61,14 @@ def check_work_dir(folder: Path, option: str = "--work-dir") -> None:
     Raises
     ------
     InputError
-        Beam and TFX would take the path for a pattern, or SQLite or the file system can't take its length.
+        Beam would take the path for a pattern, or SQLite or the file system can't take its length.
     """
     # A link counts by what it points to: runs work on the resolved path.
     text = str(folder.resolve())
     signs = [sign for sign in _PATTERN_SIGNS if sign in text]
     if signs:
         raise InputError(
-            f"the work directory {text} holds {' '.join(signs)}, which Beam and TFX take for a pattern: "
-            f"name another {option}"
+            f"the work directory {text} holds {' '.join(signs)}, which Beam takes for a pattern: name another {option}"
         )
     length = len(os.fsencode(text))
     if length > _LONGEST_PATH - _BELOW_WORK_DIR:

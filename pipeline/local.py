@@ -17,6 +17,7 @@ from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available
+from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
 from pipeline.runs.progress import show_progress
@@ -36,9 +37,6 @@ _NO_OTHER_WORKERS = (
     # Two steps of a small pipeline take 6.3 s of CPU with it, 8.3 s with Beam's default.
     "--pickle_library=cloudpickle",
 )
-
-
-_PATTERN_SIGNS = "[]*?\\"
 
 
 class StepFailedError(RuntimeError):
@@ -94,10 +92,7 @@ def run_locally(
     settings = choose_settings(config, release, source, split, values)
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
-    if any(sign in str(work_dir) for sign in _PATTERN_SIGNS):
-        raise InputError(
-            f"--work-dir {work_dir}: Beam takes [, ], *, ? and \\ in a path for a pattern: name a folder without them"
-        )
+    check_work_dir(work_dir)
     with _only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name
