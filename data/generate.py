@@ -109,7 +109,8 @@ def _write(
     from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-    from data.releases.parsing import find_repeats, read_movies, read_ratings
+    from data.releases.movies_list import read_movies
+    from data.releases.parsing import find_repeats, read_ratings
     from data.timelines.periods import movies_and_periods
     from data.timelines.user_blocks import BYTES_PER_BLOCK, spill_ratings
 
