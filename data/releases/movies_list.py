@@ -97,7 +97,8 @@ def _decode(content: bytes, *, may_be_latin_1: bool) -> list[str]:
     check_mark(content)
     has_mark = content.startswith(codecs.BOM_UTF8)
     lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
-    valid, invalid = [], []
+    valid: list[int] = []
+    invalid: list[int] = []
     for number, line in enumerate(lines, 1):
         if b"\0" in line:
             raise InputError(f"line {number}: holds a NUL byte")

@@ -117,7 +117,7 @@ def test_a_file_without_ratings_is_refused(tmp_path: Path, content: bytes):
 
 def test_a_wrong_header_is_refused(tmp_path: Path):
     with pytest.raises(
-        InputError, match="line 1: the header is 'movieId,userId,.*', not 'userId,movieId,rating,timestamp'"
+        InputError, match=r"line 1: the header is 'movieId,userId,.*', not 'userId,movieId,rating,timestamp'"
     ):
         _ratings(tmp_path, "ml-latest-small", b"movieId,userId,rating,timestamp\n1,2,3.0,978300760\n")
 
