@@ -34,7 +34,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198"')
     question.add_argument(
-        "--history-titles", metavar="TITLES", help='titles watched, oldest first: "Heat; Back to the Future"'
+        "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
     question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
@@ -127,7 +127,7 @@ def _parse_ids(text: str) -> list[int]:
 
 
 def _find_movies(recommender: Recommender, text: str) -> list[int]:
-    return [recommender.titles.find_one(title.strip()).id for title in text.split(";") if title.strip()]
+    return [movie.id for movie in recommender.titles.find_each(text)]
 
 
 def _find_movie(recommender: Recommender, text: str) -> int:
