@@ -190,6 +190,11 @@ def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
             f"no example is left: no user has {options.min_timeline_length} ratings "
             f"of at least {options.min_rating:g} stars"
         )
+    if not held_out and options.strategy.is_by_time and round(train * options.train_fraction) < train:
+        raise InputError(
+            f"the eval split is empty: none of {train} labels is later than the last train label, since too many have "
+            "one time; choose another split"
+        )
     for split, examples in (("train", train), ("eval", held_out)):
         if not examples:
             raise InputError(
