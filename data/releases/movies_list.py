@@ -177,4 +177,4 @@ def _movie(cells: Cells) -> Movie:
         raise InputError(f"a genre of movie {movie_id} is longer than {_MAX_GENRE_BYTES} bytes")
     year = _YEAR.search(title)
     listed = tuple(genre for genre in genres if genre not in _NO_GENRES)
-    return Movie(int(movie_id), title, int(year.group(1)) if year else 0, listed)
+    return Movie(int(movie_id[-18:]), title, int(year.group(1)) if year else 0, listed)
