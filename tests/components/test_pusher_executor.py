@@ -125,6 +125,6 @@ def test_a_published_model_says_which_code_published_it(serving, tmp_path, monke
 def test_a_published_model_carries_its_lineage(sample_run):
     said = read_publication(sample_run.model)
     assert said["manifest_digest"] == sample_run.paths.manifest_digest
-    assert said["code_digest"] == code_digest("trainer_module.preprocessing", "trainer_module.trainer")
+    assert said["source_digest"] == code_digest("trainer_module.preprocessing", "trainer_module.trainer")
     assert said["metrics"] == sample_run.record.evaluation_result.evaluation.candidate
     assert said["settings"] == sample_run.settings.model_dump(mode="json", exclude={"kubeflow"})
