@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.commands import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.splits import spelt
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.inspection.tables import Named
 
 EXIT_ANOMALIES = 1
-EXIT_INPUT_ERROR = 2
 
 _WHICH = "latest, previous, a number (the runs of a pipeline, from 1) or a folder of shards"
 
@@ -59,17 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     prepare_environment()
     defer_cloud_extensions()
-    try:
-        return {"show": _show, "compare": _compare, "validate": _validate}[options.command](options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    except BrokenPipeError:
-        # Whoever reads the answer has seen enough; what is left must not be flushed at exit.
-        sys.stdout = None
-        return 0
-    except KeyboardInterrupt:
-        return 130
+    command = {"show": _show, "compare": _compare, "validate": _validate}[options.command]
+    return run_command(lambda: command(options), only_prints=True)
 
 
 def _show(options: argparse.Namespace) -> int:

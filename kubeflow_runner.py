@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.commands import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.tfx_imports import defer_cloud_extensions
-
-EXIT_INPUT_ERROR = 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -73,15 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     prepare_environment()
     defer_cloud_extensions()
-    try:
-        _COMMANDS[options.command](options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    except KeyboardInterrupt:
-        print("stopped; a run that was started goes on", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(lambda: _COMMANDS[options.command](options), stopped="stopped; a run that was started goes on")
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:

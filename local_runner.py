@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.commands import EXIT_FAILED, run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
-EXIT_INPUT_ERROR = 2
 EXIT_NOT_PUBLISHED = 3
 
 
@@ -52,6 +51,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
+    return run_command(lambda: _run(options), stopped="stopped; start again to go on after the last finished step")
+
+
+def _run(options: argparse.Namespace) -> int:
     prepare_environment(verbose=options.verbose)
     defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
@@ -70,15 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             beam_args=options.beam_arg,
             verbose=options.verbose,
         )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
     except StepFailedError as error:
         print(f"error: {error} (--verbose shows all of it)", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; start again to go on after the last finished step", file=sys.stderr)
-        return 130
+        return EXIT_FAILED
     return 0 if published else EXIT_NOT_PUBLISHED
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.commands import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.version import add_version_option
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
-_EXIT_INPUT_ERROR = 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -67,17 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = parse_arguments(arguments)
     prepare_environment()
-    try:
-        _answer(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return _EXIT_INPUT_ERROR
-    except BrokenPipeError:
-        # The reader of the answer, such as `head`, has ended. What is left must not be flushed at exit.
-        sys.stdout = None
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return run_command(lambda: _answer(options), only_prints=True)
 
 
 def _answer(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.commands import run_command
 from data.errors import InputError
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
@@ -260,34 +261,33 @@ def _disk_faults(output: Path) -> Iterator[None]:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
     parsed = _parser().parse_args(arguments)
-    try:
-        options = parse_options(
-            {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
-        )
-        from data.environment import prepare_environment
+    return run_command(lambda: _run(parsed))
 
-        prepare_environment(verbose=parsed.verbose)
-        if not parsed.verbose:
-            # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
-            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-        manifest = generate(
-            options,
-            parsed.output,
-            source=parsed.source,
-            cache_dir=parsed.cache_dir,
-            beam_args=parsed.beam_arg,
-            progress=lambda line: print(line, file=sys.stderr),
-        )
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def _run(parsed: argparse.Namespace) -> None:
+    options = parse_options(
+        {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
+    )
+    from data.environment import prepare_environment
+
+    prepare_environment(verbose=parsed.verbose)
+    if not parsed.verbose:
+        # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    manifest = generate(
+        options,
+        parsed.output,
+        source=parsed.source,
+        cache_dir=parsed.cache_dir,
+        beam_args=parsed.beam_arg,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
     counts = manifest.counts
     print(
         f"{manifest.release}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
         f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
