@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from data.errors import InputError
 
@@ -22,18 +23,20 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
     InputError
         The folder's parent can't be written.
     """
+    lock = FileLock(_sibling(output, "lock"))
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        file = _sibling(output, "lock").open("w")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress(f"another run is writing {output}; waiting for it")
+            lock.acquire()
     except OSError as error:
         raise InputError(f"{output.parent} can't be written: {error.strerror or error}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"another run is writing {output}; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
