@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.commands import run_command
+from data.command import print_json, run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 from data.splits import spelt
+from data.user_files import user_path, write_text
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
@@ -37,11 +37,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="what local_runner.py wrote (default: %(default)s)"
+        "--work-dir", type=user_path, default=DEFAULT_WORK_DIR, help="what local_runner.py wrote (default: %(default)s)"
     )
     common.add_argument("--pipeline", metavar="NAME", help="the pipeline (default: the one that ran last)")
     common.add_argument("--json", action="store_true", help="answer in JSON")
-    common.add_argument("--html", type=Path, metavar="FILE", help="write a page that needs nothing but itself")
+    common.add_argument("--html", type=user_path, metavar="FILE", help="write a page that needs nothing but itself")
     show = commands.add_parser("show", parents=[common], help="what the examples hold")
     show.add_argument("source", nargs="?", default="latest", help=f"{_WHICH} (default: latest)")
     compare = commands.add_parser("compare", parents=[common], help="how far two sets of examples lie apart")
@@ -56,11 +56,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
+    return run_command(lambda: _run(parse_arguments(arguments)))
+
+
+def _run(options: argparse.Namespace) -> int:
     prepare_environment()
     defer_cloud_extensions()
-    command = {"show": _show, "compare": _compare, "validate": _validate}[options.command]
-    return run_command(lambda: command(options), only_prints=True)
+    return {"show": _show, "compare": _compare, "validate": _validate}[options.command](options)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -105,7 +107,7 @@ def _compare(options: argparse.Namespace) -> int:
             )
             _write(options.html, page)
         if options.json:
-            _print_json(comparison.model_dump(exclude={"left_figures", "right_figures"}))
+            _print_json(comparison.model_dump(exclude={"left_statistics", "right_statistics"}))
         else:
             _print_comparison(comparison)
     return 0
@@ -206,14 +208,11 @@ def _print_table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> No
 
 
 def _print_json(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer, indent=2, ensure_ascii=False))
+    print_json(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
 def _write(path: Path, page: str) -> None:
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror or error}") from error
+    write_text(path, page)
     print(f"page: {path}", file=sys.stderr)
 
 

@@ -6,12 +6,12 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.user_files import user_path, write_text
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.tfx_imports import defer_cloud_extensions
@@ -32,7 +32,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
     compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")
-    compiling.add_argument("--output", required=True, type=Path, metavar="FILE", help=".yaml for kfp, .json for vertex")
+    compiling.add_argument(
+        "--output", required=True, type=user_path, metavar="FILE", help=".yaml for kfp, .json for vertex"
+    )
 
     running = commands.add_parser("submit", help="start a run of a compiled file")
     _add_target(running)
@@ -69,14 +71,18 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
+    return run_command(lambda: _run(parse_arguments(arguments)), stopped="stopped; a run that was started goes on")
+
+
+def _run(options: argparse.Namespace) -> int:
     prepare_environment()
     defer_cloud_extensions()
-    return run_command(lambda: _COMMANDS[options.command](options), stopped="stopped; a run that was started goes on")
+    _COMMANDS[options.command](options)
+    return 0
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="what `compile` wrote for kfp")
+    parser.add_argument("file", type=user_path, metavar="FILE", help="what `compile` wrote for kfp")
     parser.add_argument("--host", metavar="URL", help="the API server of Kubeflow Pipelines, or its proxy")
     parser.add_argument("--namespace", help="the user's namespace, on a cluster with several users")
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
@@ -92,9 +98,9 @@ def _compile(options: argparse.Namespace) -> None:
     text = compile_pipeline(settings, image=options.image, backend=options.backend, pipeline_root=options.pipeline_root)
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{options.output} can't be written: {error.strerror}") from error
+    write_text(options.output, text)
     print(f"{settings.pipeline_name} for {options.backend}: {options.output}")
     print(f"models will be published in the folder {settings.serving_name}")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from data.commands import EXIT_FAILED, run_command
+from data.command import EXIT_FAILED, run_command
 from data.environment import prepare_environment
+from data.user_files import check_work_dir, user_path
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.defaults import DEFAULT_WORK_DIR
@@ -30,10 +30,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser, no_config="the release's own", no_release="ml-1m if it is cached or can be downloaded, else sample"
     )
     parser.add_argument(
-        "--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
+        "--source", type=user_path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
     )
     parser.add_argument(
-        "--work-dir", type=Path, default=DEFAULT_WORK_DIR, help="where everything is written (default: %(default)s)"
+        "--work-dir",
+        type=user_path,
+        default=DEFAULT_WORK_DIR,
+        help="where everything is written (default: %(default)s)",
     )
     parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
     parser.add_argument("--no-cache", action="store_true", help="run every step, changed or not")
@@ -50,11 +53,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options), stopped="stopped; start again to go on after the last finished step")
+    return run_command(
+        lambda: _run(parse_arguments(arguments)), stopped="stopped; start again to go on after the last finished step"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
+    check_work_dir(options.work_dir)
     prepare_environment(verbose=options.verbose)
     defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from data.commands import run_command
+from data.command import print_json, run_command
 from data.errors import InputError
+from data.user_files import user_path
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 from serving.versions import RESTORED_FROM, published_versions, read_publication, roll_back, version_folders
@@ -35,7 +36,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--serving",
-        type=Path,
+        type=user_path,
         default=DEFAULT_SERVING,
         metavar="DIR",
         help="a pipeline's folder of versions, or a folder of such folders (default: runs/serving)",
@@ -53,11 +54,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
-    return run_command(lambda: _run(options), only_prints=True)
+    return run_command(lambda: _run(parse_arguments(arguments)))
 
 
-def _run(options: argparse.Namespace) -> None:
+def _run(options: argparse.Namespace) -> int:
     try:
         pipelines = find_pipelines(options.serving, options.pipeline)
         if options.command == "list":
@@ -66,10 +66,11 @@ def _run(options: argparse.Namespace) -> None:
             _show(_only(pipelines), options.version, as_json=options.json)
         else:
             _roll_back(_only(pipelines), options.version)
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise InputError(f"{error.filename or options.serving}: {error.strerror or error}") from error
+        if error.filename is None:
+            raise
+        raise InputError(f"{error.filename}: {error.strerror or error}") from error
+    return 0
 
 
 def find_pipelines(serving: Path, name: str | None) -> list[Path]:
@@ -112,7 +113,7 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
             folder.name: [read_publication(folder / str(version)) for version in published_versions(folder)]
             for folder in pipelines
         }
-        print(json.dumps(publications, indent=2))
+        print_json(json.dumps(publications, indent=2))
         return
     for folder in pipelines:
         print(folder.name)
@@ -152,7 +153,7 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
         raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}")
     publication = read_publication(folder / str(version))
     if as_json:
-        print(json.dumps(publication, indent=2))
+        print_json(json.dumps(publication, indent=2))
         return
     print(f"version {version} of {folder.name}{', served' if version == versions[-1] else ''}")
     lines = {

@@ -8,12 +8,12 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.commands import run_command
+from data.command import print_json, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.user_files import is_standard_output, user_path
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
@@ -34,11 +34,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198"')
     question.add_argument(
-        "--history-titles", metavar="TITLES", help='titles watched, oldest first: "Heat; Back to the Future"'
+        "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
-    question.add_argument("--batch", type=Path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the answers to --batch go, as JSON Lines")
+    question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
+    parser.add_argument(
+        "--output", type=user_path, metavar="FILE", help="where the answers to --batch go, as JSON Lines"
+    )
     parser.add_argument(
         "-k",
         type=int,
@@ -49,7 +51,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="a published version, or a folder of versions (default: the newest in runs/serving)",
     )
@@ -65,17 +67,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = parse_arguments(arguments)
+    return run_command(lambda: _answer(parse_arguments(arguments)))
+
+
+def _answer(options: argparse.Namespace) -> int:
     prepare_environment()
-    return run_command(lambda: _answer(options), only_prints=True)
-
-
-def _answer(options: argparse.Namespace) -> None:
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
     history = _parse_ids(options.history) if options.history is not None else None
-    if options.batch is not None and not options.batch.is_file():
+    # A pipe is as good as a file, and can't be opened twice to try it.
+    if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}")
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
 
@@ -84,7 +86,7 @@ def _answer(options: argparse.Namespace) -> None:
     recommender = Recommender.load(folder)
     if options.batch is not None:
         _answer_file(recommender, options)
-        return
+        return 0
     if options.similar_to is not None:
         asked = _find_movie(recommender, options.similar_to)
         said = f"Like {recommender.catalogue.title(asked)}"
@@ -96,11 +98,12 @@ def _answer(options: argparse.Namespace) -> None:
         said = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
     if options.json:
-        print(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
+        print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
         print(f"no movie is left to recommend: the model in {folder} knows no other than those given")
     else:
         print(f"{said or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+    return 0
 
 
 def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
@@ -109,7 +112,10 @@ def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
     started = time.monotonic()
     answered = recommend_file(recommender, options.batch, options.output, options.k, include_seen=options.include_seen)
     seconds = max(time.monotonic() - started, 1e-9)
-    print(f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}")
+    print(
+        f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",
+        file=sys.stderr if is_standard_output(options.output) else sys.stdout,
+    )
 
 
 def _parse_ids(text: str) -> list[int]:
@@ -121,7 +127,7 @@ def _parse_ids(text: str) -> list[int]:
 
 
 def _find_movies(recommender: Recommender, text: str) -> list[int]:
-    return [recommender.titles.find_one(title.strip()).id for title in text.split(";") if title.strip()]
+    return [movie.id for movie in recommender.titles.find_each(text)]
 
 
 def _find_movie(recommender: Recommender, text: str) -> int:

@@ -37,13 +37,13 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     python = folder / "bin" / "python"
     complete = folder / "complete"
     digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
-    if complete.is_file() and complete.read_text() == digest:
+    if complete.is_file() and complete.read_text(encoding="utf-8") == digest:
         return python
     try:
         shutil.rmtree(folder, ignore_errors=True)
         for command in _commands(folder, python, packages):
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
-        complete.write_text(digest)
+        complete.write_text(digest, encoding="utf-8")
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1].strip()
         raise InputError(f"the environment {folder} can't be made: {reason}") from error

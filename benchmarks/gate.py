@@ -23,7 +23,7 @@ from benchmarks.harness import add_release_options, markdown_table, positive_int
 from benchmarks.search import read_variation
 from components.evaluation.paired_difference import PairedDifference, paired_difference
 from components.gate_settings import ModelGateSettings
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 

@@ -201,7 +201,7 @@ def latency_percentiles(milliseconds: Sequence[float]) -> tuple[float, float, fl
 
 def resident_mib(pid: int | None = None) -> float:
     """Return the resident set of a process, by default of this one."""
-    return int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1]) * _PAGE_MIB
+    return int(Path(f"/proc/{pid or 'self'}/statm").read_text(encoding="utf-8").split()[1]) * _PAGE_MIB
 
 
 def describe_machine() -> str:

@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
 from benchmarks.http_server import NAME, PACKAGES, running_server
-from data.commands import EXIT_INPUT_ERROR
+from data.command import EXIT_INPUT_ERROR
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue

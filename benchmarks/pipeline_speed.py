@@ -37,12 +37,12 @@ from benchmarks.harness import (
     repeat_data_options,
     total_cost,
 )
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
-    from pipeline.progress import StepPrinter
+    from pipeline.runs.progress import StepPrinter
     from pipeline.settings import RunPaths, Settings
 
 _TEXTBOOK = "textbook"
@@ -324,7 +324,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
             from benchmarks.stock_tfx import textbook_pipeline
             from pipeline.pipeline import create_pipeline
-            from pipeline.progress import show_progress
+            from pipeline.runs.progress import show_progress
         started = time.monotonic()
         settings = _settings(options)
         paths = _places(options, settings, options.part)
@@ -352,7 +352,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
 def _look_at_run(paths: RunPaths, settings: Settings) -> tuple[list[str], bool]:
     """Return the nodes that worked, and whether the Evaluator had a baseline, from ML Metadata."""
-    from pipeline.run_record import read_run_record
+    from pipeline.runs.record import read_run_record
 
     record = read_run_record(paths.metadata, settings.model_gate)
     return [step.name for step in record.steps if step.state == "done"], bool(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import add_release_options, release_overrides
 from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.harness import add_release_options, positive_int, release_overrides
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 
 if TYPE_CHECKING:

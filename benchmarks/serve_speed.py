@@ -23,7 +23,7 @@ from benchmarks.harness import (
     measure,
     positive_int,
 )
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 

@@ -29,7 +29,7 @@ from benchmarks.harness import (
     positive_int,
     repeat_data_options,
 )
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 
 if TYPE_CHECKING:

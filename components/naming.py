@@ -1,6 +1,8 @@
-"""Names that components and the containers they run in agree on."""
+"""Names that components, the graph and those who read its runs agree on."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 NAMESPACE = "next_movie"
 """Comes before the names of our artifact types: Kubeflow's compiler refuses names without a namespace."""
@@ -11,15 +13,61 @@ ARTIFACTS_MODULE = "components.artifacts"
 SHOWN_TYPES = {"HtmlPage": "system.HTML", "MarkdownPage": "system.Markdown", "ScalarMetrics": "system.Metrics"}
 """Kubeflow's names, by class, of the artifact types that its pages show."""
 
-BASELINE_NODE = "LatestBlessedModel"
-"""Id of the node that looks for the model to compare with."""
-
-PASSED_OVER = "passed_over"
-"""Its output for the last blessed model where that one can't be compared with."""
-
 ABSENT = "absent"
 """Custom property of an artifact that stands for "there is none yet".
 
 A Kubeflow task has to fill each of its outputs; the container's entrypoint leaves such an artifact out of the inputs
 of the tasks that follow.
 """
+
+SAVED_MODEL = "Format-Serving"
+"""Folder of the SavedModel in a Model artifact, as TFX names it."""
+
+DATA_GENERATOR = "DataGenerator"
+EXAMPLE_GEN = "ExampleGen"
+STATISTICS_GEN = "StatisticsGen"
+EXAMPLE_VALIDATOR = "ExampleValidator"
+PREVIOUS_STATISTICS = "PreviousStatistics"
+DATA_GATE = "DataGate"
+TRANSFORM = "Transform"
+TRAINER = "Trainer"
+BASELINE_NODE = "LatestBlessedModel"
+EVALUATOR = "Evaluator"
+SERVABLE_CHECK = "ServableCheck"
+PUSHER = "Pusher"
+RUN_REPORT = "RunReport"
+"""Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
+
+
+class Output(NamedTuple):
+    """An output of a step, as the record of a run knows it.
+
+    Attributes
+    ----------
+    step
+        The step's id.
+    name
+        The output's name.
+    """
+
+    step: str
+    name: str
+
+
+EXAMPLES = Output(EXAMPLE_GEN, "examples")
+STATISTICS = Output(STATISTICS_GEN, "statistics")
+UNPADDED_STATISTICS = Output(STATISTICS_GEN, "unpadded")
+ANOMALIES = Output(EXAMPLE_VALIDATOR, "anomalies")
+PREVIOUS = Output(PREVIOUS_STATISTICS, "previous")
+VERDICT = Output(DATA_GATE, "verdict")
+TRANSFORM_GRAPH = Output(TRANSFORM, "transform_graph")
+MODEL = Output(TRAINER, "model")
+MODEL_RUN = Output(TRAINER, "model_run")
+BASELINE = Output(BASELINE_NODE, "model")
+PASSED_OVER = Output(BASELINE_NODE, "passed_over")
+"""The last blessed model, where it can't be compared with."""
+EVALUATION = Output(EVALUATOR, "evaluation")
+BLESSING = Output(EVALUATOR, "blessing")
+SERVABILITY = Output(SERVABLE_CHECK, "blessing")
+PUSHED_MODEL = Output(PUSHER, "pushed_model")
+REPORT = Output(RUN_REPORT, "report")

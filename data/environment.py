@@ -6,8 +6,11 @@ import atexit
 import logging
 import os
 import sys
+import tempfile
 import warnings
 from pathlib import Path
+
+from data.errors import InputError
 
 
 def prepare_environment(*, verbose: bool = False) -> None:
@@ -28,8 +31,13 @@ def prepare_environment(*, verbose: bool = False) -> None:
         TensorFlow is imported already, so that the settings would come too late.
     """
     if "tensorflow" in sys.modules and os.environ.get("TF_USE_LEGACY_KERAS") != "1":
-        raise RuntimeError("prepare_environment() must be called before TensorFlow is imported")
+        raise RuntimeError(
+            "TensorFlow is imported already, without TF_USE_LEGACY_KERAS=1: restart, and call prepare_environment() "
+            "before TensorFlow is imported"
+        )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    _provide_home()
+    _show_workers_the_code()
     if not Path("/dev/nvidia0").exists():
         # Without it TensorFlow looks for CUDA all the same, and logs errors.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -43,6 +51,38 @@ def prepare_environment(*, verbose: bool = False) -> None:
     # It logs the traceback of what it raises: a step's one clear line would come after a page of it.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     atexit.register(_leave_quietly)
+
+
+def _provide_home() -> None:
+    """Set HOME where there is none: libraries ask for it at import, and fails for a user without a passwd entry."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = temporary_folder()
+
+
+def temporary_folder() -> str:
+    """Return the folder of temporary files.
+
+    Raises
+    ------
+    InputError
+        There is none that can be written to, or no space is left in it.
+    """
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise InputError(
+            "no folder for temporary files can be written to: set TMPDIR to one with free space"
+        ) from error
+
+
+def _show_workers_the_code() -> None:
+    """Put the project on the PYTHONPATH of processes that Beam starts, which need not start in its folder."""
+    project = str(Path(__file__).resolve().parent.parent)
+    present = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    if project not in present:
+        os.environ["PYTHONPATH"] = os.pathsep.join([project, *present])
 
 
 def _leave_quietly() -> None:

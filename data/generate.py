@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.commands import run_command
+from data.command import run_command
 from data.errors import InputError
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
+from data.user_files import user_path
 from data.version import add_version_option
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def _write(
     from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-    from data.releases.parsing import find_repeats, read_movies, read_ratings
+    from data.releases.movies_list import read_movies
+    from data.releases.parsing import find_repeats, read_ratings
     from data.timelines.periods import movies_and_periods
     from data.timelines.user_blocks import BYTES_PER_BLOCK, spill_ratings
 
@@ -188,6 +190,11 @@ def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
             f"no example is left: no user has {options.min_timeline_length} ratings "
             f"of at least {options.min_rating:g} stars"
         )
+    if not held_out and options.strategy.is_by_time and round(train * options.train_fraction) < train:
+        raise InputError(
+            f"the eval split is empty: none of {train} labels is later than the last train label, since too many have "
+            "one time; choose another split"
+        )
     for split, examples in (("train", train), ("eval", held_out)):
         if not examples:
             raise InputError(
@@ -260,11 +267,10 @@ def _disk_faults(output: Path) -> Iterator[None]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
-    parsed = _parser().parse_args(arguments)
-    return run_command(lambda: _run(parsed))
+    return run_command(lambda: _run(_parser().parse_args(arguments)), stopped="stopped; the output is as it was")
 
 
-def _run(parsed: argparse.Namespace) -> None:
+def _run(parsed: argparse.Namespace) -> int:
     options = parse_options(
         {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
     )
@@ -288,6 +294,7 @@ def _run(parsed: argparse.Namespace) -> None:
         f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -300,12 +307,12 @@ def _parser() -> argparse.ArgumentParser:
     add_version_option(parser)
     defaults = {name: field.default for name, field in GenerateOptions.model_fields.items()}
     parser.add_argument("--release", choices=RELEASE_NAMES, required=True, help="which data")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the shards go")
+    parser.add_argument("--output", type=user_path, required=True, metavar="DIR", help="where the shards go")
     parser.add_argument(
-        "--source", type=Path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"
+        "--source", type=user_path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"
     )
     parser.add_argument(
-        "--cache-dir", type=Path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
+        "--cache-dir", type=user_path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
     )
     for name, value_type, meaning in (
         ("min_timeline_length", int, "leave out users with fewer ratings"),

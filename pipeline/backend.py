@@ -11,7 +11,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from components.history.resolving import ComparableModel, PreviousStatistics
 from components.ingestion.example_gen import shard_example_gen
-from components.naming import BASELINE_NODE, PASSED_OVER
+from components.naming import BASELINE, EXAMPLES, PASSED_OVER, PREVIOUS
 from pipeline.code_digest import code_digest
 from pipeline.settings import RunPaths, Settings
 
@@ -67,7 +67,7 @@ class LocalBackend:
         """Return ExampleGen and the importer of the schema."""
         examples = shard_example_gen(paths.data_root, paths.manifest_digest, code_digest(shard_example_gen))
         schema = tfx.components.ImportSchemaGen(schema_file=paths.schema_file).with_id("SchemaImporter")
-        return Ingestion((examples, schema), examples.outputs["examples"], schema.outputs["schema"])
+        return Ingestion((examples, schema), examples.outputs[EXAMPLES.name], schema.outputs["schema"])
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""
@@ -76,7 +76,7 @@ class LocalBackend:
             examples=examples,
             current=statistics,
             previous=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ExampleStatistics),
-        ).with_id("PreviousStatistics")
+        ).with_id(PREVIOUS.step)
 
     def remember(
         self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
@@ -97,5 +97,5 @@ class LocalBackend:
             examples=examples,
             model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
             model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-            **{PASSED_OVER: tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model)},
-        ).with_id(BASELINE_NODE)
+            **{PASSED_OVER.name: tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model)},
+        ).with_id(BASELINE.step)

@@ -42,7 +42,7 @@ def code_digest(*code: str | Callable[..., Any]) -> str:
         if path is None:
             raise ModuleNotFoundError(f"{name} is no module of this project")
         found[name] = path
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for file in _needed_beside(path, tree):
             if file.suffix == ".py":
                 waiting.append(".".join(file.relative_to(_ROOT).with_suffix("").parts))

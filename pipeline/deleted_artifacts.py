@@ -14,6 +14,7 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from components.naming import SAVED_MODEL
 from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.examples.shards import SPLITS
@@ -21,11 +22,6 @@ from pipeline.error_messages import describe_failure
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 from serving.versions import GRAPH_FILE, published_versions
-
-_Artifact = metadata_store_pb2.Artifact
-
-_SERVING_MODEL = "Format-Serving"
-"""Folder of the SavedModel in a Model artifact, by TFX's `path_utils.serving_model_dir`, whose import is TFX's."""
 
 
 def mark_deleted(metadata_file: str | Path) -> Counter[str]:
@@ -53,11 +49,11 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     try:
         store = open_store(str(metadata), read_only=True)
         kinds = {kind.id: kind.name for kind in store.get_artifact_types()}
+        ours = [artifact for artifact in store.get_artifacts() if home.former(artifact.uri) == home.work_dir]
         changed = [
             changed
-            for artifact in store.get_artifacts()
-            if home.former(artifact.uri) == home.work_dir
-            and (changed := _with_present_state(artifact, kinds[artifact.type_id])) is not None
+            for artifact in ours
+            if (changed := _with_present_state(artifact, kinds[artifact.type_id])) is not None
         ]
         if changed:
             open_store(str(metadata)).put_artifacts(changed)
@@ -66,24 +62,24 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
     return Counter(
         Path(artifact.uri).parts[-3]
         for artifact in changed
-        if artifact.state == _Artifact.DELETED and not _is_superseded(artifact)
+        if artifact.state == metadata_store_pb2.Artifact.DELETED and not _is_superseded(artifact)
     )
 
 
-def _with_present_state(artifact: _Artifact, kind: str) -> _Artifact | None:
+def _with_present_state(artifact: metadata_store_pb2.Artifact, kind: str) -> metadata_store_pb2.Artifact | None:
     """Return an artifact in the state that its files are in; None if it is in that state."""
-    if artifact.state not in (_Artifact.LIVE, _Artifact.DELETED):
+    if artifact.state not in (metadata_store_pb2.Artifact.LIVE, metadata_store_pb2.Artifact.DELETED):
         return None
-    state = _Artifact.LIVE if has_files(artifact, kind) else _Artifact.DELETED
+    state = metadata_store_pb2.Artifact.LIVE if has_files(artifact, kind) else metadata_store_pb2.Artifact.DELETED
     if artifact.state == state:
         return None
-    changed = _Artifact()
+    changed = metadata_store_pb2.Artifact()
     changed.CopyFrom(artifact)
     changed.state = state
     return changed
 
 
-def has_files(artifact: _Artifact, kind: str) -> bool:
+def has_files(artifact: metadata_store_pb2.Artifact, kind: str) -> bool:
     """Return whether an artifact's files are there, as far as their names tell.
 
     Parameters
@@ -99,7 +95,7 @@ def has_files(artifact: _Artifact, kind: str) -> bool:
         destination = _text(artifact.custom_properties, "pushed_destination")
         return folder.is_dir() and (not destination or (Path(destination) / GRAPH_FILE).is_file())
     if kind == "Model":
-        return _is_saved_model(folder / _SERVING_MODEL)
+        return _is_saved_model(folder / SAVED_MODEL)
     if kind == "Examples" and not _has_shards(folder):
         return False
     splits = _text(artifact.properties, "split_names")
@@ -115,7 +111,7 @@ def _is_saved_model(folder: Path) -> bool:
     return (folder / GRAPH_FILE).is_file() and (folder / "variables" / "variables.index").is_file()
 
 
-def _is_superseded(artifact: _Artifact) -> bool:
+def _is_superseded(artifact: metadata_store_pb2.Artifact) -> bool:
     """Return whether an artifact is a publication that newer ones have followed: old ones are removed in time."""
     destination = Path(_text(artifact.custom_properties, "pushed_destination"))
     return destination.name.isdecimal() and any(

@@ -17,11 +17,10 @@ from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available
+from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
-from pipeline.deleted_artifacts import mark_deleted
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
-from pipeline.progress import show_progress
-from pipeline.relocation import reroot
+from pipeline.runs.progress import show_progress
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
 from serving.versions import adopt
 
@@ -38,9 +37,6 @@ _NO_OTHER_WORKERS = (
     # Two steps of a small pipeline take 6.3 s of CPU with it, 8.3 s with Beam's default.
     "--pickle_library=cloudpickle",
 )
-
-
-_PATTERN_SIGNS = "[]*?\\"
 
 
 class StepFailedError(RuntimeError):
@@ -96,10 +92,7 @@ def run_locally(
     settings = choose_settings(config, release, source, split, values)
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
-    if any(sign in str(work_dir) for sign in _PATTERN_SIGNS):
-        raise InputError(
-            f"--work-dir {work_dir}: Beam takes [, ], *, ? and \\ in a path for a pattern: name a folder without them"
-        )
+    check_work_dir(work_dir)
     with _only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name
@@ -123,6 +116,10 @@ def run_locally(
 
 def _bring_metadata_up_to_date(run_paths: RunPaths) -> None:
     """Refuse metadata that can't be relied on, and have them follow what was moved, copied or deleted by hand."""
+    # Imported late: ML Metadata takes its time, and wrong settings are answered at once.
+    from pipeline.deleted_artifacts import mark_deleted
+    from pipeline.relocation import reroot
+
     check_metadata(Path(run_paths.local_metadata), Path(run_paths.pipeline_root))
     if reroot(run_paths.local_metadata):
         print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
@@ -231,11 +228,11 @@ def _run(
     print("  loading TFX, which takes some 12 seconds ...", flush=True)
     from tfx.orchestration.pipeline import RunOptions
 
-    from pipeline.local_report import write_local_report
     from pipeline.partial_run import FreshNodeRunner, check_earlier_steps
     from pipeline.pipeline import create_pipeline, nodes_to_start
-    from pipeline.run_record import read_run_record
-    from pipeline.run_summary import print_summary
+    from pipeline.runs.record import read_run_record
+    from pipeline.runs.report import write_local_report
+    from pipeline.runs.summary import print_summary
 
     graph = create_pipeline(settings, run_paths)
     graph.enable_cache = use_cache
@@ -262,7 +259,7 @@ def _run(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record)
     try:
-        print(f"\nReport\n  {write_local_report(settings, run_paths)}")
+        print(f"\nReport\n  {write_local_report(record, settings)}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
         raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
@@ -277,12 +274,14 @@ def _for_the_whole_run(reason: str, from_node: str | None) -> str:
 def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: str) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
     from components.report.report_model import Failure
-    from pipeline.local_report import write_local_report
+    from pipeline.runs.record import read_run_record
+    from pipeline.runs.report import write_local_report
 
     if step is None:
         return
     try:
-        page = write_local_report(settings, run_paths, Failure(step=step, error=reason))
+        record = read_run_record(run_paths.local_metadata, settings.model_gate)
+        page = write_local_report(record, settings, Failure(step=step, error=reason))
     except Exception as trouble:
         # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")

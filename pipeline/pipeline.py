@@ -5,7 +5,25 @@ from __future__ import annotations
 from tfx import v1 as tfx
 
 from components.data_gate import DataGate
-from components.naming import PASSED_OVER
+from components.naming import (
+    ANOMALIES,
+    BASELINE,
+    BLESSING,
+    EVALUATION,
+    MODEL,
+    MODEL_RUN,
+    PASSED_OVER,
+    PREVIOUS,
+    PUSHED_MODEL,
+    RUN_REPORT,
+    SERVABILITY,
+    STATISTICS,
+    STATISTICS_GEN,
+    TRANSFORM,
+    TRANSFORM_GRAPH,
+    UNPADDED_STATISTICS,
+    VERDICT,
+)
 from components.publishing.pusher import Pusher
 from components.report.run_report import RunReporter
 from components.serving_check.servable_check import ServableCheck
@@ -39,35 +57,35 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
 
     statistics = ShardStatisticsGen(
         examples=examples, schema=schema, code_digest=code_digest(ShardStatisticsGen)
-    ).with_id("StatisticsGen")
+    ).with_id(STATISTICS_GEN)
 
-    validator = tfx.components.ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
+    validator = tfx.components.ExampleValidator(statistics=statistics.outputs[STATISTICS.name], schema=schema)
 
-    previous = backend.previous_statistics(statistics.outputs["statistics"], examples)
+    previous = backend.previous_statistics(statistics.outputs[STATISTICS.name], examples)
 
     gate = DataGate(
-        statistics=statistics.outputs["statistics"],
+        statistics=statistics.outputs[STATISTICS.name],
         schema=schema,
-        anomalies=validator.outputs["anomalies"],
-        previous_statistics=previous.outputs["previous"],
+        anomalies=validator.outputs[ANOMALIES.name],
+        previous_statistics=previous.outputs[PREVIOUS.name],
         settings=settings.data_gate.model_dump_json(),
         code_digest=code_digest(DataGate),
     )
 
-    remember = backend.remember(statistics.outputs["statistics"], examples, gate.outputs["verdict"])
+    remember = backend.remember(statistics.outputs[STATISTICS.name], examples, gate.outputs[VERDICT.name])
 
     transform = ShardTransform(
         examples=examples,
         schema=schema,
         preprocessing_fn=PREPROCESSING_FN,
         code_digest=code_digest(ShardTransform, PREPROCESSING_FN),
-    ).with_id("Transform")
+    ).with_id(TRANSFORM)
     transform.add_upstream_node(gate)
 
     trainer = tfx.components.Trainer(
         run_fn=RUN_FN,
         examples=examples,
-        transform_graph=transform.outputs["transform_graph"],
+        transform_graph=transform.outputs[TRANSFORM_GRAPH.name],
         schema=schema,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
@@ -83,25 +101,25 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
     evaluator = tfx.components.Evaluator(
         examples=examples,
         example_splits=["eval"],
-        model=trainer.outputs["model"],
-        baseline_model=baseline.outputs["model"],
+        model=trainer.outputs[MODEL.name],
+        baseline_model=baseline.outputs[BASELINE.name],
         schema=schema,
         eval_config=evaluation_config(settings.model_gate, code_digest(METRICS_MODULE, EXTRACTORS_MODULE)),
         module_path=EXTRACTORS_MODULE,
     )
 
     servable = ServableCheck(
-        model=trainer.outputs["model"],
+        model=trainer.outputs[MODEL.name],
         settings=settings.servable_check.model_dump_json(),
         code_digest=code_digest(ServableCheck),
     )
 
     push = Pusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        infra_blessing=servable.outputs["blessing"],
+        model=trainer.outputs[MODEL.name],
+        model_blessing=evaluator.outputs[BLESSING.name],
+        infra_blessing=servable.outputs[SERVABILITY.name],
         examples=examples,
-        evaluation=evaluator.outputs["evaluation"],
+        evaluation=evaluator.outputs[EVALUATION.name],
         serving=paths.serving,
         custom_config={
             "keep_versions": settings.publish.keep_versions,
@@ -116,20 +134,20 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
 
     report = RunReporter(
         examples=examples,
-        statistics=statistics.outputs["unpadded"],
-        anomalies=validator.outputs["anomalies"],
-        verdict=gate.outputs["verdict"],
-        model=trainer.outputs["model"],
-        model_run=trainer.outputs["model_run"],
-        evaluation=evaluator.outputs["evaluation"],
-        blessing=evaluator.outputs["blessing"],
-        servability=servable.outputs["blessing"],
-        pushed_model=push.outputs["pushed_model"],
-        passed_over=baseline.outputs[PASSED_OVER],
+        statistics=statistics.outputs[UNPADDED_STATISTICS.name],
+        anomalies=validator.outputs[ANOMALIES.name],
+        verdict=gate.outputs[VERDICT.name],
+        model=trainer.outputs[MODEL.name],
+        model_run=trainer.outputs[MODEL_RUN.name],
+        evaluation=evaluator.outputs[EVALUATION.name],
+        blessing=evaluator.outputs[BLESSING.name],
+        servability=servable.outputs[SERVABILITY.name],
+        pushed_model=push.outputs[PUSHED_MODEL.name],
+        passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
         code_digest=code_digest(RunReporter),
-    ).with_id("RunReport")
+    ).with_id(RUN_REPORT)
 
     pages = backend.pages(report.outputs["report"], statistics.outputs["unpadded"], examples)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
@@ -19,6 +19,9 @@ from pipeline.kubeflow_settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
+
+_LONGEST_PIPELINE_NAME = 63
+"""In characters: TFX refuses longer ones."""
 
 _BRIEFLY = reprlib.Repr()
 """Spells refused values: a few lines of YAML, by aliases to aliases, can stand for more text than fits into memory."""
@@ -66,6 +69,17 @@ class Settings(BaseModel):
 
     kubeflow: KubeflowSettings = KubeflowSettings()
     """How it runs on a cluster; a local run ignores it."""
+
+    @model_validator(mode="after")
+    def _check_name(self) -> Settings:
+        """Refuse a name that TFX would refuse later."""
+        length = len(self.pipeline_name)
+        if length > _LONGEST_PIPELINE_NAME:
+            raise ValueError(
+                f"`name` is {self.name!r}: with release and split the pipeline's name has {length} characters, "
+                f"{_LONGEST_PIPELINE_NAME} are allowed"
+            )
+        return self
 
     @property
     def pipeline_name(self) -> str:
@@ -228,6 +242,9 @@ def describe(error: ValidationError) -> str:
             faults.append(f"unknown setting `{where}`")
         elif fault["type"] == "missing":
             faults.append(f"setting `{where}` is missing")
+        elif not where:
+            # About the settings together: it names those that it is about.
+            faults.append(fault["msg"].removeprefix("Value error, "))
         else:
             value = _BRIEFLY.repr(fault["input"])
             faults.append(f"`{where}` is {value}: {fault['msg'][0].lower()}{fault['msg'][1:]}")
@@ -241,7 +258,12 @@ def config_names() -> list[str]:
 
 
 def _find(name_or_file: str) -> Path:
-    path = Path(name_or_file)
+    if not name_or_file.strip():
+        raise InputError("--config is empty: name a configuration or a YAML file")
+    try:
+        path = Path(name_or_file).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"--config {name_or_file}: there is no such home folder; write the path in full") from error
     if path.suffix in {".yaml", ".yml"} or "/" in name_or_file:
         if not path.is_file():
             raise InputError(f"there is no configuration file {path}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from data.errors import InputError
+from data.user_files import writing
 from serving.recommender import Recommender, answer_lengths
 
 _BATCH = 256
@@ -33,8 +33,8 @@ def recommend_file(
     source
         Each line `{"history": [1270, 1197], "id": "user-7"}`, the id being optional, or the list alone.
     target
-        Gets `{"id": ..., "movie_id": [...], "score": [...]}` for each line, in order. The file appears when it is
-        whole.
+        Gets `{"id": ..., "movie_id": [...], "score": [...]}` for each line, in order. A plain file appears when it is
+        whole; a device or a pipe is written to.
     k
         Length of an answer; one is shorter where its history leaves fewer movies.
     include_seen
@@ -50,28 +50,30 @@ def recommend_file(
     InputError
         A line is not a history, or a file can't be read or written.
     """
-    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     answered = 0
-    try:
-        with source.open(encoding="utf-8") as lines, scratch.open("w", encoding="utf-8") as answers:
-            requests = _requests(lines, source)
-            while batch := list(islice(requests, _BATCH)):
-                ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
-                _write(answers, batch, ids, scores)
-                answered += len(batch)
-        scratch.replace(target)
-    except OSError as error:
-        raise InputError(f"{error.filename or source} can't be used: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text") from error
-    finally:
-        scratch.unlink(missing_ok=True)
+    with writing(target) as answers:
+        requests = _requests(source)
+        while batch := list(islice(requests, _BATCH)):
+            ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
+            _write(answers, batch, ids, scores)
+            answered += len(batch)
     return answered
 
 
-def _requests(lines: TextIO, source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
+def _lines(source: Path) -> Iterator[str]:
+    """Yield a file's or a pipe's lines; a byte order mark before the first is left out."""
+    try:
+        with source.open(encoding="utf-8-sig") as lines:
+            yield from lines
+    except OSError as error:
+        raise InputError(f"{source} can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not UTF-8 text") from error
+
+
+def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
     """Yield what to repeat in the answer, and the history."""
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(source), start=1):
         if line.isspace():
             continue
         try:

@@ -11,6 +11,9 @@ from rapidfuzz import fuzz, process
 from data.errors import InputError
 from data.releases.catalogue import Catalogue, Movie
 
+SEPARATOR = ";"
+"""Between titles in one text. Some titles hold it too."""
+
 _YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
 _BRACKETS = re.compile(r"\([^)]*\)")
 _TRAILING_ARTICLE = re.compile(r"^(.*),\s*(the|an?|les?|la|l'|das|der|die|el|il)$")
@@ -35,8 +38,10 @@ class TitleIndex:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._accented = [normalise(title, fold_accents=False) for title in catalogue.titles]
         self._plain = [normalise(title) for title in catalogue.titles]
         self._bare = [_without_article(title) for title in self._plain]
+        self._with_separator = [place for place, title in enumerate(catalogue.titles) if SEPARATOR in title]
 
     def find(self, text: str) -> list[Movie]:
         """Return the movies that a text may mean, the likeliest first.
@@ -56,7 +61,9 @@ class TitleIndex:
         places: Sequence[int] = range(len(self._plain))
         if year is not None:
             places = [place for place in places if self._catalogue.years[place] == int(year[1])]
-        exact = [place for place in places if self._plain[place] == wanted]
+        accented = normalise(text, fold_accents=False)
+        exact = [place for place in places if self._accented[place] == accented]
+        exact = exact or [place for place in places if self._plain[place] == wanted]
         exact = exact or [place for place in places if self._bare[place] == _without_article(wanted)]
         return self._movies(exact or self._alike(_without_article(wanted), places))
 
@@ -76,6 +83,44 @@ class TitleIndex:
             raise InputError(f"{text!r} could be: {choices}. Write the title in full, or give the id")
         return found[0]
 
+    def find_each(self, text: str) -> list[Movie]:
+        """Return the movies that titles and ids, parted by `SEPARATOR`, mean, in their order.
+
+        A title that holds the separator itself is found by its whole, or by a beginning that holds it.
+
+        Raises
+        ------
+        InputError
+            As `find_one` for one of them.
+        """
+        parts = text.split(SEPARATOR)
+        movies: list[Movie] = []
+        start = 0
+        while start < len(parts):
+            movie, start = self._first_of(parts, start)
+            movies += [movie] if movie is not None else []
+        return movies
+
+    def _first_of(self, parts: Sequence[str], start: int) -> tuple[Movie | None, int]:
+        """Return the movie that the parts from `start` begin with, and where the next begins; None for a blank part."""
+        for stop in range(len(parts), start + 1, -1):
+            joined = normalise(SEPARATOR.join(parts[start:stop]))
+            titled = [place for place in self._with_separator if f"{self._plain[place]} ".startswith(f"{joined} ")]
+            if joined and len(titled) == 1:
+                return self._movies(titled)[0], stop
+        part = parts[start].strip()
+        if not part:
+            return None, start + 1
+        if (
+            part.isascii()
+            and part.isdecimal()
+            and len(part) < 19
+            and normalise(part) not in self._plain
+            and int(part) in self._catalogue.ids
+        ):
+            return self._catalogue.movie(int(part)), start + 1
+        return self.find_one(part), start + 1
+
     def _alike(self, wanted: str, places: Sequence[int]) -> list[int]:
         if not wanted:
             return []
@@ -92,18 +137,23 @@ class TitleIndex:
         return [self._catalogue.movie(int(self._catalogue.ids[place])) for place in places]
 
 
-def normalise(title: str) -> str:
-    """Return a title in plain form: small letters and digits, the article in front, no brackets.
+def normalise(title: str, *, fold_accents: bool = True) -> str:
+    """Return a title in plain form: small letters and digits of any script, the article in front, no brackets.
 
     >>> normalise("Misérables, Les (1995)")
     'les miserables'
+    >>> normalise("Ночной дозор (2004)", fold_accents=False)
+    'ночной дозор'
     """
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    plain = unicodedata.normalize("NFKC", title).casefold()
+    if fold_accents:
+        parted = unicodedata.normalize("NFKD", plain)
+        plain = "".join(sign for sign in parted if not unicodedata.combining(sign))
     without_year = _YEAR.sub("", plain)
     plain = _BRACKETS.sub(" ", without_year).strip() or without_year or plain
     if match := _TRAILING_ARTICLE.match(plain):
         plain = f"{match[2]} {match[1]}"
-    return " ".join(re.findall(r"[a-z0-9]+", plain))
+    return " ".join(re.findall(r"[^\W_]+", plain))
 
 
 def _without_article(plain: str) -> str:
@@ -112,10 +162,7 @@ def _without_article(plain: str) -> str:
 
 
 def _likeness(wanted: str, title: str, *, score_cutoff: float | None = None, **_: object) -> float:
-    """Return how alike whole titles are, 0 to 100; a text that is the beginning of a title is like it too.
-
-    Titles that aren't Latin letters normalise to nothing and are like nothing.
-    """
+    """Return how alike whole titles are, 0 to 100; a text that is the beginning of a title is like it too."""
     if not title:
         return 0.0
     whole = fuzz.ratio(wanted, title)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data.examples.manifest import Manifest
 from pipeline.local import choose_settings, lay_out, run_locally
-from pipeline.run_record import RunRecord, read_run_record
+from pipeline.runs.record import RunRecord, read_run_record
 from pipeline.settings import RunPaths, Settings
 
 

@@ -7,7 +7,7 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.gate_settings import ModelGateSettings
-from pipeline.run_record import RunRecord, read_run_record
+from pipeline.runs.record import RunRecord, read_run_record
 
 _BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.commands import run_command
+from data.command import run_command
 from data.environment import prepare_environment
 
 _VALIDATION_SHARE = 0.1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, decide
+from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
 from components.gate_settings import ModelGateSettings
 
@@ -18,7 +18,12 @@ BASELINE = "baseline"
 
 _BLESSED_FILE = "BLESSED"
 _OF_DIFFERENCES = "_diff"
-"""What TFMA appends to the names of metrics that compare two models."""
+"""What is appended to the names of metrics that compare two models, as TFMA's own views do."""
+
+_WHOLE_SPLIT = None
+"""The key of the metrics of all queries, beside those of slices."""
+
+_BySlice = dict[Slice | None, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ class EvaluationResult:
     @property
     def reasons(self) -> list[str]:
         """The decision in words, one sentence for each check."""
-        said = [check.sentence for check in self.checks]
-        return said if self.no_baseline is None else [*said, f"compared with none: {self.no_baseline}"]
+        sentences = [check.sentence for check in self.checks]
+        return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
 
 def read_evaluation_result(
@@ -78,15 +83,17 @@ def is_blessed(blessing: Path) -> bool:
 
 
 def read_evaluation(evaluation: Path) -> Evaluation:
-    """Return the figures in the folder of an evaluation."""
-    has_baseline = _has_baseline(evaluation)
-    by_slice = _read_metrics(evaluation, CANDIDATE if has_baseline else None)
-    candidate = by_slice.pop(())
+    """Return the figures in the folder of an evaluation, which is read once."""
+    of_models = _read_metrics(evaluation)
+    baseline = of_models.pop(BASELINE, None)
+    # TFMA names the models only where there are two.
+    ((_, by_slice),) = of_models.items()
+    candidate = by_slice.pop(_WHOLE_SPLIT)
     return Evaluation(
         candidate=candidate,
-        slices={(str(key[0][0]), _text(key[0][1])): metrics for key, metrics in by_slice.items()},
-        baseline=_read_metrics(evaluation, BASELINE)[()] if has_baseline else None,
-        difference=_difference(candidate) if has_baseline else None,
+        slices={of_slice: metrics for of_slice, metrics in by_slice.items() if of_slice is not None},
+        baseline=baseline[_WHOLE_SPLIT] if baseline is not None else None,
+        difference=_difference(candidate) if baseline is not None else None,
     )
 
 
@@ -100,19 +107,20 @@ def _difference(candidate: Metrics) -> PairedDifference | None:
     return PairedDifference(mean, low, high, queries=round(candidate[QUERIES]))
 
 
-def _has_baseline(evaluation: Path) -> bool:
-    return any(spec.is_baseline for spec in tfma.load_eval_result(str(evaluation)).config.model_specs)
+def _read_metrics(evaluation: Path) -> dict[str, _BySlice]:
+    """Return metrics by model, slice and name."""
+    found: defaultdict[str, _BySlice] = defaultdict(dict)
+    for of_slice in tfma.load_metrics(str(evaluation)):
+        cut = _slice_of(of_slice)
+        for metric in of_slice.metric_keys_and_values:
+            name = f"{metric.key.name}{_OF_DIFFERENCES if metric.key.is_diff else ''}"
+            found[metric.key.model_name].setdefault(cut, {})[name] = metric.value.double_value.value
+    return dict(found)
 
 
-def _read_metrics(evaluation: Path, model_name: str | None) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return metrics by TFMA's slice key; the whole split's is the empty tuple."""
-    result = tfma.load_eval_result(str(evaluation), model_name=model_name)
-    return {
-        # JSON spells what is no number as text.
-        key: {name: float(value["doubleValue"]) for name, value in of_output[""][""].items()}
-        for key, of_output in result.slicing_metrics
-    }
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _slice_of(metrics: tfma.proto.metrics_for_slice_pb2.MetricsForSlice) -> Slice | None:
+    """Return the feature and value of a slice, which cuts by one feature; None for the whole split."""
+    for part in metrics.slice_key.single_slice_keys:
+        value = getattr(part, part.WhichOneof("kind"))
+        return part.column, value.decode() if isinstance(value, bytes) else str(value)
+    return _WHOLE_SPLIT

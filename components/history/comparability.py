@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfx.utils import path_utils
-
+from components.naming import SAVED_MODEL
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from serving.export_record import read_record
@@ -49,4 +48,4 @@ def why_passed_over(model: Path, examples: Path, fitted_to: Manifest | None = No
     fitted_to
         As for `why_not_comparable`.
     """
-    return why_not_comparable(Path(path_utils.serving_model_dir(str(model))), Manifest.load(examples), fitted_to)
+    return why_not_comparable(model / SAVED_MODEL, Manifest.load(examples), fitted_to)

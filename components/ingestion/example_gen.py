@@ -14,6 +14,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
 from components.local_paths import local_path
+from components.naming import EXAMPLE_GEN
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.shards import SPLITS, shard_pattern
@@ -91,7 +92,7 @@ def shard_example_gen(data_root: str, manifest_digest: str = "", code_digest: st
         ),
         custom_config=custom_config,
         custom_executor_spec=executor_spec.ExecutorClassSpec(Executor),
-    ).with_id("ExampleGen")
+    ).with_id(EXAMPLE_GEN)
 
 
 def _check_expected(manifest: Manifest, exec_properties: dict[str, Any], source: Path) -> None:

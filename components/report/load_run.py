@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.utils import path_utils
 
 from components.data_gate import VERDICT_FILE, find_anomalies
-from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
+from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import POPULARITY, RECALL
-from components.gate_settings import ModelGateSettings
-from components.history.comparability import why_passed_over
+from components.naming import SAVED_MODEL
 from components.report.metrics import metric_rows
 from components.report.report_model import (
     CheckFacts,
@@ -54,16 +52,17 @@ class RunArtifacts:
     verdict: Path | None = None
     model: Path | None = None
     model_run: Path | None = None
-    evaluation: Path | None = None
-    blessing: Path | None = None
     servability: Path | None = None
-    passed_over: Path | None = None
-    """The last blessed model, where it could not be compared with."""
     published: str | None = None
     """The published version."""
 
 
-def load_run(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]) -> ReportModel:
+def load_run(
+    artifacts: RunArtifacts,
+    pipeline: str,
+    settings: Mapping[str, Any],
+    evaluation_result: EvaluationResult | None = None,
+) -> ReportModel:
     """Read what a run's artifacts know.
 
     Parameters
@@ -73,16 +72,11 @@ def load_run(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]
     pipeline
         The pipeline's name.
     settings
-        Its settings as plain data; `model_gate` is needed where there is an evaluation.
+        Its settings as plain data.
+    evaluation_result
+        What the Evaluator found; None where it did not run.
     """
     data = _read_data(artifacts)
-    evaluation_result = None
-    gate = ModelGateSettings.model_validate(settings.get("model_gate", {}))
-    if artifacts.evaluation is not None and artifacts.blessing is not None:
-        no_baseline = None
-        if artifacts.passed_over is not None and artifacts.examples is not None:
-            no_baseline = why_passed_over(artifacts.passed_over, artifacts.examples)
-        evaluation_result = read_evaluation_result(artifacts.evaluation, artifacts.blessing, gate, no_baseline)
     return ReportModel(
         pipeline=pipeline,
         made_at=datetime.now(timezone.utc),
@@ -96,9 +90,7 @@ def load_run(artifacts: RunArtifacts, pipeline: str, settings: Mapping[str, Any]
         slices=_slices_of(evaluation_result, data) if evaluation_result else [],
         decision=_decide(evaluation_result, artifacts),
         samples=(
-            sample_recommendations(
-                Path(path_utils.serving_model_dir(str(artifacts.model))), artifacts.examples, _SAMPLES, _SAMPLE_K
-            )
+            sample_recommendations(artifacts.model / SAVED_MODEL, artifacts.examples, _SAMPLES, _SAMPLE_K)
             if artifacts.model is not None and artifacts.examples is not None
             else []
         ),
@@ -128,19 +120,19 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
     )
 
 
-def _split_facts(figures: SplitStatistics, catalogue: Catalogue) -> SplitFacts:
-    labels = figures.features[features.LABEL_MOVIE_ID]
-    lengths = figures.features[features.CONTEXT_LENGTH]
+def _split_facts(statistics: SplitStatistics, catalogue: Catalogue) -> SplitFacts:
+    labels = statistics.features[features.LABEL_MOVIE_ID]
+    lengths = statistics.features[features.CONTEXT_LENGTH]
     return SplitFacts(
-        split=figures.split,
-        examples=figures.examples,
-        padding_share=figures.features[features.CONTEXT_MOVIE_ID].padding_share,
+        split=statistics.split,
+        examples=statistics.examples,
+        padding_share=statistics.features[features.CONTEXT_MOVIE_ID].padding_share,
         mean_context_length=lengths.numbers.mean if lengths.numbers else 0.0,
-        unseen_label_share=figures.unseen_label_share,
+        unseen_label_share=statistics.unseen_label_share,
         distinct_labels=labels.distinct,
         context_lengths=lengths.counts,
-        popularity=figures.features[features.LABEL_POPULARITY].counts,
-        stars=figures.features[features.CONTEXT_MOVIE_RATING].counts,
+        popularity=statistics.features[features.LABEL_POPULARITY].counts,
+        stars=statistics.features[features.CONTEXT_MOVIE_RATING].counts,
         top_labels=[
             TopMovie(title=catalogue.title(int(movie_id)), count=count, share=share)
             for movie_id, count, share in labels.top(_TOP_LABELS)
@@ -151,7 +143,7 @@ def _split_facts(figures: SplitStatistics, catalogue: Catalogue) -> SplitFacts:
 def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
     """Read the gate's verdict, or, where it stopped the run and left none, the anomalies that it was given."""
     if artifacts.verdict is not None:
-        verdict = json.loads((artifacts.verdict / VERDICT_FILE).read_text())
+        verdict = json.loads((artifacts.verdict / VERDICT_FILE).read_text(encoding="utf-8"))
         return DataGateFacts(
             findings=verdict["findings"],
             distances=verdict["distances"],
@@ -173,7 +165,7 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
 
 def _read_curves(model_run: Path | None) -> dict[str, list[float | None]]:
     path = model_run / HISTORY_FILE if model_run is not None else None
-    return json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path is not None and path.is_file() else {}
 
 
 def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> list[SliceFacts]:
@@ -208,7 +200,7 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
 def _decide(evaluation_result: EvaluationResult | None, artifacts: RunArtifacts) -> DecisionFacts:
     servable = None
     if artifacts.servability is not None:
-        text = (artifacts.servability / FINDINGS_FILE).read_text()
+        text = (artifacts.servability / FINDINGS_FILE).read_text(encoding="utf-8")
         servable = Servability.model_validate_json(text).findings
     if evaluation_result is None:
         return DecisionFacts(servable=servable, published=artifacts.published)

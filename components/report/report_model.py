@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 FACTS_FILE = "facts.json"
+REPORT_FILE = "report.html"
 
 
 def _number_or_none(value: Any) -> Any:

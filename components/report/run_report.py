@@ -5,12 +5,13 @@ import json
 from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict, RunReport, UnpaddedExampleStatistics
+from components.evaluation.evaluation_result import read_evaluation_result
+from components.gate_settings import ModelGateSettings
+from components.history.comparability import why_passed_over
 from components.local_paths import local_path
 from components.report.load_run import RunArtifacts, load_run
 from components.report.render import render_report
-from components.report.report_model import FACTS_FILE
-
-REPORT_FILE = "report.html"
+from components.report.report_model import FACTS_FILE, REPORT_FILE
 
 
 @tfx.dsl.components.component
@@ -44,13 +45,17 @@ def RunReporter(  # noqa: N802
         verdict=local_path(verdict.uri),
         model=local_path(model.uri),
         model_run=local_path(model_run.uri),
-        evaluation=local_path(evaluation.uri),
-        blessing=local_path(blessing.uri),
         servability=local_path(servability.uri),
-        passed_over=local_path(passed_over.uri) if passed_over is not None else None,
         published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
     )
-    facts = load_run(artifacts, pipeline_name, json.loads(settings))
+    chosen = json.loads(settings)
+    result = read_evaluation_result(
+        local_path(evaluation.uri),
+        local_path(blessing.uri),
+        ModelGateSettings.model_validate(chosen["model_gate"]),
+        why_passed_over(local_path(passed_over.uri), local_path(examples.uri)) if passed_over is not None else None,
+    )
+    facts = load_run(artifacts, pipeline_name, chosen, result)
     for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):
         with tfx.dsl.io.fileio.open(f"{report.uri}/{name}", "w") as file:
             file.write(text)

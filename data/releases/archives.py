@@ -51,13 +51,16 @@ class FolderSource:
     Raises
     ------
     InputError
-        Some of the files are missing.
+        Some of the files are missing, or lie in several of its folders.
     """
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.label = str(folder)
         candidates = [folder, *sorted(child for child in folder.iterdir() if child.is_dir())]
         complete = [place for place in candidates if all((place / name).is_file() for name in names)]
+        if len(complete) > 1 and complete[0] != folder:
+            found = ", ".join(place.name for place in complete)
+            raise InputError(f"{folder} holds {names[0]} more than once, in {found}; give one of these folders")
         if not complete:
             missing = [name for name in names if not (folder / name).is_file()]
             raise InputError(f"{folder} lacks {' and '.join(missing)}; {_expected(names)}")
@@ -95,6 +98,10 @@ class ZipSource:
         try:
             self._archive = zipfile.ZipFile(path)
         except READ_ERRORS as error:
+            if not _begins_like_a_zip(path):
+                raise InputError(
+                    f"{path} is not a zip archive; give the folder that holds {' and '.join(names)}"
+                ) from error
             raise InputError(f"{path} is not a readable zip archive; fetch it again") from error
         entries = self._archive.infolist()
         _check_entries(path, entries)
@@ -107,6 +114,11 @@ class ZipSource:
     def size(self, name: str) -> int:
         """Return the size of one of the release's files, in bytes."""
         return self._members[name].file_size
+
+
+def _begins_like_a_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def open_source(path: Path, names: tuple[str, ...]) -> Source:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from data.environment import temporary_folder
 from data.errors import InputError
 
 MAX_DOWNLOAD_BYTES = 2 << 30
@@ -35,9 +36,14 @@ class RemoteArchive:
 
 
 def default_cache_dir() -> Path:
-    """Return the folder of downloads: below `XDG_CACHE_HOME`, or `.cache` in the home folder."""
+    """Return the folder of downloads: below `XDG_CACHE_HOME`, or `.cache` in the home folder, or temporary files."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "next-movie-retrieval"
+    try:
+        caches = Path(base) if base else Path.home() / ".cache"
+    except RuntimeError:
+        # A user without HOME and without an entry in passwd.
+        caches = Path(temporary_folder())
+    return caches / "next-movie-retrieval"
 
 
 def is_reachable(archive: RemoteArchive, timeout: float) -> bool:

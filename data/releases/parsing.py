@@ -1,16 +1,16 @@
-"""Read a release's ratings and movies, and refuse what is not one.
+"""Read a release's ratings, and refuse what is none.
 
-Ratings are parsed in blocks by pyarrow and checked on whole arrays. Only when that fails is the file read
-again line by line, to say which line is at fault and why.
+What a line is says `data.releases.lines`, what a cell and a number is the patterns below. Ratings are parsed
+in blocks by Arrow, which gets nothing to read but digits, points and delimiters, and checked on whole arrays. Only
+when that fails is the file read again line by line, to say which line is at fault and why.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,8 @@ import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
 from data.errors import InputError
-from data.features import NO_GENRE
 from data.releases.archives import READ_ERRORS, Source, reading
-from data.releases.catalogue import Movie
+from data.releases.lines import numbered_lines, whole_lines
 from data.releases.release import Release
 from data.timelines.timelines import RATING_DTYPE
 
@@ -31,27 +30,42 @@ MIN_TIME = 631_152_000
 MAX_TIME = 4_102_444_800
 """2100-01-01."""
 
-_BLOCK_BYTES = 8 << 20
-_MAX_LINE_BYTES = 1 << 16
-_MAX_MOVIES_BYTES = 256 << 20
-_MAX_GENRE_BYTES = 127
-_BOM = b"\xef\xbb\xbf"
-_YEAR = re.compile(r"\(([0-9]{4})\)")
-_INTEGER = re.compile(r"[0-9]{1,18}")
-_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?")
-_NO_GENRES = frozenset({"", "(no genres listed)", "unknown", NO_GENRE})
-# The columns of u.item behind its first five, in the file's order.
-_FLAG_GENRES = (
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
-    "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
-_FLAG_COLUMNS = 5 + len(_FLAG_GENRES)
+_INTEGER = re.compile(r"0*[0-9]{1,18}")
+_DECIMAL = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
+_LINE = re.compile(rb"[^\r\n]*(\r\n|\r|\n)?")
+_QUOTES = re.compile(rb'(?<![^,\r\n])"[ \t]*([0-9.]+)[ \t]*"(?![^,\r\n])')
+
+
+def _blanks_beside_numbers(delimiter: bytes, blank: bytes) -> re.Pattern[bytes]:
+    """Match blanks between a number, perhaps in quotes, and the delimiter or the line's end."""
+    other = rb"[^" + delimiter + rb"\r\n]"
+    return re.compile(
+        rb"(?<!" + other + rb")" + blank + rb'+(?=[0-9."])|(?<=[0-9."])' + blank + rb"+(?!" + other + rb")"
+    )
+
+
+_BLANKS = {
+    ",": _blanks_beside_numbers(b",", rb"[ \t]"),
+    ":": _blanks_beside_numbers(b":", rb"[ \t]"),
+    "\t": _blanks_beside_numbers(b"\t", b" "),
+}
+
+
+def is_id(cell: str) -> bool:
+    """Return whether a text is the id of a user or movie."""
+    return bool(_INTEGER.fullmatch(cell)) and 0 < int(cell[-18:]) <= MAX_ID
+
+
+def quoted(text: str) -> str:
+    """Return a text from a file as it stands in messages, in quotes and not too long."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
 def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]:
     """Read a release's ratings in blocks of about 8 MiB of text, in the file's order.
 
-    A byte order mark, either line ending and blank lines are tolerated.
+    A byte order mark of UTF-8, line ends of all kinds (see `data.releases.lines`), blank lines, blanks around numbers
+    and in CSV quotes around them are tolerated.
 
     Parameters
     ----------
@@ -75,7 +89,7 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
         blocks = _parse_blocks(source, release)
         while (block := next(blocks, None)) is not None:
             yield block
-    except (pa.ArrowException, *READ_ERRORS) as error:
+    except (pa.ArrowException, InputError, *READ_ERRORS) as error:
         with reading(source, release.ratings_file):
             fault = find_fault(source, release)
         reason = fault or f"is not a ratings file ({str(error).splitlines()[0] if str(error) else error!r})"
@@ -84,23 +98,22 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
 
 def find_fault(source: Source, release: Release) -> str | None:
     """Read a ratings file line by line, and return what is wrong with its first bad line; None if none is."""
+    header = release.ratings_format.header
     num_ratings = 0
-    for number, line in _lines(source, release.ratings_file):
-        text = line.decode("utf-8", errors="replace")
-        if len(line) >= _MAX_LINE_BYTES:
-            return f"line {number}: is longer than any rating"
-        if number == 1 and release.ratings_format.header is not None:
-            names = tuple(_cells(text, release))
-            if names != release.ratings_format.header:
-                expected = release.ratings_format.delimiter.join(release.ratings_format.header)
-                return f"line 1: the header is not {expected!r}"
-            continue
-        if not text:
-            continue
-        reason = _line_fault(text, release)
-        if reason is not None:
-            return f"line {number}: {reason}"
-        num_ratings += 1
+    try:
+        with source.open(release.ratings_file) as file:
+            for number, line in numbered_lines(file):
+                if number == 1 and header is not None:
+                    reason = _header_fault(line, header)
+                elif line:
+                    reason = _line_fault(line, release)
+                    num_ratings += 1
+                else:
+                    continue
+                if reason is not None:
+                    return f"line {number}: {reason}"
+    except InputError as error:
+        return str(error)
     return None if num_ratings else "holds no ratings"
 
 
@@ -108,86 +121,52 @@ def find_repeats(source: Source, release: Release, rating: NDArray[np.void]) -> 
     """Return the numbers of the lines that hold one rating, a `RATING_DTYPE` scalar."""
     wanted = tuple(float(value) for value in rating.item())
     numbers = []
-    for number, line in _lines(source, release.ratings_file):
-        cells = _named_cells(line.decode("utf-8", errors="replace"), release)
-        try:
-            found = tuple(float(cells[name]) for name in RATING_DTYPE.names or ())
-        except (KeyError, ValueError):
-            continue
-        if found == wanted:
-            numbers.append(number)
+    with source.open(release.ratings_file) as file:
+        for number, line in numbered_lines(file):
+            cells = _named_cells(line, release)
+            try:
+                found = tuple(float(cells[name]) for name in RATING_DTYPE.names or ())
+            except (KeyError, ValueError):
+                continue
+            if found == wanted:
+                numbers.append(number)
     return numbers
-
-
-def read_movies(source: Source, release: Release) -> list[Movie]:
-    """Read a release's list of movies.
-
-    Titles keep their years; the year beside is the first four digits in brackets.
-
-    Parameters
-    ----------
-    source
-        Holds the file.
-    release
-        Its format.
-
-    Raises
-    ------
-    InputError
-        The file is damaged, or a line is not a movie: the message gives its number.
-    """
-    name = release.movies_file
-    where = f"{source.label}: {name}"
-    if source.size(name) > _MAX_MOVIES_BYTES:
-        raise InputError(f"{where} is larger than any list of movies")
-    with reading(source, name), source.open(name) as file:
-        content = file.read().removeprefix(_BOM)
-    if b"\0" in content:
-        line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise InputError(f"{where} line {line}: holds a NUL byte")
-    try:
-        text = content.decode("utf-8" if release.movies_format == "csv" else "latin-1")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{where} line {line}: is not UTF-8 text") from error
-    movies: dict[int, Movie] = {}
-    for number, cells in _movie_rows(text, release, where):
-        movie = _movie(cells, f"{where} line {number}")
-        if movie.id in movies:
-            raise InputError(f"{where} line {number}: movie {movie.id} is listed a second time")
-        movies[movie.id] = movie
-    return list(movies.values())
 
 
 def _parse_blocks(source: Source, release: Release) -> Iterator[NDArray[np.void]]:
     layout = release.ratings_format
     names = [name or f"empty {place}" for place, name in enumerate(layout.columns)]
     types = {"user": pa.int64(), "movie": pa.int64(), "stars": pa.float64(), "time": pa.int64()}
+    parse_options = pacsv.ParseOptions(delimiter=layout.delimiter, quote_char=False)
+    convert_options = pacsv.ConvertOptions(
+        column_types={name: types.get(name, pa.string()) for name in names}, null_values=[]
+    )
+    plain_bytes = b"0123456789.\r\n" + layout.delimiter.encode()
     num_ratings = 0
     with source.open(release.ratings_file) as file:
-        reader = pacsv.open_csv(
-            file,
-            read_options=pacsv.ReadOptions(
-                column_names=names, block_size=_BLOCK_BYTES, skip_rows=0 if layout.header is None else 1
-            ),
-            parse_options=pacsv.ParseOptions(delimiter=layout.delimiter, quote_char='"' if layout.header else False),
-            convert_options=pacsv.ConvertOptions(
-                column_types={name: types.get(name, pa.string()) for name in names}, null_values=[]
-            ),
-        )
-        for batch in reader:
-            num_ratings += batch.num_rows
-            yield _checked(batch, release)
-    if layout.header is not None:
-        _check_header(source, release)
+        for place, piece in enumerate(whole_lines(file)):
+            lines = piece
+            if place == 0 and layout.header is not None:
+                header = _LINE.match(piece)
+                if header is None or _header_fault(header[0].rstrip(b"\r\n"), layout.header):
+                    raise pa.ArrowInvalid("wrong header")
+                lines = piece[header.end() :]
+            lines = _plain(lines, layout.delimiter)
+            if lines.translate(None, plain_bytes):
+                raise pa.ArrowInvalid("more than numbers")
+            if not lines.strip(b"\r\n"):
+                continue
+            table = pacsv.read_csv(
+                pa.BufferReader(lines),
+                read_options=pacsv.ReadOptions(column_names=names, block_size=len(lines) + 1, use_threads=False),
+                parse_options=parse_options,
+                convert_options=convert_options,
+            )
+            for batch in table.to_batches():
+                num_ratings += batch.num_rows
+                yield _checked(batch, release)
     if not num_ratings:
         raise pa.ArrowInvalid("no ratings")
-
-
-def _check_header(source: Source, release: Release) -> None:
-    _, line = next(_lines(source, release.ratings_file))
-    if tuple(_cells(line.decode("utf-8", errors="replace"), release)) != release.ratings_format.header:
-        raise pa.ArrowInvalid("wrong header")
 
 
 def _checked(batch: pa.RecordBatch, release: Release) -> NDArray[np.void]:
@@ -223,130 +202,60 @@ def _numbers(column: pa.Array) -> NDArray[Any]:
     return values[column.offset : column.offset + len(column)]
 
 
-def _lines(source: Source, name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield a file's lines with their numbers from 1; no line is read beyond `_MAX_LINE_BYTES`."""
-    with source.open(name) as file:
-        for number, line in enumerate(_limited_lines(file), 1):
-            yield number, (line.removeprefix(_BOM) if number == 1 else line).rstrip(b"\r\n")
+def _plain(lines: bytes, delimiter: str) -> bytes:
+    """Return lines without the blanks and, in CSV, the quotes around numbers."""
+    if b" " in lines or (delimiter != "\t" and b"\t" in lines):
+        lines = _BLANKS[delimiter].sub(b"", lines)
+    if delimiter == "," and b'"' in lines:
+        lines = _QUOTES.sub(rb"\1", lines)
+    return lines
 
 
-def _limited_lines(file: IO[bytes]) -> Iterator[bytes]:
-    while line := file.readline(_MAX_LINE_BYTES):
-        yield line
+def _named_cells(line: bytes, release: Release) -> dict[str, str]:
+    layout = release.ratings_format
+    return dict(zip(layout.columns, _cells(line, layout.delimiter), strict=False))
 
 
-def _cells(text: str, release: Release) -> list[str]:
-    delimiter = release.ratings_format.delimiter
-    if release.ratings_format.header is not None and '"' in text:
-        try:
-            return next(csv.reader([text], delimiter=delimiter), [])
-        except csv.Error:
-            return [text]
-    return text.split(delimiter)
+def _cells(line: bytes, delimiter: str) -> list[str]:
+    return _plain(line, delimiter).decode("utf-8", errors="replace").split(delimiter)
 
 
-def _named_cells(text: str, release: Release) -> dict[str, str]:
-    return dict(zip(release.ratings_format.columns, _cells(text, release), strict=False))
+def _header_fault(line: bytes, header: tuple[str, ...]) -> str | None:
+    """Return why the first line of a CSV file is not its header; None if it is."""
+    text = line.decode("utf-8", errors="replace")
+    try:
+        names = next(csv.reader([text]), [])
+    except csv.Error:
+        names = [text]
+    return None if tuple(names) == header else f"the header is {quoted(text)}, not {','.join(header)!r}"
 
 
-def _line_fault(text: str, release: Release) -> str | None:
+def _line_fault(line: bytes, release: Release) -> str | None:
     """Return why a line is not a rating; None if it is one."""
-    if "\0" in text:
+    if b"\0" in line:
         return "holds a NUL byte"
-    cells = _cells(text, release)
-    columns = release.ratings_format.columns
-    if len(cells) != len(columns):
-        shape = release.ratings_format.delimiter.join(columns)
-        return f"{_quoted(text)} is not of the form {shape!r}"
-    values = _named_cells(text, release)
-    if any(cell for name, cell in zip(columns, cells, strict=True) if not name):
-        return f"{_quoted(text)} holds text between its delimiters"
+    layout = release.ratings_format
+    cells = _cells(line, layout.delimiter)
+    text = line.decode("utf-8", errors="replace")
+    if len(cells) != len(layout.columns):
+        return f"{quoted(text)} is not of the form {layout.delimiter.join(layout.columns)!r}"
+    values = dict(zip(layout.columns, cells, strict=True))
+    if any(cell for name, cell in zip(layout.columns, cells, strict=True) if not name):
+        return f"{quoted(text)} holds text between its delimiters"
     for name, meaning in (("user", "a user's id"), ("movie", "a movie's id")):
-        cell = values[name].strip()
-        if not _INTEGER.fullmatch(cell) or not 0 < int(cell) <= MAX_ID:
-            return f"{_quoted(cell)} is not {meaning}, a number from 1 to {MAX_ID}"
-    stars = values["stars"].strip()
+        if not is_id(values[name]):
+            return f"{quoted(values[name])} is not {meaning}, a number from 1 to {MAX_ID}"
+    stars = values["stars"]
     step = 0.5 if release.half_stars else 1.0
     if not _DECIMAL.fullmatch(stars):
-        return f"{_quoted(stars)} is not a number of stars"
+        return f"{quoted(stars)} is not a number of stars"
     if not release.min_stars <= float(stars) <= release.max_stars or float(stars) % step:
         grid = "half" if release.half_stars else "whole"
         return (
-            f"{_quoted(stars)} is not a rating of this release, "
+            f"{quoted(stars)} is not a rating of this release, "
             f"{grid} stars from {release.min_stars:g} to {release.max_stars:g}"
         )
-    time = values["time"].strip()
-    if not _INTEGER.fullmatch(time) or not MIN_TIME <= int(time) <= MAX_TIME:
-        return f"{_quoted(time)} is not a time from 1990 to 2100 in seconds since 1970"
+    time = values["time"]
+    if not _INTEGER.fullmatch(time) or not MIN_TIME <= int(time[-18:]) <= MAX_TIME:
+        return f"{quoted(time)} is not a time from 1990 to 2100 in seconds since 1970"
     return None
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:60]}...")
-
-
-def _movie_rows(text: str, release: Release, where: str) -> Iterable[tuple[int, tuple[str, str, list[str]]]]:
-    """Yield each movie's line number, id, title and genres, as text."""
-    if release.movies_format == "csv":
-        return _csv_movie_rows(text, where)
-    if release.movies_format == "dat":
-        return _dat_movie_rows(text, where)
-    return _flag_movie_rows(text, where)
-
-
-def _csv_movie_rows(text: str, where: str) -> Iterator[tuple[int, tuple[str, str, list[str]]]]:
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        for place, cells in enumerate(reader):
-            if place == 0:
-                if cells != ["movieId", "title", "genres"]:
-                    raise InputError(f"{where} line 1: the header is not 'movieId,title,genres'")
-                continue
-            if not cells:
-                continue
-            if len(cells) != 3:
-                raise InputError(f"{where} line {reader.line_num}: has {len(cells)} columns instead of 3")
-            yield reader.line_num, (cells[0], cells[1], cells[2].split("|"))
-    except csv.Error as error:
-        raise InputError(f"{where} line {reader.line_num}: {error}") from error
-
-
-def _dat_movie_rows(text: str, where: str) -> Iterator[tuple[int, tuple[str, str, list[str]]]]:
-    for number, line in _text_lines(text):
-        movie_id, first, rest = line.partition("::")
-        title, second, genres = rest.rpartition("::")
-        if not (first and second):
-            raise InputError(f"{where} line {number}: {_quoted(line)} is not of the form 'id::title::genres'")
-        yield number, (movie_id, title, genres.split("|"))
-
-
-def _flag_movie_rows(text: str, where: str) -> Iterator[tuple[int, tuple[str, str, list[str]]]]:
-    for number, line in _text_lines(text):
-        cells = line.split("|")
-        if len(cells) != _FLAG_COLUMNS:
-            raise InputError(f"{where} line {number}: has {len(cells)} columns instead of {_FLAG_COLUMNS}")
-        flags = cells[5:]
-        if not set(flags) <= {"0", "1"}:
-            raise InputError(f"{where} line {number}: a genre is marked with other than 0 or 1")
-        genres = [genre for genre, flag in zip(_FLAG_GENRES, flags, strict=True) if flag == "1"]
-        yield number, (cells[0], cells[1], genres)
-
-
-def _text_lines(text: str) -> Iterator[tuple[int, str]]:
-    # Not `splitlines`, which also splits at characters that latin-1 titles may hold.
-    for number, line in enumerate(text.split("\n"), 1):
-        if stripped := line.rstrip("\r"):
-            yield number, stripped
-
-
-def _movie(cells: tuple[str, str, list[str]], where: str) -> Movie:
-    movie_id, title, genres = cells[0].strip(), cells[1].strip(), tuple(genre.strip() for genre in cells[2])
-    if not _INTEGER.fullmatch(movie_id) or not 0 < int(movie_id) <= MAX_ID:
-        raise InputError(f"{where}: {_quoted(movie_id)} is not a movie's id, a number from 1 to {MAX_ID}")
-    if not title:
-        raise InputError(f"{where}: movie {movie_id} has no title")
-    if any(len(genre.encode()) > _MAX_GENRE_BYTES for genre in genres):
-        raise InputError(f"{where}: a genre of movie {movie_id} is longer than {_MAX_GENRE_BYTES} bytes")
-    year = _YEAR.search(title)
-    listed = tuple(genre for genre in genres if genre not in _NO_GENRES)
-    return Movie(int(movie_id), title, int(year.group(1)) if year else 0, listed)

@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 import yaml
 
 from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
-from data.commands import EXIT_FAILED, EXIT_INPUT_ERROR
 from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
@@ -28,6 +27,8 @@ from pipeline.tfx_imports import defer_cloud_extensions
 
 LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 """Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
+
+EXIT_INPUT_ERROR = 2
 
 _INPUT_BASE = "input_base"
 _INPUT_CONFIG = "input_config"
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = EXIT_INPUT_ERROR
     except Exception:
         traceback.print_exc()
-        code = EXIT_FAILED
+        code = 1
     sys.stdout.flush()
     sys.stderr.flush()
     # The task's work is done and written, or has failed. Native libraries that abort while the interpreter takes

@@ -6,8 +6,7 @@ from tfx import v1 as tfx
 
 from components.artifacts import HtmlPage, MarkdownPage, RunReport, ScalarMetrics, UnpaddedExampleStatistics
 from components.local_paths import local_path
-from components.report.report_model import FACTS_FILE, ReportModel
-from components.report.run_report import REPORT_FILE
+from components.report.report_model import FACTS_FILE, REPORT_FILE, ReportModel
 from components.statistics.feature_statistics import read_split_statistics, split_names
 from data.examples.manifest import Manifest
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue

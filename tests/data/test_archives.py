@@ -114,7 +114,7 @@ def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"<html>login</html>", b"PK\x03\x04 and no more"])
 def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes):
     (tmp_path / "x.zip").write_bytes(content)
-    with pytest.raises(InputError, match="not a readable zip archive"):
+    with pytest.raises(InputError, match=r"is not a (readable )?zip archive"):
         open_source(tmp_path / "x.zip", NAMES)
 
 
@@ -132,3 +132,24 @@ def test_a_damaged_archive_gives_its_content_or_the_projects_own_error(
         assert source_digest(open_source(tmp_path / "damaged.zip", NAMES), NAMES) == expected
     except InputError as error:
         assert len(str(error).splitlines()) == 1
+
+
+def test_of_two_releases_below_one_folder_neither_is_taken(tmp_path: Path):
+    for name in ("ml-20m", "ml-latest-small"):
+        (tmp_path / name).mkdir()
+        for file in NAMES:
+            (tmp_path / name / file).write_bytes(b"x")
+    with pytest.raises(InputError, match=r"more than once, in ml-20m, ml-latest-small; give one of these folders"):
+        open_source(tmp_path, NAMES)
+    for file in NAMES:
+        (tmp_path / file).write_bytes(b"top")
+    with open_source(tmp_path, NAMES).open(NAMES[0]) as opened:
+        assert opened.read() == b"top", "what lies in the folder itself is what was named"
+
+
+@pytest.mark.parametrize("content", [b"userId,movieId,rating,timestamp\n1,2,3,4\n", b"\x1f\x8b\x08", b""])
+def test_a_file_that_never_was_a_zip_archive_is_not_to_be_fetched_again(tmp_path: Path, content: bytes):
+    (tmp_path / "ratings.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"is not a zip archive; give the folder that holds") as refused:
+        open_source(tmp_path / "ratings.csv", NAMES)
+    assert "fetch" not in str(refused.value)

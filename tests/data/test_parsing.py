@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import InputError
-from data.releases import parsing
+from data.releases import lines
 from data.releases.archives import FolderSource
-from data.releases.parsing import read_movies, read_ratings
+from data.releases.movies_list import read_movies
+from data.releases.parsing import find_fault, find_repeats, read_ratings
 from data.releases.release import Release, find_release
+from data.timelines.timelines import RATING_DTYPE
 
 FLAGS_ANIMATION_COMEDY = "0|0|0|1|0|1|0|0|0|0|0|0|0|0|0|0|0|0|0"
 
@@ -64,7 +67,7 @@ def test_half_stars_are_read(tmp_path: Path):
 def test_ratings_are_the_same_whatever_the_block_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     content = "".join(f"{1 + row % 9}::{1 + row}::{1 + row % 5}::{10**9 + row}\n" for row in range(500)).encode()
     whole = _ratings(tmp_path, "ml-1m", content)
-    monkeypatch.setattr(parsing, "_BLOCK_BYTES", 200)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 200)
     assert _ratings(tmp_path, "ml-1m", content) == whole
     assert len(whole) == 500
 
@@ -94,6 +97,9 @@ def test_ratings_are_the_same_whatever_the_block_size(tmp_path: Path, monkeypatc
         ("ml-1m", "1,2,3,978300760", "is not of the form"),
         ("ml-100k", "1\t2\t6\t978300760", "whole stars from 1 to 5"),
         ("ml-100k", "1 2 3 978300760", "is not of the form"),
+        ("ml-latest-small", "0x10,2,3,978300760", "'0x10' is not a user's id"),
+        ("ml-latest-small", "1,2,4e0,978300760", "'4e0' is not a number of stars"),
+        ("ml-latest-small", '1,2,"3,978300760', "is not a number of stars"),
     ],
 )
 def test_a_bad_rating_is_refused_with_its_line_and_reason(tmp_path: Path, release: str, line: str, reason: str):
@@ -115,7 +121,8 @@ def test_a_file_without_ratings_is_refused(tmp_path: Path, content: bytes):
 
 
 def test_a_wrong_header_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="line 1: the header is not 'userId,movieId,rating,timestamp'"):
+    header = r"'movieId,userId,rating,timestamp', not 'userId,movieId,rating,timestamp'"
+    with pytest.raises(InputError, match=f"line 1: the header is {header}"):
         _ratings(tmp_path, "ml-latest-small", b"movieId,userId,rating,timestamp\n1,2,3.0,978300760\n")
 
 
@@ -196,3 +203,91 @@ def test_titles_keep_commas_quotes_and_the_first_year_counts(tmp_path: Path):
 def test_a_bad_movie_is_refused_with_its_line_and_reason(tmp_path: Path, release: str, content: bytes, reason: str):
     with pytest.raises(InputError, match=reason):
         _movies(tmp_path, release, content)
+
+
+@pytest.mark.parametrize("release", ["ml-1m", "ml-100k", "ml-latest-small"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_repeated_rating_is_found_by_the_lines_that_were_parsed(tmp_path: Path, release: str, end: str):
+    delimiter = {"ml-1m": "::", "ml-100k": "\t", "ml-latest-small": ","}[release]
+    head = [CSV_RATINGS.strip()] if release == "ml-latest-small" else []
+    rows = [delimiter.join(row) for row in (("1", "2", "3", "978300760"), ("1", "3", "3", "978300760"))]
+    content = end.join([*head, *rows, "", rows[0], ""]).encode()
+    rating = np.array([(1, 2, 3.0, 978300760)], dtype=RATING_DTYPE)[0]
+    layout = find_release(release)
+
+    assert len(_ratings(tmp_path, release, content)) == 3
+    assert find_repeats(_source(tmp_path, layout, content), layout, rating) == [len(head) + 1, len(head) + 4]
+
+
+def _plain_ratings(content: bytes, name: str) -> list[tuple] | None:
+    """Read ratings by the documented rules, one line after the other; None where they are refused."""
+    delimiter = {"ml-1m": "::", "ml-100k": "\t", "ml-latest-small": ","}[name]
+    lines = re.split(rb"\r\n|\r|\n", content.removeprefix(b"\xef\xbb\xbf"))
+    if name == "ml-latest-small" and lines.pop(0) != CSV_RATINGS.strip().encode():
+        return None
+    rows = []
+    blanks = " " if name == "ml-100k" else " \t"
+    for line in filter(None, lines):
+        cells = [cell.strip(blanks) for cell in line.decode("latin-1").split(delimiter)]
+        if name == "ml-latest-small":
+            cells = [cell[1:-1].strip(blanks) if re.fullmatch('".+"', cell) else cell for cell in cells]
+        if len(cells) != 4 or not all(re.fullmatch("[0-9]*[.]?[0-9]*", cell, re.ASCII) for cell in cells):
+            return None
+        user, movie, stars, time = cells
+        if not (user.isdigit() and movie.isdigit() and time.isdigit() and stars.strip(".")):
+            return None
+        row = (int(user), int(movie), float(stars), int(time))
+        grid = [half / 2 for half in range(1, 11)] if name == "ml-latest-small" else [1, 2, 3, 4, 5]
+        is_in_range = 0 < row[0] < 2**31 and 0 < row[1] < 2**31 and 631_152_000 <= row[3] <= 4_102_444_800
+        if row[2] not in grid or not is_in_range:
+            return None
+        rows.append(row)
+    return rows or None
+
+
+_CELLS = st.sampled_from(
+    ["1", "2", "07", "3.5", "5", "4.", ".5", "978300760", "0978300760", "0x10", "4e0", "+1", "1_0", "\u0661", "", "."]
+)
+_AROUND = st.sampled_from(["{}"] * 12 + [" {}", "{} ", '"{}"', '" {}"', '"{}', '{}"', "\t{}", "{}\x0b", "{}\u2028"])
+_ROW = st.lists(st.builds(lambda cell, around: around.format(cell), _CELLS, _AROUND), min_size=3, max_size=5)
+_RATING_ROW = st.tuples(
+    st.sampled_from(["1", "2", "07"]), st.just("2"), st.sampled_from(["3", "4.0", "5."]), st.just("978300760")
+)
+
+
+@given(
+    rows=st.lists(st.one_of(_RATING_ROW, _RATING_ROW, _ROW), max_size=4),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\r\r\n"]), min_size=4, max_size=4),
+    mark=st.booleans(),
+    release=st.sampled_from(["ml-1m", "ml-100k", "ml-latest-small"]),
+    block=st.sampled_from([90, 8 << 20]),
+)
+def test_both_readers_of_ratings_agree_with_a_plain_one_on_what_a_line_and_a_number_is(
+    tmp_path: Path, rows: list[list[str]], ends: list[str], mark: bool, release: str, block: int
+):
+    delimiter = {"ml-1m": "::", "ml-100k": "\t", "ml-latest-small": ","}[release]
+    head = CSV_RATINGS if release == "ml-latest-small" else ""
+    text = head + "".join(delimiter.join(row) + end for row, end in zip(rows, ends, strict=False))
+    _expect_agreement(tmp_path, (b"\xef\xbb\xbf" if mark else b"") + text.encode(), release, block)
+
+
+@given(content=st.binary(max_size=200), release=st.sampled_from(["ml-1m", "ml-100k", "ml-latest-small"]))
+def test_both_readers_of_ratings_agree_with_a_plain_one_on_any_bytes(tmp_path: Path, content: bytes, release: str):
+    head = CSV_RATINGS.encode() if release == "ml-latest-small" else b""
+    _expect_agreement(tmp_path, head + content, release, 8 << 20)
+
+
+def _expect_agreement(folder: Path, content: bytes, name: str, block: int) -> None:
+    release = find_release(name)
+    source = _source(folder, release, content)
+    expected = _plain_ratings(content, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "BLOCK_BYTES", block)
+        fault = find_fault(source, release)
+        if expected is None:
+            assert fault is not None
+            with pytest.raises(InputError, match=re.escape(fault)):
+                list(read_ratings(source, release))
+        else:
+            assert fault is None
+            assert np.concatenate(list(read_ratings(source, release))).tolist() == expected

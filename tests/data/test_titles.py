@@ -80,3 +80,57 @@ def test_an_empty_catalogue_has_no_titles() -> None:
 )
 def test_titles_are_reduced_to_what_people_agree_on(title: str, plain: str) -> None:
     assert normalise(title).replace(" ", "") == plain.replace(" ", "")
+
+
+OTHERS = {
+    1: "Левиафан (2014)",
+    2: "Дурак (2014)",
+    3: "Батальонъ (2015)",
+    5: "Москва слезам не верит (1979)",
+    6: "Сталкер (1979)",
+    7: "2046 (2004)",
+    8: "21 (2008)",
+    9: "9 (2009)",
+    10: "1969 (1988)",
+    11: "Steins;Gate the Movie: The Burden of Déjà vu (2013)",
+    12: "Gate, The (1987)",
+    13: "Père (2000)",
+    14: "Pere (2001)",
+    15: "Heat (1995)",
+}
+
+
+@pytest.fixture(scope="module")
+def others() -> TitleIndex:
+    return TitleIndex(Catalogue.of([Movie(id_, title, int(title[-5:-1]), ()) for id_, title in OTHERS.items()]))
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_id"),
+    [("Левиафан", 1), ("дурак (2014)", 2), ("Сталкер (1979)", 6), ("Батальон", 3), ("père", 13), ("pere", 14)],
+)
+def test_titles_are_compared_in_any_script_and_accents_count_first(others: TitleIndex, text: str, movie_id: int):
+    assert others.find_one(text).id == movie_id
+
+
+@pytest.mark.parametrize("text", ["Аритмия (2015)", "Ночной дозор (2004)", "21 грамм", "9 рота", "Сталинград 1993"])
+def test_a_title_that_shares_nothing_with_any_is_like_none(others: TitleIndex, text: str):
+    with pytest.raises(InputError, match="no title in the catalogue is like"):
+        others.find_one(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "movie_ids"),
+    [
+        ("Steins;Gate the Movie: The Burden of Déjà vu (2013)", [11]),
+        ("Steins;Gate", [11]),
+        ("Heat; Steins;Gate the Movie ; 12;", [15, 11, 12]),
+        ("Heat; the gate", [15, 12]),
+        ("21; 9", [8, 9]),
+        ("6;heat", [6, 15]),
+    ],
+)
+def test_titles_that_hold_the_separator_are_found_whole_and_ids_among_them(
+    others: TitleIndex, text: str, movie_ids: list[int]
+):
+    assert [movie.id for movie in others.find_each(text)] == movie_ids

@@ -32,7 +32,7 @@ from object_store import ObjectStore, launcher_path
 Release = Literal["2.4.0", "2.17.0", "next"]
 """Whose driver and launcher are followed; `next` is what is planned after 2.17.0, without ML Metadata.
 
-`next` was made from the project's design document (`proposals/12147-mlmd-removal/design-details.md`), and not seen run.
+`next` follows what is known of kubeflow/pipelines #13986 (merged after 2.17.0), and was not seen run.
 """
 
 METRICS = "system.Metrics"

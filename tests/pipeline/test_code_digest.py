@@ -52,7 +52,7 @@ def test_an_edit_of_anything_imported_changes_it(tree, edited):
     assert code_digest("trainer_module.trainer") != before
 
 
-@pytest.mark.parametrize("edited", ["components/publishing/pusher.py", "pipeline/run_summary.py", "data/generate.py"])
+@pytest.mark.parametrize("edited", ["components/publishing/pusher.py", "pipeline/runs/summary.py", "data/generate.py"])
 def test_an_edit_of_anything_else_does_not(tree, edited):
     before = code_digest("trainer_module.trainer")
     edit(tree / edited)

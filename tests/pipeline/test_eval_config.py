@@ -9,7 +9,7 @@ import tensorflow_model_analysis as tfma
 
 from components.gate_settings import ModelGateSettings
 from pipeline.eval_config import BASELINE, CANDIDATE, evaluation_config
-from pipeline.run_summary import print_table
+from pipeline.runs.summary import print_table
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.evaluation.retrieval_metrics import CUTOFFS
 from data.examples.manifest import Manifest
-from pipeline.run_record import open_store, read_run_record
+from pipeline.runs.record import open_store, read_run_record
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.releases.sample import write_sample_release
 from pipeline.local import run_locally
-from pipeline.run_history import read_history
-from pipeline.run_record import RunRecord, read_run_record
+from pipeline.runs.history import read_history
+from pipeline.runs.record import RunRecord, read_run_record
 from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow

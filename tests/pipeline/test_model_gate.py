@@ -16,7 +16,7 @@ from tfx.dsl.components.base import executor_spec
 from components.gate_settings import ModelGateSettings
 from components.publishing import pusher
 from pipeline.eval_config import EXTRACTORS_MODULE, evaluation_config
-from pipeline.run_record import RunRecord
+from pipeline.runs.record import RunRecord
 from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow

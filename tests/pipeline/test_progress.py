@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pipeline.progress import StepPrinter
+from pipeline.runs.progress import StepPrinter
 
 
 @pytest.fixture

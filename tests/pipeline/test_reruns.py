@@ -11,7 +11,7 @@ import tensorflow_model_analysis as tfma
 from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__, commit
 from pipeline.eval_config import BASELINE, CANDIDATE
-from pipeline.run_record import RunRecord
+from pipeline.runs.record import RunRecord
 from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow

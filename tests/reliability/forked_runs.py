@@ -27,8 +27,8 @@ _PRELOADED = [
     "local_runner",
     "pipeline.pipeline",
     "pipeline.local",
-    "pipeline.local_report",
-    "pipeline.run_summary",
+    "pipeline.runs.report",
+    "pipeline.runs.summary",
     "trainer_module.trainer",
     "components.evaluation.retrieval_metrics",
 ]

@@ -32,7 +32,7 @@ from forked_runs import (
 )
 
 from components.gate_settings import ModelGateSettings
-from pipeline.run_record import read_run_record
+from pipeline.runs.record import read_run_record
 from serving.versions import model_digest, published_versions
 
 pytestmark = pytest.mark.slow
@@ -164,7 +164,6 @@ def retype(shard: Path) -> None:
         (cut, "what an earlier step wrote is damaged: run again with --no-cache"),
         (flip, "what an earlier step wrote is damaged: run again with --no-cache"),
         (retype, "label_movie_id"),
-        (Path.unlink, "train examples in place of"),
     ],
 )
 def test_a_shard_that_was_damaged_after_its_step_is_not_trained_on(place, damage, said):

@@ -20,7 +20,7 @@ from forked_runs import Ended, kill_in_step, run
 from components.evaluation.evaluation_result import Metrics
 from data.examples.manifest import Manifest
 from pipeline.local import lay_out
-from pipeline.run_record import RunRecord, Step, read_run_record
+from pipeline.runs.record import RunRecord, Step, read_run_record
 from pipeline.settings import RunPaths
 from serving.versions import published_versions
 

@@ -18,8 +18,8 @@ from components.data_gate import VERDICT_FILE
 from data.examples.manifest import Manifest
 from pipeline.inspection.statistics_store import find_sources
 from pipeline.local import lay_out
-from pipeline.run_history import read_history
-from pipeline.run_record import open_store, read_run_record
+from pipeline.runs.history import read_history
+from pipeline.runs.record import open_store, read_run_record
 from serving.newest_model import newest_model
 from serving.recommender import Recommender
 from serving.versions import published_versions

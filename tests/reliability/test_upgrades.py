@@ -15,10 +15,9 @@ import pytest
 import yaml
 
 from components.gate_settings import ModelGateSettings
-from data.examples.manifest import Manifest
 from pipeline.local import run_locally
-from pipeline.run_history import read_history
-from pipeline.run_record import RunRecord, read_run_record
+from pipeline.runs.history import read_history
+from pipeline.runs.record import RunRecord, read_run_record
 from serving.versions import published_versions
 
 pytestmark = pytest.mark.slow
@@ -106,8 +105,6 @@ def test_readers_of_the_former_serving_folder_go_on_being_served(upgrade):
 
 
 def test_the_history_goes_on(upgrade):
-    examples = Manifest.load(upgrade.record.outputs["ExampleGen", "examples"].uri)
-    history = read_history(upgrade.metadata, examples, None)
-    assert len(history) == 2
+    assert len(read_history(upgrade.record)) == 2
     page = (Path(upgrade.metadata).parent / "report.html").read_text()
     assert "recall@10 by run" in page

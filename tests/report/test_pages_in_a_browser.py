@@ -12,8 +12,7 @@ from report_models import SCRIPT_TITLE, full_facts
 
 import inspect_data
 from components.report.render import render_report
-from components.report.report_model import FACTS_FILE, Failure, ReportModel
-from components.report.run_report import REPORT_FILE
+from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel
 
 PHONE, DESKTOP = 390, 1280
 

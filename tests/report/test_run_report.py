@@ -9,11 +9,10 @@ import tensorflow_model_analysis as tfma
 import yaml
 from ml_metadata.proto import metadata_store_pb2
 
-from components.report.report_model import FACTS_FILE, ReportModel
-from components.report.run_report import REPORT_FILE
+from components.report.report_model import FACTS_FILE, REPORT_FILE, ReportModel
 from components.report.samples import sample_recommendations
 from pipeline.local import StepFailedError, run_locally
-from pipeline.run_record import open_store
+from pipeline.runs.record import open_store
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from serving.recommender import Recommender
 
 MANIFEST = Manifest(
     release="sample",
-    code_digest="source",
+    source_digest="source",
     options=GenerateOptions(release="sample"),
     split="random",
     counts=DataSizes(train=9, eval=1, ratings=12, users=2, movies=1),

@@ -11,33 +11,31 @@ from ml_metadata.proto import metadata_store_pb2
 from components.evaluation.evaluation_result import is_blessed, read_evaluation
 from components.evaluation.metric_names import POPULARITY, RECALL
 from components.history.lineage import manifest_behind
+from components.naming import EVALUATION, EXAMPLES
 from components.report.report_model import PastRun
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
+from pipeline.runs.record import RunRecord
 
 _SHOWN = 20
 """The most evaluations that are shown."""
 
 
-def read_history(metadata_file: str, examples: Manifest | None, current: Path | None) -> list[PastRun]:
-    """Read the latest evaluations on the data of a run, oldest first.
+def read_history(record: RunRecord) -> list[PastRun]:
+    """Read the latest evaluations on the data of a run, its own among them, oldest first.
 
     Parameters
     ----------
-    metadata_file
-        The pipeline's SQLite file.
-    examples
-        The manifest of the run's examples; figures of another data identity are left out. None if the run has no
-        examples, and so no history.
-    current
-        Folder of the run's own evaluation; None if it has none.
+    record
+        The run. Figures of another data identity are left out; a run without examples has no history.
     """
+    examples, current = record.folder(EXAMPLES), record.folder(EVALUATION)
     if examples is None:
         return []
-    store, home = open_store(metadata_file), Home.of(metadata_file)
-    data = DataIdentity.of(examples)
+    store, home = open_store(record.metadata_file), Home.of(record.metadata_file)
+    data = DataIdentity.of(Manifest.load(examples))
     evaluations = _by_execution(store, "ModelEvaluation")
     blessings = _by_execution(store, "ModelBlessing")
     history: list[PastRun] = []
@@ -48,7 +46,8 @@ def read_history(metadata_file: str, examples: Manifest | None, current: Path | 
         # Folders may have been removed by hand.
         if not folder.is_dir() or judged_on is None or data.why_other(DataIdentity.of(judged_on)) is not None:
             continue
-        candidate = read_evaluation(folder).candidate
+        own = record.evaluation_result if folder == current else None
+        candidate = (own.evaluation if own is not None else read_evaluation(folder)).candidate
         history.append(
             PastRun(
                 when=datetime.fromtimestamp(evaluation.create_time_since_epoch / 1000, timezone.utc),

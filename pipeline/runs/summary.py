@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.evaluation.metric_names import QUERIES
+from components.naming import EXAMPLES
 from components.report.metrics import metric_rows
 from components.report.report_model import MetricRow, Sample
 from components.report.samples import sample_recommendations
-from pipeline.run_record import RunRecord
+from pipeline.runs.record import RunRecord
 
 _SHOWN_HISTORY = 3
 
@@ -32,10 +33,10 @@ def print_summary(record: RunRecord) -> None:
             print(f"  - not servable: {finding}")
     model = record.published
     print(f"\nModel\n  {f'published: {model}' if model else 'not published; what was served before still is'}")
-    examples = record.outputs.get(("ExampleGen", "examples"))
+    examples = record.folder(EXAMPLES)
     if model is not None and examples is not None:
         print("\nThree histories of the eval split, and what the model recommends")
-        for sample in sample_recommendations(model, examples.uri):
+        for sample in sample_recommendations(model, examples):
             _print_sample(sample)
 
 

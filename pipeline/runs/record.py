@@ -15,7 +15,7 @@ from components.evaluation.evaluation_result import EvaluationResult, read_evalu
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
 from components.history.lineage import manifest_behind
-from components.naming import BASELINE_NODE, PASSED_OVER
+from components.naming import BLESSING, EVALUATION, EXAMPLES, PASSED_OVER, PUSHED_MODEL, SERVABILITY, VERDICT
 from components.serving_check.servable_check import FINDINGS_FILE, Servability
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
@@ -56,7 +56,7 @@ class RunRecord:
     steps
         In the order in which they ran.
     outputs
-        By node and name of the output, such as `("Trainer", "model")`.
+        By node and name of the output, such as `components.naming.MODEL`, which is `("Trainer", "model")`.
     evaluation_result
         None where the Evaluator did not run.
     data_verdict
@@ -65,6 +65,8 @@ class RunRecord:
         What the servable check found; None where it did not run.
     passed_over
         Folder of the last blessed model's artifact, where it could not be compared with; None otherwise.
+    metadata_file
+        The SQLite file that the run is recorded in.
     """
 
     run_id: str
@@ -74,14 +76,19 @@ class RunRecord:
     data_verdict: dict[str, Any] = field(default_factory=dict)
     servability: Servability | None = None
     passed_over: Path | None = None
+    metadata_file: str = ""
 
     @property
     def published(self) -> Path | None:
         """The published version's folder; None if the model was not pushed."""
-        pushed = self.outputs.get(("Pusher", "pushed_model"))
+        pushed = self.outputs.get(PUSHED_MODEL)
         if pushed is None or not pushed.properties.get("pushed"):
             return None
         return Path(str(pushed.properties["pushed_destination"]))
+
+    def folder(self, output: tuple[str, str]) -> Path | None:
+        """Return the folder of an output; None if the run did not get to it."""
+        return self.outputs[output].uri if output in self.outputs else None
 
 
 def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
@@ -113,10 +120,8 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
         for name, artifact in _outputs_of(store, execution.id, home):
             outputs[node, name] = artifact
-    evaluation, examples = outputs.get(("Evaluator", "evaluation")), outputs.get(("ExampleGen", "examples"))
-    passed_over = outputs.get((BASELINE_NODE, PASSED_OVER))
-    verdict = outputs.get(("DataGate", "verdict"))
-    servable = outputs.get(("ServableCheck", "blessing"))
+    evaluation, examples, passed_over = (outputs.get(name) for name in (EVALUATION, EXAMPLES, PASSED_OVER))
+    verdict, servable = outputs.get(VERDICT), outputs.get(SERVABILITY)
     no_baseline = None
     if passed_over and examples:
         fitted_to = manifest_behind(store, passed_over.id, home.present)
@@ -126,13 +131,14 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         steps=steps,
         outputs=outputs,
         evaluation_result=(
-            read_evaluation_result(evaluation.uri, outputs["Evaluator", "blessing"].uri, gate, no_baseline)
-            if evaluation
-            else None
+            read_evaluation_result(evaluation.uri, outputs[BLESSING].uri, gate, no_baseline) if evaluation else None
         ),
-        data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text()) if verdict else {},
-        servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text()) if servable else None,
+        data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text(encoding="utf-8")) if verdict else {},
+        servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text(encoding="utf-8"))
+        if servable
+        else None,
         passed_over=passed_over.uri if passed_over else None,
+        metadata_file=metadata_file,
     )
 
 

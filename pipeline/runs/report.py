@@ -1,0 +1,80 @@
+"""The page about a local run, made from its artifacts and ML Metadata."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+from components import naming
+from components.report.load_run import RunArtifacts, load_run
+from components.report.render import render_report
+from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, StepFacts
+from data.version import __version__, commit
+from pipeline.runs.history import read_history
+from pipeline.runs.record import RunRecord
+from pipeline.settings import Settings
+
+
+def write_local_report(record: RunRecord, settings: Settings, failure: Failure | None = None) -> Path:
+    """Write the page about a run beside its metadata, over the page about the one before.
+
+    Parameters
+    ----------
+    record, settings
+        The run's.
+    failure
+        What ended it early.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
+    facts = _facts_of(record, settings)
+    began = min((step.started for step in record.steps), default=0.0)
+    ended = max((step.started + step.seconds for step in record.steps), default=0.0)
+    complete = facts.model_copy(
+        update={
+            "made_at": datetime.fromtimestamp(began, timezone.utc),
+            # A report step that was taken from the cache names the code of an earlier run.
+            "code_version": __version__,
+            "commit": commit(),
+            "steps": [
+                StepFacts(name=step.name, state=step.state, seconds=step.seconds, started=step.started - began)
+                for step in record.steps
+            ],
+            "seconds": ended - began,
+            "history": read_history(record),
+            "failure": failure,
+            # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
+            "decision": facts.decision.model_copy(
+                update={"no_baseline": record.evaluation_result.no_baseline if record.evaluation_result else None}
+            ),
+        }
+    )
+    page = Path(record.metadata_file).parent / REPORT_FILE
+    page.write_text(render_report(complete), encoding="utf-8")
+    return page
+
+
+def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:
+    """Return the facts of the run's own report step, or those of what a run left that ended before it."""
+    reported = record.folder(naming.REPORT)
+    if reported is not None:
+        return ReportModel.model_validate_json((reported / FACTS_FILE).read_text(encoding="utf-8"))
+    artifacts = RunArtifacts(
+        examples=record.folder(naming.EXAMPLES),
+        statistics=record.folder(naming.UNPADDED_STATISTICS),
+        anomalies=record.folder(naming.ANOMALIES),
+        verdict=record.folder(naming.VERDICT),
+        model=record.folder(naming.MODEL),
+        model_run=record.folder(naming.MODEL_RUN),
+        servability=record.folder(naming.SERVABILITY),
+        published=record.published.name if record.published is not None else None,
+    )
+    return load_run(
+        artifacts,
+        settings.pipeline_name,
+        settings.model_dump(mode="json", exclude={"kubeflow"}),
+        record.evaluation_result,
+    )

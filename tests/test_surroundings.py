@@ -1,0 +1,132 @@
+"""Commands where something that they are used to is missing: a reader, space, a home folder, a UTF-8 locale."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.command import run_command
+
+ROOT = Path(__file__).resolve().parent.parent
+
+GENERATE = ["-m", "data.generate", "--release", "sample", "--output"]
+
+
+def ask(script: str, *, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python code in the frame of commands, below a shell's redirection."""
+    code = (
+        f"import sys; from data.command import *\ndef main():\n    {script}\n    return 0\nsys.exit(run_command(main))"
+    )
+    return subprocess.run(
+        ["bash", "-c", line.replace("COMMAND", '"$0" -c "$1"'), sys.executable, code],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
+    done = ask("for i in range(100_000): print(i)", line="COMMAND | head -1; exit ${PIPESTATUS[0]}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_a_full_disk_behind_standard_output_is_one_line():
+    done = ask("print(1)", line="COMMAND > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: standard output can't be written: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_no_fault(closed):
+    assert ask("print(1); print(2, file=sys.stderr)", line=f"COMMAND {closed}").returncode == 0
+
+
+def test_tables_replace_what_the_locale_has_no_sign_for():
+    done = ask("print('Am\\xe9lie')", line="COMMAND", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert (done.returncode, done.stdout) == (0, "Am?lie\n")
+
+
+def test_json_is_utf_8_in_any_locale():
+    script = "print_json('\\\"Am\\xe9lie\\\"')"
+    done = ask(script, line="COMMAND", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
+    assert json.loads(done.stdout) == "Amélie"
+
+
+def test_memory_that_ends_is_one_line(capsys):
+    def main() -> int:
+        raise MemoryError
+
+    assert run_command(main) == 1
+    assert capsys.readouterr().err == "error: the memory is used up: free some, or take less data\n"
+
+
+def test_ctrl_c_is_130_and_one_line(capsys):
+    def main() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    assert run_command(main, stopped="stopped") == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_an_error_about_a_file_is_not_taken_for_one_of_standard_output():
+    with pytest.raises(FileNotFoundError):
+        run_command(lambda: len(Path("no such file").read_bytes()))
+
+
+def test_a_user_without_a_home_gets_one_and_a_cache():
+    script = (
+        "from pathlib import Path\n"
+        "def none(self): raise RuntimeError('Could not determine home directory.')\n"
+        "import os\n"
+        "real = Path.expanduser\n"
+        "Path.expanduser = lambda self: real(self) if 'HOME' in os.environ else none(self)\n"
+        "from data.releases.download import default_cache_dir\n"
+        "print(default_cache_dir())\n"
+        "from data.environment import prepare_environment\n"
+        "prepare_environment()\n"
+        "print(Path.home())\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in {"HOME", "XDG_CACHE_HOME", "TMPDIR"}}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout == "/tmp/next-movie-retrieval\n/tmp\n"  # noqa: S108
+
+
+def test_processes_of_beam_started_elsewhere_find_the_project(tmp_path):
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import subprocess; "
+        "from data.environment import prepare_environment; prepare_environment(); "
+        "subprocess.run([sys.executable, '-c', 'import data.timelines.user_blocks'], check=True)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("name", ["local_runner", "kubeflow_runner", "inspect_data", "recommend", "models"])
+@pytest.mark.parametrize("option", [["--help"], ["--version"]])
+def test_help_and_version_of_every_command_stand_a_locale_that_is_not_utf_8(name, option):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, f"{name}.py", *option], cwd=ROOT, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_generating_stands_a_reader_that_ends_early(tmp_path):
+    done = subprocess.run(
+        ["bash", "-c", '"$0" "$@" 2>&1 | head -1; exit ${PIPESTATUS[0]}', sys.executable, *GENERATE, tmp_path / "g"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
