@@ -109,11 +109,11 @@ def _names(folders: list[Path]) -> str:
 
 def _list(pipelines: list[Path], *, as_json: bool) -> None:
     if as_json:
-        said = {
+        publications = {
             folder.name: [read_publication(folder / str(version)) for version in published_versions(folder)]
             for folder in pipelines
         }
-        print_json(json.dumps(said, indent=2))
+        print_json(json.dumps(publications, indent=2))
         return
     for folder in pipelines:
         print(folder.name)
@@ -128,17 +128,17 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
             print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(version: int, said: dict[str, Any], *, served: bool) -> tuple[str, ...]:
-    metrics = said.get("metrics")
+def _row(version: int, publication: dict[str, Any], *, served: bool) -> tuple[str, ...]:
+    metrics = publication.get("metrics")
     recall = metrics.get(_LISTED_METRIC) if isinstance(metrics, dict) else None
     notes = ["served"] if served else []
-    if RESTORED_FROM in said:
-        notes.append(f"restored from {said[RESTORED_FROM]}")
+    if RESTORED_FROM in publication:
+        notes.append(f"restored from {publication[RESTORED_FROM]}")
     return (
         str(version),
-        str(said.get("published_at", _UNKNOWN)),
+        str(publication.get("published_at", _UNKNOWN)),
         *(
-            str(said.get(key) or _UNKNOWN)[:_SHORT_DIGEST]
+            str(publication.get(key) or _UNKNOWN)[:_SHORT_DIGEST]
             for key in ("model_digest", "manifest_digest", "source_digest")
         ),
         f"{recall:.4f}" if isinstance(recall, float) else _UNKNOWN,
@@ -151,26 +151,26 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
     version = versions[-1] if version is None else version
     if version not in versions:
         raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}")
-    said = read_publication(folder / str(version))
+    publication = read_publication(folder / str(version))
     if as_json:
-        print_json(json.dumps(said, indent=2))
+        print_json(json.dumps(publication, indent=2))
         return
     print(f"version {version} of {folder.name}{', served' if version == versions[-1] else ''}")
     lines = {
-        "published": said.get("published_at"),
-        "restored from": said.get(RESTORED_FROM),
-        "model digest": said.get("model_digest"),
-        "data digest": said.get("manifest_digest"),
-        "source digest": said.get("source_digest"),
-        "code version": said.get("code_version"),
-        "commit": said.get("commit"),
+        "published": publication.get("published_at"),
+        "restored from": publication.get(RESTORED_FROM),
+        "model digest": publication.get("model_digest"),
+        "data digest": publication.get("manifest_digest"),
+        "source digest": publication.get("source_digest"),
+        "code version": publication.get("code_version"),
+        "commit": publication.get("commit"),
     }
     for name, value in lines.items():
         if value is not None or name != "restored from":
             print(f"  {name:<14} {value or _UNKNOWN}")
     for name in ("metrics", "settings"):
         print(f"  {name}")
-        text = yaml.safe_dump(_rounded(said.get(name, _UNKNOWN)), sort_keys=False).removesuffix("...\n")
+        text = yaml.safe_dump(_rounded(publication.get(name, _UNKNOWN)), sort_keys=False).removesuffix("...\n")
         print("".join(f"    {line}\n" for line in text.splitlines()), end="")
 
 

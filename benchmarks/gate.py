@@ -23,6 +23,7 @@ from benchmarks.harness import add_release_options, markdown_table, positive_int
 from benchmarks.search import read_variation
 from components.evaluation.paired_difference import PairedDifference, paired_difference
 from components.gate_settings import ModelGateSettings
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -115,20 +116,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if len(set(options.seeds)) < 2:
         parser.error("--seeds: at least two are needed, to hold models against each other")
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
     from pipeline.settings import load_settings, with_values
 
-    try:
-        settings = load_settings(options.config or options.release, release_overrides(options))
-        name, (value, *others) = options.worse
-        if others:
-            raise InputError(f"--worse {name}: one value is compared, not {1 + len(others)}")
-        worse = with_values(settings, {name: value})
-        compare(settings, worse, f"{name}={value}", options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    settings = load_settings(options.config or options.release, release_overrides(options))
+    name, (value, *others) = options.worse
+    if others:
+        raise InputError(f"--worse {name}: one value is compared, not {1 + len(others)}")
+    worse = with_values(settings, {name: value})
+    compare(settings, worse, f"{name}={value}", options)
 
 
 def compare(settings: Settings, worse: Settings, change: str, options: argparse.Namespace) -> None:

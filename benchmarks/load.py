@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
 from benchmarks.http_server import NAME, PACKAGES, running_server
+from data.command import EXIT_INPUT_ERROR
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         python = make_environment(options.environment, PACKAGES)
     except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return EXIT_INPUT_ERROR
     load_before = os.getloadavg()[0]
     with running_server(python, model) as server:
         tallies, memory, seconds = put_under_load(server.url, server.pid, movies, options.clients, 60 * options.minutes)

@@ -37,8 +37,8 @@ from benchmarks.harness import (
     repeat_data_options,
     total_cost,
 )
+from data.command import run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
@@ -150,22 +150,21 @@ class Target:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    return run_command(lambda: _measure_parts(options))
+
+
+def _measure_parts(options: argparse.Namespace) -> None:
     prepare_environment()
     defer_cloud_extensions()
-    try:
-        if options.part in (_TEXTBOOK, _OURS):
-            give_result(_run(options))
-        elif options.part is not None:
-            give_result(_score(options))
-        elif options.folder is not None:
-            _compare(options, options.folder)
-        else:
-            with tempfile.TemporaryDirectory(prefix="pipeline-speed-") as folder:
-                _compare(options, Path(folder))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.part in (_TEXTBOOK, _OURS):
+        give_result(_run(options))
+    elif options.part is not None:
+        give_result(_score(options))
+    elif options.folder is not None:
+        _compare(options, options.folder)
+    else:
+        with tempfile.TemporaryDirectory(prefix="pipeline-speed-") as folder:
+            _compare(options, Path(folder))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import add_release_options, release_overrides
 from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -47,22 +48,21 @@ class System:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
     from pipeline.settings import load_settings
 
-    try:
-        overrides = release_overrides(options)
-        settings = load_settings(options.config or options.release, overrides)
-        models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
-        systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
-        _check_names(systems)
-        if options.peers:
-            systems += _peers(settings, options.work_dir)
-        compare(settings, systems, options.source, options.work_dir)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    overrides = release_overrides(options)
+    settings = load_settings(options.config or options.release, overrides)
+    models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
+    systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
+    _check_names(systems)
+    if options.peers:
+        systems += _peers(settings, options.work_dir)
+    compare(settings, systems, options.source, options.work_dir)
 
 
 def compare(settings: Settings, systems: Sequence[System], source: Path | None, work_dir: Path) -> None:

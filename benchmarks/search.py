@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.harness import add_release_options, positive_int, release_overrides
+from data.command import run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 
 if TYPE_CHECKING:
     from benchmarks.scoring import Ranks
@@ -40,20 +40,19 @@ _AS_IT_IS = "as it is"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
     from pipeline.settings import load_settings
 
-    try:
-        settings = load_settings(options.config or options.release, release_overrides(options))
-        varied: dict[str, list[Any]] = {}
-        for name, values in options.vary:
-            varied.setdefault(name, []).extend(values)
-        variants = list(variants_of(varied, grid=options.grid))
-        compare(settings, variants, options.seeds, options.source, options.work_dir)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    settings = load_settings(options.config or options.release, release_overrides(options))
+    varied: dict[str, list[Any]] = {}
+    for name, values in options.vary:
+        varied.setdefault(name, []).extend(values)
+    variants = list(variants_of(varied, grid=options.grid))
+    compare(settings, variants, options.seeds, options.source, options.work_dir)
 
 
 def variants_of(varied: Mapping[str, Sequence[Any]], *, grid: bool) -> Iterator[Values]:

@@ -23,6 +23,7 @@ from benchmarks.harness import (
     measure,
     positive_int,
 )
+from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -38,20 +39,19 @@ _SEED = 42
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
-    try:
-        if options.part == _EXPORT:
-            _export(options.model, options.movies[0])
-        elif options.part == _ASK:
-            give_result(_ask(options.model, options.requests))
-        elif options.model is not None:
-            _print_table([_asked(_published(options.model), options.requests)], options.requests)
-        else:
-            _print_table([_exported_and_asked(movies, options.requests) for movies in options.movies], options.requests)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.part == _EXPORT:
+        _export(options.model, options.movies[0])
+    elif options.part == _ASK:
+        give_result(_ask(options.model, options.requests))
+    elif options.model is not None:
+        _print_table([_asked(_published(options.model), options.requests)], options.requests)
+    else:
+        _print_table([_exported_and_asked(movies, options.requests) for movies in options.movies], options.requests)
 
 
 def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:

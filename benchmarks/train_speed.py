@@ -29,8 +29,8 @@ from benchmarks.harness import (
     positive_int,
     repeat_data_options,
 )
+from data.command import run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -57,19 +57,18 @@ _LOOKS = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     options = _parser().parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
-    try:
-        if options.part == _STEP:
-            give_result(_time_steps(options))
-        elif options.part == _TRAIN:
-            give_result(_train_until(options))
-        else:
-            with tempfile.TemporaryDirectory(prefix="train-speed-") as folder:
-                _compare(options, Path(folder))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.part == _STEP:
+        give_result(_time_steps(options))
+    elif options.part == _TRAIN:
+        give_result(_train_until(options))
+    else:
+        with tempfile.TemporaryDirectory(prefix="train-speed-") as folder:
+            _compare(options, Path(folder))
 
 
 def step_row(name: str, result: dict[str, float]) -> list[str]:

@@ -15,7 +15,7 @@ EXIT_STOPPED = 130
 """As shells say it of a process that Ctrl-C ended."""
 
 
-def run_command(main: Callable[[], int], *, stopped: str = "stopped") -> int:
+def run_command(main: Callable[[], int | None], *, stopped: str = "stopped") -> int:
     """Run a command and return its exit code; what ends it early is one line on standard error.
 
     A reader that has seen enough, such as `head`, ends the command quietly with 0.
@@ -23,13 +23,13 @@ def run_command(main: Callable[[], int], *, stopped: str = "stopped") -> int:
     Parameters
     ----------
     main
-        The command without its arguments.
+        The command without its arguments; None stands for exit code 0.
     stopped
         What is said after Ctrl-C.
     """
     _accept_any_text()
     try:
-        code = main()
+        code = main() or 0
         # What is held back would only fail at exit, where it is a traceback.
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data.command import run_command
 from data.environment import prepare_environment
-from data.errors import InputError
 
 _VALIDATION_SHARE = 0.1
 _SEED = 42
@@ -29,13 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--work-dir", type=Path, default=Path("runs/benchmarks/peers/choose"), help="for files (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> None:
     prepare_environment()
-    try:
-        compare(options.windows, options.work_dir)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    compare(options.windows, options.work_dir)
 
 
 def compare(windows: Path, work_dir: Path) -> None:
