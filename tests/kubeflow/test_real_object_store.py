@@ -48,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreCluster]:
     (folder / "volume").mkdir()
     (folder / "seaweedfs").mkdir()
     with running_store(program, folder / "seaweedfs", BUCKET) as objects:
-        yield StoreCluster(folder, "2.17.0", objects)
+        yield StoreCluster(folder, "2.17.0", objects=objects)
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,20 @@ def test_reports_verdicts_and_logs_are_in_the_store(cluster: StoreCluster, first
     verdict = json.loads((cluster.output(first, "DataGate", "verdict") / "verdict.json").read_text())
     assert verdict["compared_with_previous"] is False
     assert cluster.output(first, "Trainer", EXECUTOR_LOGS).read_text() == first.logs["Trainer"]
+
+
+def test_a_second_submission_runs_only_what_reads_the_volume_and_what_follows(
+    cluster: StoreCluster, compiled: Path, first: RunResult
+):
+    code, second = cluster.run(compiled)
+    assert (code, second.state) == (0, "SUCCEEDED"), {name: second.logs[name] for name in second.failed}
+    assert set(second.cached) == {
+        "DataGenerator",
+        "ExampleGen",
+        "StatisticsGen",
+        "ExampleValidator",
+        "Transform",
+        "Trainer",
+        "ServableCheck",
+    }
+    assert [path.name for path in cluster.serving.iterdir()] == ["1"], "the model is published already"
