@@ -89,17 +89,11 @@ def test_data_are_inspected_in_a_moved_directory_before_any_new_run(moved, capsy
 
 def test_the_record_of_a_moved_run_names_the_present_place(moved):
     record = read_run_record(moved.paths.metadata, moved.settings.model_gate)
-    evaluation = record.outputs["Evaluator", "evaluation"].uri
 
     assert record.evaluation_result.evaluation.candidate == moved.record.evaluation_result.evaluation.candidate
     assert record.published == Path(moved.paths.serving) / "1"
     assert all(output.uri.is_relative_to(moved.work_dir) for output in record.outputs.values())
-    assert [
-        run.current
-        for run in read_history(
-            moved.paths.metadata, Manifest.load(record.outputs["ExampleGen", "examples"].uri), evaluation
-        )
-    ] == [True]
+    assert [run.current for run in read_history(record)] == [True]
 
 
 def test_what_was_published_is_found_and_asked_where_it_lies_now(moved, capsys):
@@ -121,11 +115,7 @@ def test_a_run_in_a_moved_directory_goes_on_from_the_runs_before(moved, sample_r
 
     page = Path(moved.paths.metadata).with_name("report.html")
     verdict = json.loads((record.outputs["DataGate", "verdict"].uri / VERDICT_FILE).read_text())
-    history = read_history(
-        moved.paths.metadata,
-        Manifest.load(record.outputs["ExampleGen", "examples"].uri),
-        record.outputs["Evaluator", "evaluation"].uri,
-    )
+    history = read_history(record)
     versions = published_versions(Path(moved.paths.serving))
     assert "moved or copied" in output
     # The first run after a move runs every step.
