@@ -36,6 +36,9 @@ def run_command(main: Callable[[], int | None], *, stopped: str = "stopped") -> 
     except InputError as error:
         return _end(f"error: {error}", EXIT_INPUT_ERROR)
     except BrokenPipeError:
+        # A connection within the command may break too, which is no reader that has seen enough.
+        if not (_is_unwritable(sys.stdout) or _is_unwritable(sys.stderr)):
+            raise
         _discard(sys.stdout)
         _discard(sys.stderr)
         return 0

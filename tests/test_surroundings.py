@@ -130,3 +130,11 @@ def test_generating_stands_a_reader_that_ends_early(tmp_path):
     )
     assert done.returncode == 0
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_connection_that_breaks_within_a_command_is_no_success():
+    def main() -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        run_command(main)
