@@ -196,7 +196,7 @@ def write_shard_of(key: ShardKey, slices: Sequence[WindowSlice], plan: Generatio
         for part in slices
     )
     name = shard_name(split, index, plan.num_shards[split])
-    return write_shard(Path(plan.shard_folder), name, split, parts, table)
+    return write_shard(Path(plan.shard_folder), Path(plan.work_folder), name, split, parts, table)
 
 
 def _timelines(block: UserBlock) -> tuple[Timelines, NDArray[np.int64]]:

@@ -82,7 +82,9 @@ def shard_indices(orders: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
     return ((upper * np.uint64(count)) >> np.uint64(32)).astype(np.int64)
 
 
-def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable) -> Shard:
+def write_shard(
+    folder: Path, work: Path, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+) -> Shard:
     """Write windows as examples in the order of their keys.
 
     The file is written under a temporary name and renamed: it is complete once it is there.
@@ -91,6 +93,8 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
     ----------
     folder
         Where the shard goes.
+    work
+        Takes the temporary file, on the same file system: what a killed worker leaves must not lie among the shards.
     name, split
         From `shard_name`.
     parts
@@ -115,7 +119,7 @@ def write_shard(folder: Path, name: str, split: Split, parts: Iterable[NDArray[n
         frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
         for start in range(0, len(ordered), _EXAMPLES_PER_SLICE)
     )
-    temporary = folder / f".{name}.{uuid.uuid4().hex}"
+    temporary = work / f"{name}.{uuid.uuid4().hex}"
     digest = hashlib.sha256()
     with temporary.open("wb") as file, closing(_one_ahead(slices)) as encoded:
         for compressed in _compressed(encoded):

@@ -56,9 +56,9 @@ TABLE = FeatureTable(
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 9])
 def test_a_shard_is_the_same_however_it_is_cut_into_slices(tmp_path: Path, monkeypatch, count: int):
-    whole = shards.write_shard(tmp_path, "whole", "train", [_windows(count)], TABLE)
+    whole = shards.write_shard(tmp_path, tmp_path, "whole", "train", [_windows(count)], TABLE)
     monkeypatch.setattr(shards, "_EXAMPLES_PER_SLICE", 4)
-    cut = shards.write_shard(tmp_path, "cut", "train", [_windows(count)], TABLE)
+    cut = shards.write_shard(tmp_path, tmp_path, "cut", "train", [_windows(count)], TABLE)
     assert whole.examples == cut.examples == count
     content = gzip.decompress((tmp_path / "cut").read_bytes())
     assert content == gzip.decompress((tmp_path / "whole").read_bytes())
@@ -78,7 +78,7 @@ def test_a_fault_while_encoding_ahead_reaches_the_caller_and_leaves_no_shard(tmp
     monkeypatch.setattr(shards, "_EXAMPLES_PER_SLICE", 4)
     monkeypatch.setattr(shards, "frame_records", fail_at_the_third)
     with pytest.raises(MemoryError, match="no room"):
-        shards.write_shard(tmp_path, "shard", "train", [_windows(100)], TABLE)
+        shards.write_shard(tmp_path, tmp_path, "shard", "train", [_windows(100)], TABLE)
     assert not (tmp_path / "shard").exists()
     assert len(taken) == 3
 
@@ -100,6 +100,20 @@ def test_no_more_than_one_slice_is_encoded_ahead(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(shards, "_EXAMPLES_PER_SLICE", 1)
     monkeypatch.setattr(shards, "frame_records", count)
     monkeypatch.setattr(shards, "_compressed", look)
-    shards.write_shard(tmp_path, "shard", "train", [_windows(20)], TABLE)
+    shards.write_shard(tmp_path, tmp_path, "shard", "train", [_windows(20)], TABLE)
     assert len(seen) == 20
     assert all(place + 1 <= number <= place + 2 for place, number in enumerate(seen))
+
+
+def test_a_worker_that_dies_leaves_nothing_among_the_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder, work = tmp_path / "shards", tmp_path / "work"
+    folder.mkdir()
+    work.mkdir()
+
+    def die(_: Path, __: Path) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(SystemExit):
+        shards.write_shard(folder, work, "shard", "train", [_windows(20)], TABLE)
+    assert not list(folder.iterdir())
