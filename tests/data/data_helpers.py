@@ -11,10 +11,11 @@ from plain_reference import PlainExample, PlainMovie, PlainRating
 
 CSV_RATINGS = "userId,movieId,rating,timestamp\n"
 CSV_MOVIES = "movieId,title,genres\n"
+_UNRATED = 2**31 - 1
 
 
 def write_csv_release(folder: Path, ratings: Iterable[PlainRating], movies: Mapping[int, PlainMovie]) -> Path:
-    """Write rows in the format of ml-latest-small."""
+    """Write rows in the format of ml-latest-small; where no movie is given, the list has one that nobody rated."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "ratings.csv").open("w", encoding="utf-8", newline="") as file:
         file.write(CSV_RATINGS)
@@ -22,7 +23,7 @@ def write_csv_release(folder: Path, ratings: Iterable[PlainRating], movies: Mapp
     with (folder / "movies.csv").open("w", encoding="utf-8", newline="") as file:
         file.write(CSV_MOVIES)
         writer = csv.writer(file)
-        for movie, (title, genres) in movies.items():
+        for movie, (title, genres) in (movies or {_UNRATED: PlainMovie("Unrated (2000)", ())}).items():
             writer.writerow([movie, title, "|".join(genres) or "(no genres listed)"])
     return folder
 
