@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.command import run_command
 from data.environment import prepare_environment
@@ -15,6 +16,9 @@ from data.user_files import user_path, write_text
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
 from pipeline.tfx_imports import defer_cloud_extensions
+
+if TYPE_CHECKING:
+    from pipeline.kubeflow.connection import Connection
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,8 +66,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         suffixes = [".yaml", ".yml"] if parsed.backend == "kfp" else [".json"]
         if parsed.output.suffix not in suffixes:
             parser.error(f"the output for {parsed.backend} is a {suffixes[0]} file, not {parsed.output.name}")
-    elif parsed.host is None and not parsed.dry_run:
-        parser.error("--host is needed, unless for --dry-run")
+    else:
+        parsed.host = parsed.host or os.environ.get("KF_PIPELINES_ENDPOINT")
+        if parsed.host is None and not parsed.dry_run:
+            parser.error("--host is needed, unless for --dry-run")
     if parsed.command == "submit" and parsed.epochs is not None and parsed.epochs < 1:
         parser.error(f"--epochs {parsed.epochs}: at least one is needed")
     return parsed
@@ -83,15 +89,31 @@ def _run(options: argparse.Namespace) -> int:
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=user_path, metavar="FILE", help="what `compile` wrote for kfp")
-    parser.add_argument("--host", metavar="URL", help="the API server of Kubeflow Pipelines, or its proxy")
+    parser.add_argument(
+        "--host",
+        metavar="URL",
+        help="the API server of Kubeflow Pipelines, or its proxy (default: KF_PIPELINES_ENDPOINT)",
+    )
     parser.add_argument("--namespace", help="the user's namespace, on a cluster with several users")
+    parser.add_argument("--proxy", metavar="URL", help="default: http_proxy, https_proxy and no_proxy")
+    parser.add_argument(
+        "--ca-cert", type=user_path, metavar="FILE", help="trusted certificates (default: SSL_CERT_FILE)"
+    )
+    parser.add_argument(
+        "--token-file", type=user_path, metavar="FILE", help="a bearer token (default: KF_PIPELINES_SA_TOKEN_PATH)"
+    )
+    parser.add_argument(
+        "--cookies-file", type=user_path, metavar="FILE", help="a Cookie header (default: KF_PIPELINES_COOKIES_FILE)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
 
 
 def _compile(options: argparse.Namespace) -> None:
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
+    from pipeline.kubeflow_settings import check_image
     from pipeline.local import choose_settings
 
+    check_image(options.image)
     settings = choose_settings(options.config, options.release, None, options.split, options.values)
     from pipeline.kubeflow.compiling import compile_pipeline
 
@@ -106,7 +128,7 @@ def _compile(options: argparse.Namespace) -> None:
 
 
 def _submit(options: argparse.Namespace) -> None:
-    from pipeline.kubeflow.client import RunRequest, describe_request, submit
+    from pipeline.kubeflow.client import RunRequest, describe_request, submit, wait_for_run
 
     chosen: dict[str, Any] = {
         "data_root": options.data_root,
@@ -117,15 +139,18 @@ def _submit(options: argparse.Namespace) -> None:
         file=options.file,
         name=options.run_name,
         experiment=options.experiment,
-        namespace=options.namespace,
         pipeline_root=options.pipeline_root,
         parameters={name: value for name, value in chosen.items() if value is not None},
     )
     if options.dry_run:
-        _print(describe_request(request))
+        _print({**describe_request(request), "namespace": options.namespace})
         return
-    run_id = submit(request, options.host, wait=options.wait)
-    print(f"run {run_id} {'succeeded' if options.wait else 'started'}")
+    connection = _connection(options)
+    run_id = submit(request, connection)
+    print(f"run {run_id} started: {connection.host.rstrip('/')}/#/runs/details/{run_id}", flush=True)
+    if options.wait:
+        wait_for_run(run_id, connection)
+        print(f"run {run_id} succeeded")
 
 
 def _upload(options: argparse.Namespace) -> None:
@@ -137,7 +162,20 @@ def _upload(options: argparse.Namespace) -> None:
         spec = check_documents(documents)
         _print({"name": options.name or spec.pipeline_info.name, "namespace": options.namespace, "file": documents})
         return
-    print(f"pipeline {upload(options.file, options.host, name=options.name, namespace=options.namespace)} stored")
+    print(f"pipeline {upload(options.file, _connection(options), name=options.name)} stored")
+
+
+def _connection(options: argparse.Namespace) -> Connection:
+    from pipeline.kubeflow.connection import Connection
+
+    return Connection(
+        host=options.host,
+        namespace=options.namespace,
+        proxy=options.proxy,
+        certificates=options.ca_cert,
+        token_file=options.token_file,
+        cookies_file=options.cookies_file,
+    )
 
 
 def _print(content: dict[str, Any]) -> None:

@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from data.errors import InputError
 
 DEFAULT_PIPELINE_ROOT = "minio://mlpipeline/v2/artifacts"
 """The root that an unchanged installation of Kubeflow Pipelines uses."""
+
+_DOMAIN = (
+    r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\[[a-fA-F0-9:]+\])"
+)
+_PATH = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?P<name>(?:{_DOMAIN}(?::[0-9]+)?/)?{_PATH}(?:/{_PATH})*)"
+    r"(?::\w[\w.-]{0,127})?(?:@[a-zA-Z][a-zA-Z0-9]*(?:[-_+.][a-zA-Z][a-zA-Z0-9]*)*:[0-9a-fA-F]{32,})?",
+    re.ASCII,
+)
+"""References of container images, as the project `distribution/reference` defines them."""
+
+_LONGEST_IMAGE_NAME = 255
+
+
+def check_image(image: str) -> str:
+    """Return the name of a container image, checked.
+
+    Raises
+    ------
+    InputError
+        No container runtime takes it.
+    """
+    match = _IMAGE.fullmatch(image)
+    if match is None or len(match["name"]) > _LONGEST_IMAGE_NAME:
+        raise InputError(
+            f"{image!r} is not the name of an image: it reads HOST/PATH:TAG or HOST/PATH@sha256:DIGEST, and the path "
+            "is of lower-case letters, digits, '.', '_' and '-'"
+        )
+    return image
+
+
+ImageName = Annotated[str, AfterValidator(check_image)]
 
 
 class AcceleratorSettings(BaseModel):
@@ -25,7 +63,7 @@ class ComponentSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: str | None = Field(default=None, min_length=1)
+    image: ImageName | None = None
     """Image in place of the one that the command line names."""
 
     cpu: float | None = Field(default=None, gt=0)

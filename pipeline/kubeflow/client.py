@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import logging
-import urllib.error
-import urllib.request
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from kfp_server_api import (
+    ExperimentServiceApi,
+    HealthzServiceApi,
+    PipelineUploadServiceApi,
+    RunServiceApi,
+    V2beta1Experiment,
+    V2beta1Run,
+    V2beta1RuntimeConfig,
+)
 
 from data.errors import InputError
 from pipeline.kubeflow.backend_rules import check_documents, check_run, read_documents
+from pipeline.kubeflow.connection import Api, Connection
 
-if TYPE_CHECKING:
-    import kfp
-
-_CONNECT_SECONDS = 10.0
-_HEALTH = "/apis/v2beta1/healthz"
+_POLL_SECONDS = 5.0
 _SUCCEEDED = "SUCCEEDED"
+_ENDED = frozenset((_SUCCEEDED, "FAILED", "SKIPPED", "CANCELED"))
+_GOES_ON = frozenset(("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED"))
+"""The states of a run: `RuntimeState` in the API."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,6 @@ class RunRequest:
         Shown for the run; None for the file's name and the time.
     experiment
         Groups runs.
-    namespace
-        Where the run belongs on a cluster with several users; None on others.
     pipeline_root
         None for the one that was compiled in.
     parameters
@@ -47,7 +51,6 @@ class RunRequest:
     file: Path
     name: str | None = None
     experiment: str = "Default"
-    namespace: str | None = None
     pipeline_root: str | None = None
     parameters: Mapping[str, Any] | None = None
 
@@ -68,59 +71,86 @@ def describe_request(request: RunRequest) -> dict[str, Any]:
     return {
         "display_name": request.name or request.file.stem,
         "experiment": request.experiment,
-        "namespace": request.namespace,
         "runtime_config": {"pipeline_root": root, "parameters": parameters},
         "pipeline_spec": documents,
     }
 
 
-def submit(request: RunRequest, host: str, *, wait: bool = False) -> str:
+def submit(request: RunRequest, connection: Connection) -> str:
     """Start a run, and return its id.
 
     Parameters
     ----------
     request
         The run.
-    host
-        URL of the API server or of its proxy.
-    wait
-        Return only when the run has ended.
+    connection
+        The cluster.
 
     Raises
     ------
     InputError
-        The request can't be right, the host can't be reached or refuses it, or the run that was waited for failed.
+        The request can't be right, or the host can't be reached, refuses it, or is not the API.
     """
-    sent = describe_request(request)
-    with _client(host, request.namespace) as client:
-        run = client.create_run_from_pipeline_package(
-            str(request.file),
-            arguments=sent["runtime_config"]["parameters"],
-            run_name=sent["display_name"],
-            experiment_name=request.experiment,
-            namespace=request.namespace,
-            pipeline_root=sent["runtime_config"]["pipeline_root"],
-        )
-        if wait:
-            ended = run.wait_for_run_completion()
-            if ended.state != _SUCCEEDED:
-                reason = f": {ended.error.message}" if ended.error is not None else ""
-                raise InputError(f"the run {run.run_id} ended as {ended.state}{reason}")
-    return run.run_id
+    described = describe_request(request)
+    api = _connect(connection)
+    run = V2beta1Run(
+        experiment_id=_experiment_id(api, request.experiment, connection.namespace),
+        display_name=described["display_name"],
+        pipeline_spec=_as_sent(described["pipeline_spec"]),
+        runtime_config=V2beta1RuntimeConfig(**described["runtime_config"]),
+    )
+    return api.require_id(api.ask(RunServiceApi(api.client).create_run, body=run), "run_id", "a run")
 
 
-def upload(file: Path, host: str, *, name: str | None = None, namespace: str | None = None) -> str:
+def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _POLL_SECONDS) -> None:
+    """Return when a run has ended well.
+
+    Parameters
+    ----------
+    run_id
+        The run.
+    connection
+        The cluster.
+    poll_seconds
+        How long it is left alone between two questions.
+
+    Raises
+    ------
+    InputError
+        The run failed or was cancelled, or the host can't be asked any more.
+    """
+    api = Api(connection)
+    while True:
+        run = api.ask(RunServiceApi(api.client).get_run, run_id)
+        state = run.get("state", "RUNTIME_STATE_UNSPECIFIED")
+        if run.get("run_id") != run_id or not isinstance(state, str) or state not in _ENDED | _GOES_ON:
+            raise InputError(
+                f"{api.host} answers with another thing than the state of the run {run_id}, which was started: look at "
+                "it on the cluster's page"
+            )
+        if state == _SUCCEEDED:
+            return
+        if state in _ENDED:
+            error = run.get("error")
+            message = error.get("message") if isinstance(error, dict) else None
+            raise InputError(f"the run {run_id} ended as {state}" + (f": {message}" if message else ""))
+        time.sleep(poll_seconds)
+
+
+def upload(file: Path, connection: Connection, *, name: str | None = None) -> str:
     """Store a compiled pipeline on the cluster for others to run, and return its id.
 
     Raises
     ------
     InputError
-        The backend would refuse the file, or the host can't be reached or refuses it.
+        The backend would refuse the file, or the host can't be reached, refuses it, or is not the API.
     """
     spec = check_documents(read_file(file))
-    with _client(host, namespace) as client:
-        stored = client.upload_pipeline(str(file), pipeline_name=name or spec.pipeline_info.name, namespace=namespace)
-    return stored.pipeline_id
+    api = _connect(connection)
+    chosen = {"name": name or spec.pipeline_info.name, "namespace": connection.namespace}
+    given = {option: value for option, value in chosen.items() if value is not None}
+    stored = api.ask(PipelineUploadServiceApi(api.client).upload_pipeline, str(file), **given)
+    return api.require_id(stored, "pipeline_id", "a pipeline")
 
 
 def read_file(file: Path) -> list[dict[str, Any]]:
@@ -139,40 +169,31 @@ def read_file(file: Path) -> list[dict[str, Any]]:
         raise InputError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-@contextmanager
-def _client(host: str, namespace: str | None) -> Iterator[kfp.Client]:
-    """Yield a connected client, and turn what it raises into one line."""
-    _check_reachable(host)
-    import kfp
-    import kfp_server_api
-    import urllib3
-
-    # The client logs a traceback for each of its attempts.
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # The client itself finds credentials: kubeconfig, its own context file or environment variables.
-            yield kfp.Client(host=host, **({"namespace": namespace} if namespace else {}))
-    except kfp_server_api.ApiException as error:
-        said = " ".join(str(error.body or error.reason or error).split())
-        raise InputError(f"{host} refused the request ({error.status}): {said}") from error
-    except (urllib3.exceptions.HTTPError, TimeoutError, OSError) as error:
-        raise InputError(f"{host} does not answer: {' '.join(str(error).split())}") from error
-    finally:
-        logging.disable(logging.NOTSET)
+def _connect(connection: Connection) -> Api:
+    """Return the API, which has answered."""
+    api = Api(connection)
+    api.ask(HealthzServiceApi(api.client).get_healthz)
+    return api
 
 
-def _check_reachable(host: str) -> None:
-    """Check that the host answers: the client itself would retry for half a minute."""
-    if not host.startswith(("http://", "https://")):
-        raise InputError(f"the host {host!r} is not a URL: it starts with http:// or https://")
-    try:
-        urllib.request.urlopen(host.rstrip("/") + _HEALTH, timeout=_CONNECT_SECONDS).close()  # noqa: S310
-    except urllib.error.HTTPError as error:
-        if error.code == HTTPStatus.NOT_FOUND:
-            raise InputError(f"{host} is no API server of Kubeflow Pipelines: it has no {_HEALTH}") from error
-        # Permissions are left to the client, which brings credentials.
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise InputError(f"{host} can't be reached: {reason}") from error
+def _experiment_id(api: Api, name: str, namespace: str | None) -> str:
+    """Return the id of an experiment, which is made if there is none of that name."""
+    experiments = ExperimentServiceApi(api.client)
+    of_that_name = {"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}
+    where = {"namespace": namespace} if namespace is not None else {}
+    listed = api.ask(experiments.list_experiments, filter=json.dumps(of_that_name), **where).get("experiments")
+    experiment: Mapping[str, Any] | None = None
+    if isinstance(listed, list):
+        experiment = next((one for one in listed if isinstance(one, dict) and one.get("display_name") == name), None)
+    if experiment is None:
+        experiment = api.ask(
+            experiments.create_experiment, body=V2beta1Experiment(display_name=name, namespace=namespace)
+        )
+    return api.require_id(experiment, "experiment_id", "an experiment")
+
+
+def _as_sent(documents: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return a compiled file's documents as the API takes them: KFP's own client sends them so."""
+    spec = next(document for document in documents if "pipelineInfo" in document)
+    platform = next((document for document in documents if "platforms" in document), None)
+    return spec if platform is None else {"pipeline_spec": spec, "platform_spec": platform}

@@ -38,7 +38,7 @@ class ApiServer:
         self._workers: list[threading.Thread] = []
 
     def __enter__(self) -> ApiServer:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
