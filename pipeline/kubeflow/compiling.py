@@ -16,6 +16,7 @@ from data.errors import InputError
 from data.releases.release import find_release
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
+from pipeline.kubeflow.pods import describe_pod, pod_settings
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
 from pipeline.kubeflow.uris import check_uri, to_local
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
@@ -89,7 +90,7 @@ def compile_pipeline(
         _apply_settings(spec, name, cluster.of(name))
         _choose_caching(spec, name, settings, lasting)
     if backend == "vertex":
-        _refuse_node_selectors(spec, cluster)
+        _refuse_pod_settings(spec, cluster)
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         return json.dumps(job, sort_keys=True, indent=2) + "\n"
     documents = [spec]
@@ -161,11 +162,13 @@ def _name_shown_types(spec: dict[str, Any], name: str) -> None:
 def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
     """Write a component's settings into its container and its task."""
     container, task = _container(spec, name), _task(spec, name)
-    resources: dict[str, Any] = {}
-    if chosen.cpu is not None:
-        resources |= {"cpuLimit": chosen.cpu, "cpuRequest": chosen.cpu}
-    if chosen.memory_gb is not None:
-        resources |= {"memoryLimit": chosen.memory_gb, "memoryRequest": chosen.memory_gb}
+    amounts = {
+        "cpuLimit": chosen.cpu,
+        "cpuRequest": chosen.cpu_request or chosen.cpu,
+        "memoryLimit": chosen.memory_gb,
+        "memoryRequest": chosen.memory_request_gb or chosen.memory_gb,
+    }
+    resources: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
     if chosen.accelerator is not None:
         # Counts are 64-bit integers, which JSON's protobuf spells as text.
         resources["accelerator"] = {"type": chosen.accelerator.type, "count": str(chosen.accelerator.count)}
@@ -204,13 +207,10 @@ def _is_source_known(settings: Settings) -> bool:
 
 
 def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> dict[str, Any]:
-    """Return node selectors and mounts by executor label."""
+    """Return what Kubernetes is told of each task's pod, by executor label."""
     executors: dict[str, Any] = {}
     for name in _container_tasks(spec):
-        extra: dict[str, Any] = {}
-        selector = cluster.of(name).node_selector
-        if selector:
-            extra["nodeSelector"] = {"labels": dict(selector)}
+        extra = describe_pod(cluster.of(name))
         if _mentions(spec, name, cluster.volume.mount_path):
             extra["pvcMount"] = [{"constant": cluster.volume.claim, "mountPath": cluster.volume.mount_path}]
         if extra:
@@ -218,10 +218,11 @@ def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> di
     return executors
 
 
-def _refuse_node_selectors(spec: dict[str, Any], cluster: KubeflowSettings) -> None:
-    chosen = [name for name in _container_tasks(spec) if cluster.of(name).node_selector]
-    if chosen:
-        raise InputError(f"Vertex has no node selectors: take them from kubeflow's settings of {', '.join(chosen)}")
+def _refuse_pod_settings(spec: dict[str, Any], cluster: KubeflowSettings) -> None:
+    chosen = {name: sorted(pod_settings(cluster.of(name))) for name in _container_tasks(spec)}
+    for name, settings in chosen.items():
+        if settings:
+            raise InputError(f"Vertex has no pods: take {', '.join(settings)} from kubeflow's settings of {name}")
 
 
 def _container_tasks(spec: dict[str, Any]) -> list[str]:

@@ -300,3 +300,41 @@ def _check_platforms(document: Mapping[str, Any], deployment: pipeline_spec_pb2.
         for mount in json_format.MessageToDict(settings).get("pvcMount", []):
             if not mount.get("constant") or not mount.get("mountPath"):
                 raise RefusedError(f"a volume of {label!r} has no claim or no path")
+        _check_shape(json_format.MessageToDict(settings), EXECUTOR_CONFIG, f"the settings of {label!r}")
+
+
+_MAP = {"*": str}
+EXECUTOR_CONFIG: dict[str, Any] = {
+    "secretAsVolume": [{"secretName": str, "mountPath": str, "optional": bool}],
+    "secretAsEnv": [{"secretName": str, "keyToEnv": [{"secretKey": str, "envVar": str}], "optional": bool}],
+    "pvcMount": [{"constant": str, "componentInputParameter": str, "mountPath": str, "subPath": str}],
+    "nodeSelector": {"labels": _MAP},
+    "podMetadata": {"labels": _MAP, "annotations": _MAP},
+    "imagePullSecret": [{"secretName": str}],
+    "imagePullPolicy": str,
+    "activeDeadlineSeconds": int,
+    "tolerations": [{"key": str, "operator": str, "value": str, "effect": str, "tolerationSeconds": int}],
+}
+"""Fields of `KubernetesExecutorConfig` in kfp-kubernetes 2.17.3, as far as they are used, without the newer forms."""
+
+
+def _check_shape(value: object, shape: Any, where: str) -> None:
+    """Check a value as the strict parser of protobuf's JSON does: unknown fields and other types are errors."""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            raise RefusedError(f"{where} is no list")
+        for number, item in enumerate(value):
+            _check_shape(item, shape[0], f"{where}[{number}]")
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            raise RefusedError(f"{where} is no object")
+        for name, inner in value.items():
+            if name not in shape and "*" not in shape:
+                raise RefusedError(f"{where} holds the unknown field {name!r}")
+            _check_shape(inner, shape.get(name, shape.get("*")), f"{where}.{name}")
+    elif shape is int:
+        # 64-bit integers are text, or whole numbers.
+        if not (isinstance(value, str) and value.lstrip("-").isdecimal()):
+            raise RefusedError(f"{where} is no integer")
+    elif not isinstance(value, shape):
+        raise RefusedError(f"{where} is no {shape.__name__}")
