@@ -191,7 +191,7 @@ def test_wait_fails_with_the_run_and_names_the_reason(file: Path, capsys: pytest
 def test_upload_stores_the_file_under_the_pipelines_name(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):
     assert run("upload", file, "--host", server.url) == 0
     assert server.uploads == [{"name": "small-pipeline", "documents": minimal_documents()}]
-    assert "pipeline stored-pipeline stored" in capsys.readouterr().out
+    assert capsys.readouterr().out == "pipeline stored-pipeline: version small-pipeline stored\n"
 
 
 def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(file: Path, capsys: pytest.CaptureFixture):

@@ -186,13 +186,15 @@ def answering() -> Iterator[tuple[Front, list[Any]]]:
 @example(b"[" * 100_000)
 @example(b'{"experiments": [{"display_name": "Default"}]}')
 @example(b'{"experiment_id": "e", "run_id": null}')
+@example(b'{"experiment_id": "e", "run_id": "r", "pipeline_id": "p"}')
+@example(b'{"pipelines": [{"display_name": "small-pipeline"}], "pipeline_id": "p"}')
 def test_any_reply_is_an_id_or_one_line(answering: tuple[Front, list[Any]], file: Path, body: bytes):
     server, bodies = answering
     bodies[0] = body
     connection = Connection(server.url)
     asked = {
         "run_id": lambda: submit(RunRequest(file), connection),
-        "pipeline_id": lambda: upload(file, connection),
+        "pipeline_id": lambda: upload(file, connection).pipeline_id,
     }
     for field_name, ask in asked.items():
         answer = result_or_line(ask)
@@ -296,7 +298,7 @@ def test_token_and_cookies_go_with_every_request(file: Path, tmp_path: Path, mon
     with front(api_answer) as server:
         for command in ("submit", "upload"):
             assert kubeflow_runner.main([command, str(file), "--host", server.url, *options]) == 0
-    assert len(server.requests) == 5
+    assert len(server.requests) == 6
     for request in server.requests:
         assert request.headers["Authorization"] == "Bearer a-token"
         assert request.headers["Cookie"] == "session=abc; other=d"
