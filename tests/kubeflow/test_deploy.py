@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import yaml
+from kubernetes import client
 
 from pipeline.kubeflow_settings import VolumeSettings
 from pipeline.settings import load_settings
@@ -47,3 +52,36 @@ def test_the_service_finds_the_server():
     assert objects["Service"]["spec"]["selector"] == template["metadata"]["labels"]
     ports = {port["name"] for port in template["spec"]["containers"][0]["ports"]}
     assert {port["targetPort"] for port in objects["Service"]["spec"]["ports"]} == ports
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "type_name"),
+    [
+        ("volume.yaml", "PersistentVolumeClaim", "V1PersistentVolumeClaim"),
+        ("volume.yaml", "Job", "V1Job"),
+        ("tensorflow-serving.yaml", "Deployment", "V1Deployment"),
+        ("tensorflow-serving.yaml", "Service", "V1Service"),
+    ],
+)
+def test_kubernetes_own_types_know_every_field(file: str, kind: str, type_name: str):
+    written = manifests(file)[kind]
+    api = client.ApiClient()
+    parsed = api.deserialize(SimpleNamespace(data=json.dumps(written)), type_name)
+    # What a type doesn't know is not among what it writes.
+    assert api.sanitize_for_serialization(parsed) == written
+
+
+def test_every_server_names_the_model_as_the_request_in_the_readme_does():
+    readme = (DEPLOY.parent / "README.md").read_text(encoding="utf-8")
+    (name,) = set(re.findall(r"/v1/models/([\w-]+)", readme))
+    (container,) = manifests("tensorflow-serving.yaml")["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert f"--model_name={name}" in container["args"]
+    assert container["readinessProbe"]["httpGet"]["path"] == f"/v1/models/{name}"
+    assert manifests("kserve.yaml")["InferenceService"]["metadata"]["name"] == name
+
+
+def test_kserve_looks_where_the_pusher_publishes():
+    model = manifests("kserve.yaml")["InferenceService"]["spec"]["predictor"]["model"]
+    assert model["storageUri"] == f"pvc://{VOLUME.claim}/serving/{load_settings('ml-1m').serving_name}"
+    (container,) = manifests("tensorflow-serving.yaml")["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"tensorflow/serving:{model['runtimeVersion']}"
