@@ -215,6 +215,9 @@ class KubeflowSettings(BaseModel):
 
     Stated, it lets the backend's cache answer for the data's generation."""
 
+    own_credentials: bool = False
+    """Whether the cluster has credentials for other buckets than the root's, where that is the backend's own store."""
+
     beam_args: tuple[str, ...] = ()
     """Options for Beam, above running in the task's own process."""
 

@@ -15,7 +15,8 @@ from google.protobuf.struct_pb2 import Value
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from data.errors import InputError
-from pipeline.kubeflow.uris import check_uri
+from pipeline.kubeflow.run_parameters import DATA_ROOT
+from pipeline.kubeflow.uris import check_default_credentials, check_uri
 
 SCHEMA_VERSION = "2.1.0"
 
@@ -183,11 +184,26 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
                 )
         elif not parameter.is_optional and not parameter.HasField("default_value"):
             raise RefusedError(f"the parameter {name!r} has neither a value nor a default")
-    if pipeline_root is not None:
-        try:
+    compiled_data = declared[DATA_ROOT].default_value.string_value if DATA_ROOT in declared else ""
+    data_root = parameters.get(DATA_ROOT, compiled_data)
+    try:
+        if pipeline_root is not None:
             check_uri(pipeline_root, "the pipeline root")
-        except InputError as error:
-            raise RefusedError(str(error)) from error
+        if data_root:
+            check_uri(data_root, "the data root")
+            if pipeline_root is not None and _is_one_bucket(compiled_data, spec.default_pipeline_root):
+                check_default_credentials(data_root, pipeline_root)
+    except InputError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _is_one_bucket(data_root: str, pipeline_root: str) -> bool:
+    """Return whether a file was compiled for the default credentials: with others, buckets may differ."""
+    try:
+        check_default_credentials(data_root, pipeline_root)
+    except InputError:
+        return False
+    return True
 
 
 def _parse(content: Mapping[str, Any], message: Any, what: str) -> Any:

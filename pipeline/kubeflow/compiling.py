@@ -18,7 +18,7 @@ from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
 from pipeline.kubeflow.pods import describe_pod, pod_settings
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
-from pipeline.kubeflow.uris import check_uri, to_local
+from pipeline.kubeflow.uris import check_default_credentials, check_uri, to_local
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.pipeline import create_pipeline
 from pipeline.settings import RunPaths, Settings
@@ -62,6 +62,8 @@ def compile_pipeline(
     root = check_uri(pipeline_root or cluster.pipeline_root, "the pipeline root")
     if cluster.data_root is not None:
         check_uri(cluster.data_root, "the data root")
+        if not cluster.own_credentials:
+            check_default_credentials(cluster.data_root, root)
     if backend == "vertex" and not root.startswith("gs://"):
         raise InputError(f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there")
     # Vertex mounts Cloud Storage itself, and has no claims.

@@ -65,6 +65,7 @@ def chosen() -> list[dict[str, Any]]:
         compile_pipeline(
             with_kubeflow(
                 data_root="s3://archives/ml-1m.zip",
+                own_credentials=True,
                 beam_args=["--runner=DirectRunner", "--temp_location=s3://b/tmp"],
                 volume={"claim": "models", "mount_path": "/models"},
                 defaults={"cpu": 1, "memory_gb": 2, "retries": 1, "node_selector": {"pool": "cheap"}},
@@ -178,8 +179,8 @@ def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
     [
         ("ml-1m", {}, True),
         ("ml-latest-small", {}, False),
-        ("ml-1m", {"data_root": "s3://archives/ml-1m.zip"}, False),
-        ("ml-latest-small", {"data_root": "s3://archives/small.zip", "data_digest": "0" * 64}, True),
+        ("ml-1m", {"data_root": "minio://mlpipeline/ml-1m.zip"}, False),
+        ("ml-latest-small", {"data_root": "minio://mlpipeline/small.zip", "data_digest": "0" * 64}, True),
     ],
 )
 def test_generation_is_cached_where_a_digest_fixes_its_source(release: str, kubeflow: dict[str, Any], cached: bool):
@@ -324,13 +325,15 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
     [
         ({"components": {"Trainor": {"cpu": 1}}}, {}, "names Trainor, but the pipeline's components are DataGenerator"),
         (
-            {"data_root": "s3://b/ml-1m.zip", "components": {"DataGenerator": {"caching": True}}},
+            {"data_root": "minio://mlpipeline/ml-1m.zip", "components": {"DataGenerator": {"caching": True}}},
             {},
             "DataGenerator.caching can't be on: the backend's cache doesn't see its data: state kubeflow.data_digest",
         ),
         ({"components": {"Pusher": {"caching": True}}}, {}, "Pusher.caching can't be on"),
         ({}, {"pipeline_root": "/data/root"}, "the pipeline root '/data/root' is not a URI"),
         ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),
+        ({"data_root": "minio://other/ml-1m.zip"}, {}, "is not in minio://mlpipeline, the bucket of the pipeline root"),
+        ({"data_root": "s3://mlpipeline/ml-1m.zip"}, {}, "give the cluster credentials for their bucket"),
         ({}, {"backend": "vertex"}, "Vertex keeps artifacts under gs://"),
         (
             {"components": {"Trainer": {"node_selector": {"a": "b"}}}},
