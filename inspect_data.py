@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.columns import columns
 from data.command import print_json, run_command
 from data.environment import prepare_environment
 from data.splits import spelt
@@ -198,13 +199,7 @@ def _print_comparison(comparison: Any) -> None:
 def _print_table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print columns, the first `left` of them to the left, the others to the right."""
     print(f"\n{title}")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  " + "  ".join(cells).rstrip())
+    print(columns(rows, "l" * left + "r"))
 
 
 def _print_json(answer: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from data.columns import columns
 from data.command import run_command
 from data.environment import prepare_environment
 from data.errors import InputError
@@ -280,10 +281,7 @@ def _print(content: dict[str, Any]) -> None:
 
 
 def _print_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, nothing: str) -> None:
-    from tabulate import tabulate
-
-    # Ids that look like numbers stay as they are.
-    print(tabulate(rows, header, tablefmt="plain", disable_numparse=True) if rows else nothing)
+    print(columns([header, *rows], "l", indent=0) if rows else nothing)
 
 
 _COMMANDS = {"compile": _compile, "submit": _submit, "upload": _upload, "schedule": _schedule, "runs": _list_runs}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from data.columns import columns
 from data.command import print_json, run_command
 from data.errors import InputError
 from data.user_files import user_path
@@ -123,9 +124,7 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
             _row(version, read_publication(folder / str(version)), served=version == versions[-1])
             for version in versions
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(columns(rows, "l"))
 
 
 def _row(version: int, publication: dict[str, Any], *, served: bool) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from data.columns import columns
 from data.command import print_json, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
@@ -154,11 +155,7 @@ def _table(answer: Sequence[Recommendation]) -> str:
         (str(movie.rank), movie.title, str(movie.year or ""), ", ".join(movie.genres), f"{movie.score:.3f}")
         for movie in answer
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    return "\n".join(
-        f"{rank:>{widths[0]}}  {title:<{widths[1]}}  {year:<4}  {genres:<{widths[3]}}  {score:>{widths[4]}}".rstrip()
-        for rank, title, year, genres, score in rows
-    )
+    return columns(rows, "rlllr", indent=0)
 
 
 if __name__ == "__main__":
