@@ -76,7 +76,7 @@ def read_documents(text: str) -> list[dict[str, Any]]:
     try:
         return [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        raise RefusedError(f"the file is not YAML: {' '.join(str(error).split())}") from error
+        raise RefusedError(f"the file is not YAML: {' '.join(str(error).split())}", code="K31") from error
 
 
 def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2.PipelineSpec:
@@ -97,20 +97,24 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):
         raise RefusedError(
             "the file must hold one bare PipelineSpec, and may hold one document of `platforms`; "
-            "a PipelineJob is not one: compile with --backend kfp"
+            "a PipelineJob is not one: compile with --backend kfp",
+            code="K31",
         )
     spec = _parse(specs[0], pipeline_spec_pb2.PipelineSpec(), "the pipeline spec")
     if spec.schema_version != SCHEMA_VERSION:
-        raise RefusedError(f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only")
+        raise RefusedError(
+            f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only", code="K32"
+        )
     if not _NAME.fullmatch(spec.pipeline_info.name):
         raise RefusedError(
-            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'"
+            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'",
+            code="K33",
         )
     if not spec.HasField("root") or not spec.root.dag.tasks:
-        raise RefusedError("the root component has no tasks")
+        raise RefusedError("the root component has no tasks", code="K31")
     size = len(yaml.safe_dump_all(documents).encode())
     if size > MAX_SPEC_BYTES:
-        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}")
+        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}", code="K34")
     for name, task in sorted(spec.root.dag.tasks.items()):
         for parameter, source in sorted(task.inputs.parameters.items()):
             _check_length(source.runtime_value.constant.string_value, f"the parameter {parameter!r} of task {name}")
@@ -120,7 +124,8 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
         if key not in _EXECUTOR_KEYS:
             raise RefusedError(
                 f"the settings of {label.removesuffix('_executor')} for Kubernetes hold {key!r}, which the backend "
-                f"doesn't know"
+                f"doesn't know",
+                code="K35",
             )
     return spec
 
@@ -130,13 +135,14 @@ def _check_container(task: str, container: Mapping[str, Any]) -> None:
         _check_length(argument, f"an argument of task {task}")
     for resource, amount in sorted(container.get("resources", {}).items()):
         if isinstance(amount, int | float) and amount < 0:
-            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative")
+            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative", code="K36")
 
 
 def _check_length(text: str, what: str) -> None:
     if len(text.encode()) >= MAX_ARGUMENT_BYTES:
         raise RefusedError(
-            f"{what} has {len(text.encode())} bytes: a task's command takes less than {MAX_ARGUMENT_BYTES} at once"
+            f"{what} has {len(text.encode())} bytes: a task's command takes less than {MAX_ARGUMENT_BYTES} at once",
+            code="K37",
         )
 
 
@@ -170,7 +176,8 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
     for name in parameters:
         if name not in declared:
             raise RefusedError(
-                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}"
+                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}",
+                code="K38",
             )
     for name, value in parameters.items():
         _check_length(str(value), f"the parameter {name!r}")
@@ -179,19 +186,20 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
             value = json_format.ParseDict(parameters[name], Value())
             if value.WhichOneof("kind") != _KINDS[parameter.parameter_type]:
                 raise RefusedError(
-                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared"
+                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared",
+                    code="K39",
                 )
         elif not parameter.is_optional and not parameter.HasField("default_value"):
-            raise RefusedError(f"the parameter {name!r} has neither a value nor a default")
+            raise RefusedError(f"the parameter {name!r} has neither a value nor a default", code="K40")
     if pipeline_root is not None:
         try:
             check_uri(pipeline_root, "the pipeline root")
         except InputError as error:
-            raise RefusedError(str(error)) from error
+            raise RefusedError(str(error), code=error.code) from error
 
 
 def _parse(content: Mapping[str, Any], message: Any, what: str) -> Any:
     try:
         return json_format.ParseDict(content, message)
     except json_format.ParseError as error:
-        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}") from error
+        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}", code="K31") from error

@@ -19,7 +19,9 @@ def check_uri(uri: str, what: str) -> str:
         The launcher knows no such URI.
     """
     if not _ROOT.fullmatch(uri):
-        raise InputError(f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2")
+        raise InputError(
+            f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2", code="K24"
+        )
     return uri.rstrip("/")
 
 

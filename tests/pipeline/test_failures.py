@@ -33,7 +33,7 @@ class Folders:
     elsewhere: Path
 
     def describe(self, error: BaseException) -> str:
-        return describe_failure(error, self.work_dir, self.artifacts)
+        return describe_failure(error, self.work_dir, self.artifacts).message
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +287,7 @@ def test_an_error_that_was_raised_from_another_means_what_that_one_does(folders:
 
 
 def test_before_there_are_artifacts_nothing_is_an_earlier_steps(folders: Folders) -> None:
-    said = describe_failure(raised(open_missing, folders.artifacts), folders.work_dir)
+    said = describe_failure(raised(open_missing, folders.artifacts), folders.work_dir).message
 
     assert said == f"{folders.artifacts / 'gone'} is missing: put it back and run again"
 
