@@ -50,4 +50,4 @@ class InputError(ValueError):
     @property
     def line(self) -> str:
         """The message as a person sees it, which ends with the code."""
-        return CodedMessage(self.message, self.code).line
+        return CodedMessage(self.message, code=self.code).line

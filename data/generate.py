@@ -129,7 +129,7 @@ def _write(
     if spill.repeated is not None:
         first, second, *_ = find_repeats(source, release, spill.repeated)
         raise InputError(
-            f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}", code="D24"
+            f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}", code="D22"
         )
     catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
     if len(catalogue) > len(movies):

@@ -66,7 +66,7 @@ def exists(path: str) -> bool:
     try:
         return tf.io.gfile.exists(path)
     except tf.errors.OpError as error:
-        raise InputError(f"{path} can't be read ({_reason(error)})", code="M16") from error
+        raise InputError(f"{path} can't be read ({_reason(error)})", code="M09") from error
 
 
 def _read(path: str) -> bytes:

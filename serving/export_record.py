@@ -71,7 +71,7 @@ def read_record(model: str | Path) -> ExportRecord:
     except tf.errors.OpError as error:
         # Not to be taken for an export without a record: that may be no model to compare with.
         raise InputError(
-            f"{model}/{RECORD_FILE} can't be read: give access to it ({error.message})", code="M16"
+            f"{model}/{RECORD_FILE} can't be read: give access to it ({error.message})", code="M09"
         ) from error
 
 

@@ -105,7 +105,7 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
     except urllib.error.HTTPError as error:
         raise InputError(f"{archive.url} answered {error.code} {error.reason}; {_ADVICE}", code="D08") from error
     except http.client.IncompleteRead as error:
-        raise InputError(f"the download of {archive.url} stopped early; {_ADVICE}", code="D09") from error
+        raise InputError(f"the download of {archive.url} stopped early; {_ADVICE}", code="D08") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise InputError(
@@ -143,22 +143,22 @@ def _receive(archive: RemoteArchive, file: IO[bytes], progress: Callable[[str], 
             file.write(chunk)
             received += len(chunk)
             if received > limit:
-                raise InputError(f"{archive.url} delivers more than the expected {limit:,} bytes", code="D10")
+                raise InputError(f"{archive.url} delivers more than the expected {limit:,} bytes", code="D09")
             if total and received - reported > max(total // 4, 1 << 20):
                 reported = received
                 progress(f"  {_mebibytes(received)} of {_mebibytes(total)}")
     if announced and total is not None and received < total:
         # http.client ends quietly where a connection closes early.
-        raise InputError(f"the download of {archive.url} stopped after {received:,} of {total:,} bytes", code="D09")
+        raise InputError(f"the download of {archive.url} stopped after {received:,} of {total:,} bytes", code="D08")
     return received
 
 
 def _check(archive: RemoteArchive, path: Path, size: int) -> None:
     with path.open("rb") as file:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            raise InputError(f"{archive.url} delivered something other than a zip archive", code="D10")
+            raise InputError(f"{archive.url} delivered something other than a zip archive", code="D09")
     if archive.size is not None and size != archive.size:
-        raise InputError(f"{archive.url} delivered {size:,} bytes instead of {archive.size:,}", code="D10")
+        raise InputError(f"{archive.url} delivered {size:,} bytes instead of {archive.size:,}", code="D09")
     if archive.digest is None:
         return
     algorithm, expected = archive.digest
@@ -167,7 +167,7 @@ def _check(archive: RemoteArchive, path: Path, size: int) -> None:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     if digest.hexdigest() != expected:
-        raise InputError(f"{archive.url} delivered content whose {algorithm} digest is not the known one", code="D10")
+        raise InputError(f"{archive.url} delivered content whose {algorithm} digest is not the known one", code="D09")
 
 
 def _mebibytes(size: int) -> str:

@@ -94,7 +94,7 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
             fault = find_fault(source, release)
         if fault is None:
             said = str(error).splitlines()[0] if str(error) else repr(error)
-            fault = CodedMessage(f"is not a ratings file ({said})", code="D26")
+            fault = CodedMessage(f"is not a ratings file ({said})", code="D13")
         raise InputError(f"{source.label}: {release.ratings_file} {fault.message}", code=fault.code) from error
 
 
@@ -116,7 +116,7 @@ def find_fault(source: Source, release: Release) -> CodedMessage | None:
                     return CodedMessage(f"line {number}: {reason.message}", code=reason.code)
     except InputError as error:
         return CodedMessage(error.message, code=error.code)
-    return None if num_ratings else CodedMessage("holds no ratings", code="D16")
+    return None if num_ratings else CodedMessage("holds no ratings", code="D15")
 
 
 def find_repeats(source: Source, release: Release, rating: NDArray[np.void]) -> list[int]:
@@ -231,36 +231,36 @@ def _header_fault(line: bytes, header: tuple[str, ...]) -> CodedMessage | None:
         names = [text]
     if tuple(names) == header:
         return None
-    return CodedMessage(f"the header is {quoted(text)}, not {','.join(header)!r}", code="D15")
+    return CodedMessage(f"the header is {quoted(text)}, not {','.join(header)!r}", code="D14")
 
 
 def _line_fault(line: bytes, release: Release) -> CodedMessage | None:
     """Return why a line is not a rating; None if it is one."""
     if b"\0" in line:
-        return CodedMessage("holds a NUL byte", code="D13")
+        return CodedMessage("holds a NUL byte", code="D12")
     layout = release.ratings_format
     cells = _cells(line, layout.delimiter)
     text = line.decode("utf-8", errors="replace")
     if len(cells) != len(layout.columns):
-        return CodedMessage(f"{quoted(text)} is not of the form {layout.delimiter.join(layout.columns)!r}", code="D17")
+        return CodedMessage(f"{quoted(text)} is not of the form {layout.delimiter.join(layout.columns)!r}", code="D16")
     values = dict(zip(layout.columns, cells, strict=True))
     if any(cell for name, cell in zip(layout.columns, cells, strict=True) if not name):
-        return CodedMessage(f"{quoted(text)} holds text between its delimiters", code="D17")
+        return CodedMessage(f"{quoted(text)} holds text between its delimiters", code="D16")
     for name, meaning in (("user", "a user's id"), ("movie", "a movie's id")):
         if not is_id(values[name]):
-            return CodedMessage(f"{quoted(values[name])} is not {meaning}, a number from 1 to {MAX_ID}", code="D18")
+            return CodedMessage(f"{quoted(values[name])} is not {meaning}, a number from 1 to {MAX_ID}", code="D17")
     stars = values["stars"]
     step = 0.5 if release.half_stars else 1.0
     if not _DECIMAL.fullmatch(stars):
-        return CodedMessage(f"{quoted(stars)} is not a number of stars", code="D19")
+        return CodedMessage(f"{quoted(stars)} is not a number of stars", code="D18")
     if not release.min_stars <= float(stars) <= release.max_stars or float(stars) % step:
         grid = "half" if release.half_stars else "whole"
         return CodedMessage(
             f"{quoted(stars)} is not a rating of this release, "
             f"{grid} stars from {release.min_stars:g} to {release.max_stars:g}",
-            code="D19",
+            code="D18",
         )
     time = values["time"]
     if not _INTEGER.fullmatch(time) or not MIN_TIME <= int(time[-18:]) <= MAX_TIME:
-        return CodedMessage(f"{quoted(time)} is not a time from 1990 to 2100 in seconds since 1970", code="D20")
+        return CodedMessage(f"{quoted(time)} is not a time from 1990 to 2100 in seconds since 1970", code="D19")
     return None

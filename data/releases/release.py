@@ -168,7 +168,7 @@ def obtain(release: Release, source: Path | None, cache_dir: Path | None, progre
             progress(f"note: {source} is not the published {release.name}; it is used as it is")
         return opened
     if archive is None:
-        raise InputError(f"the release {release.name} is not downloaded; pass its folder as the source", code="D11")
+        raise InputError(f"the release {release.name} is not downloaded; pass its folder as the source", code="D10")
     cached = _cached_archive(release, cache_dir or default_cache_dir())
     if not matches(archive, cached):
         fetch(archive, cached, progress)

@@ -103,18 +103,18 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
     spec = _parse(specs[0], pipeline_spec_pb2.PipelineSpec(), "the pipeline spec")
     if spec.schema_version != SCHEMA_VERSION:
         raise RefusedError(
-            f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only", code="K32"
+            f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only", code="K31"
         )
     if not _NAME.fullmatch(spec.pipeline_info.name):
         raise RefusedError(
             f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'",
-            code="K33",
+            code="K32",
         )
     if not spec.HasField("root") or not spec.root.dag.tasks:
         raise RefusedError("the root component has no tasks", code="K31")
     size = len(yaml.safe_dump_all(documents).encode())
     if size > MAX_SPEC_BYTES:
-        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}", code="K34")
+        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}", code="K33")
     for name, task in sorted(spec.root.dag.tasks.items()):
         for parameter, source in sorted(task.inputs.parameters.items()):
             _check_length(source.runtime_value.constant.string_value, f"the parameter {parameter!r} of task {name}")
@@ -125,7 +125,7 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
             raise RefusedError(
                 f"the settings of {label.removesuffix('_executor')} for Kubernetes hold {key!r}, which the backend "
                 f"doesn't know",
-                code="K35",
+                code="K34",
             )
     return spec
 
@@ -135,14 +135,14 @@ def _check_container(task: str, container: Mapping[str, Any]) -> None:
         _check_length(argument, f"an argument of task {task}")
     for resource, amount in sorted(container.get("resources", {}).items()):
         if isinstance(amount, int | float) and amount < 0:
-            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative", code="K36")
+            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative", code="K35")
 
 
 def _check_length(text: str, what: str) -> None:
     if len(text.encode()) >= MAX_ARGUMENT_BYTES:
         raise RefusedError(
             f"{what} has {len(text.encode())} bytes: a task's command takes less than {MAX_ARGUMENT_BYTES} at once",
-            code="K37",
+            code="K36",
         )
 
 
@@ -177,7 +177,7 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
         if name not in declared:
             raise RefusedError(
                 f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}",
-                code="K38",
+                code="K37",
             )
     for name, value in parameters.items():
         _check_length(str(value), f"the parameter {name!r}")
@@ -187,10 +187,10 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
             if value.WhichOneof("kind") != _KINDS[parameter.parameter_type]:
                 raise RefusedError(
                     f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared",
-                    code="K39",
+                    code="K38",
                 )
         elif not parameter.is_optional and not parameter.HasField("default_value"):
-            raise RefusedError(f"the parameter {name!r} has neither a value nor a default", code="K40")
+            raise RefusedError(f"the parameter {name!r} has neither a value nor a default", code="K39")
     if pipeline_root is not None:
         try:
             check_uri(pipeline_root, "the pipeline root")

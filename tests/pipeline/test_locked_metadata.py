@@ -35,7 +35,7 @@ def held(metadata: Path, how: str) -> Iterator[None]:
 
 def refusal(metadata: Path) -> str:
     with pytest.raises(InputError) as refused:
-        check_metadata(metadata, metadata.parent / "artifacts").message
+        check_metadata(metadata, metadata.parent / "artifacts")
     return str(refused.value)
 
 
@@ -43,7 +43,7 @@ def refusal(metadata: Path) -> str:
 def test_a_run_says_to_close_what_holds_its_metadata_and_begins_once_that_is_done(metadata, how):
     with held(metadata, how):
         assert refusal(metadata) == f"another program holds {metadata} open: close it and run again"
-    check_metadata(metadata, metadata.parent / "artifacts").message
+    check_metadata(metadata, metadata.parent / "artifacts")
 
 
 def test_a_look_at_the_data_says_so_too(metadata, capsys):
