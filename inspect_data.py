@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.columns import columns
-from data.command import print_json, run_command
+from data.command import CommandParser, print_json, run_command
 from data.environment import prepare_environment
 from data.splits import spelt
 from data.user_files import user_path, write_text
@@ -29,14 +29,14 @@ _WHICH = "latest, previous, a number (the runs of a pipeline, from 1) or a folde
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; what it says wrong ends the process with code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="inspect_data.py",
         description="Show, compare and validate the statistics of the examples.",
         epilog="Exit codes: 0 done; 1 validate found anomalies; 2 something given can't be used.",
     )
     add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True)
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument(
         "--work-dir", type=user_path, default=DEFAULT_WORK_DIR, help="what local_runner.py wrote (default: %(default)s)"
     )

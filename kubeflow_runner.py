@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from data.columns import columns
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import user_path, write_text
@@ -32,7 +32,7 @@ _MOST_RUNS = 200
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a wrong argument ends the process with exit code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="kubeflow_runner.py",
         description="Compile the pipeline for Kubeflow Pipelines or Vertex AI, and submit it to a cluster.",
         epilog="Exit codes: 0 done; 2 something given can't be used, or the cluster refuses it or can't be reached.",
@@ -169,7 +169,7 @@ def _compile(options: argparse.Namespace) -> None:
     try:
         options.output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{options.output} can't be written: {error.strerror}") from error
+        raise InputError(f"{options.output} can't be written: {error.strerror}", code="F02") from error
     write_text(options.output, text)
     print(f"{settings.pipeline_name} for {options.backend}: {options.output}")
     print(f"models will be published in the folder {settings.serving_name}")

@@ -25,6 +25,7 @@ from benchmarks.harness import (
     positive_int,
 )
 from benchmarks.synthetic import write_ml_1m_like
+from data.command import CommandParser
 from data.environment import prepare_environment
 from data.options import GenerateOptions
 
@@ -35,7 +36,7 @@ _OURS = "ours"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.generate_speed", description=__doc__)
+    parser = CommandParser(prog="python -m benchmarks.generate_speed", description=__doc__)
     parser.add_argument("--ratings", type=positive_int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
     parser.add_argument("--source", type=Path, help="a real MovieLens-1M folder in place of synthetic ratings")
     # How the benchmark calls itself, to measure each generator in a process of its own.

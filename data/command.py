@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import NoReturn, TextIO
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 
 EXIT_FAILED = 1
 EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
 """As shells say it of a process that Ctrl-C ended."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose refusals end with a code; its subcommands' parsers are of this kind too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end the process with exit code 2."""
+        super().error(CodedMessage(message, code="A01").line)
 
 
 def run_command(main: Callable[[], int | None], *, stopped: str = "stopped") -> int:
@@ -34,7 +43,7 @@ def run_command(main: Callable[[], int | None], *, stopped: str = "stopped") -> 
         if sys.stdout is not None:
             sys.stdout.flush()
     except InputError as error:
-        return _end(f"error: {error}", EXIT_INPUT_ERROR)
+        return _end(f"error: {error.line}", EXIT_INPUT_ERROR)
     except BrokenPipeError:
         # A connection within the command may break too, which is no reader that has seen enough.
         if not (_is_unwritable(sys.stdout) or _is_unwritable(sys.stderr)):
@@ -45,13 +54,15 @@ def run_command(main: Callable[[], int | None], *, stopped: str = "stopped") -> 
     except KeyboardInterrupt:
         return _end(stopped, EXIT_STOPPED)
     except MemoryError:
-        return _end("error: the memory is used up: free some, or take less data", EXIT_FAILED)
+        told = CodedMessage("the memory is used up: free some, or take less data", code="F11")
+        return _end(f"error: {told.line}", EXIT_FAILED)
     except OSError as error:
         # An error about a file names it; one without a name is about standard output.
         if error.filename is not None or not _is_unwritable(sys.stdout):
             raise
         _discard(sys.stdout)
-        return _end(f"error: standard output can't be written: {error.strerror}", EXIT_INPUT_ERROR)
+        told = CodedMessage(f"standard output can't be written: {error.strerror}", code="F10")
+        return _end(f"error: {told.line}", EXIT_INPUT_ERROR)
     return code
 
 

@@ -38,7 +38,8 @@ def check_image(image: str) -> str:
     if match is None or len(match["name"]) > _LONGEST_IMAGE_NAME:
         raise InputError(
             f"{image!r} is not the name of an image: it reads HOST/PATH:TAG or HOST/PATH@sha256:DIGEST, and the path "
-            "is of lower-case letters, digits, '.', '_' and '-'"
+            "is of lower-case letters, digits, '.', '_' and '-'",
+            code="K25",
         )
     return image
 

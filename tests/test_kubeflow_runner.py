@@ -92,7 +92,7 @@ def test_an_unknown_release_or_split_is_refused_in_the_words_of_a_local_run(
     options = dict(argument.removeprefix("--").split("=") for argument in arguments)
     with pytest.raises(InputError) as locally:
         choose_settings(options.get("config"), options.get("release"), None, options.get("split"))
-    assert refused == f"error: {locally.value}\n"
+    assert refused == f"error: {locally.value} [{locally.value.code}]\n"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_wait_tells_that_the_run_succeeded(file: Path, server: ApiServer, capsys
 def test_wait_fails_with_the_run_and_names_the_reason(file: Path, capsys: pytest.CaptureFixture):
     with ApiServer(lambda _: ("FAILED", "task Use failed")) as server:
         assert run("submit", file, "--host", server.url, "--wait") == 2
-    assert capsys.readouterr().err == f"error: the run {RUN_ID} ended as FAILED: task Use failed\n"
+    assert capsys.readouterr().err == f"error: the run {RUN_ID} ended as FAILED: task Use failed [K02]\n"
 
 
 def test_upload_stores_the_file_under_the_pipelines_name(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):

@@ -40,7 +40,10 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
 
 def test_a_full_disk_behind_standard_output_is_one_line():
     done = ask("print(1)", line="COMMAND > /dev/full")
-    assert (done.returncode, done.stderr) == (2, "error: standard output can't be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: standard output can't be written: No space left on device [F10]\n",
+    )
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
@@ -64,7 +67,7 @@ def test_memory_that_ends_is_one_line(capsys):
         raise MemoryError
 
     assert run_command(main) == 1
-    assert capsys.readouterr().err == "error: the memory is used up: free some, or take less data\n"
+    assert capsys.readouterr().err == "error: the memory is used up: free some, or take less data [F11]\n"
 
 
 def test_ctrl_c_is_130_and_one_line(capsys):

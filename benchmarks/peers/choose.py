@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 
 _VALIDATION_SHARE = 0.1
@@ -21,7 +21,7 @@ _SEED = 42
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.peers.choose", description="Compare the peers' options on held-out train windows."
     )
     parser.add_argument("windows", type=Path, metavar="FOLDER", help="a generated data set")

@@ -132,14 +132,15 @@ def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _
         if run.get("run_id") != run_id or not isinstance(state, str) or state not in _ENDED | _GOES_ON:
             raise InputError(
                 f"{api.host} answers with another thing than the state of the run {run_id}, which was started: look at "
-                "it on the cluster's page"
+                "it on the cluster's page",
+                code="K01",
             )
         if state == _SUCCEEDED:
             return
         if state in _ENDED:
             error = run.get("error")
             message = error.get("message") if isinstance(error, dict) else None
-            raise InputError(f"the run {run_id} ended as {state}" + (f": {message}" if message else ""))
+            raise InputError(f"the run {run_id} ended as {state}" + (f": {message}" if message else ""), code="K02")
         time.sleep(poll_seconds)
 
 
@@ -187,7 +188,7 @@ def list_runs(connection: Connection, *, number: int, experiment: str | None = N
     if experiment is not None:
         found = _find_experiment(api, experiment, connection.namespace)
         if found is None:
-            raise InputError(f"{api.host} has no experiment {experiment!r}")
+            raise InputError(f"{api.host} has no experiment {experiment!r}", code="K05")
         options["experiment_id"] = api.require_id(found, "experiment_id", "an experiment")
     elif connection.namespace is not None:
         options["namespace"] = connection.namespace
@@ -273,11 +274,11 @@ def read_file(file: Path) -> list[dict[str, Any]]:
         It is no YAML file, or can't be read.
     """
     if file.suffix not in {".yaml", ".yml"}:
-        raise InputError(f"{file} is not a .yaml file: compile the pipeline with --backend kfp")
+        raise InputError(f"{file} is not a .yaml file: compile the pipeline with --backend kfp", code="K03")
     try:
         return read_documents(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{file} can't be read: {getattr(error, 'strerror', None) or error}", code="K04") from error
 
 
 def connect(connection: Connection) -> Api:

@@ -65,7 +65,9 @@ def compile_pipeline(
         if not cluster.own_credentials:
             check_default_credentials(cluster.data_root, root)
     if backend == "vertex" and not root.startswith("gs://"):
-        raise InputError(f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there")
+        raise InputError(
+            f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there", code="K26"
+        )
     # Vertex mounts Cloud Storage itself, and has no claims.
     lasting = cluster.volume.mount_path if backend == "kfp" else to_local(f"{root}/lasting")
     paths = RunPaths(
@@ -110,7 +112,8 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
     unknown = sorted(set(cluster.components) - set(ids))
     if unknown:
         raise InputError(
-            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}"
+            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}",
+            code="K27",
         )
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **{name: cluster.of(name).image or image for name in ids}},
@@ -120,7 +123,7 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
     try:
         return tfx.orchestration.experimental.KubeflowV2DagRunner(config).run(graph, write_out=False)
     except ValueError as error:
-        raise InputError(f"the pipeline can't be compiled: {error}") from error
+        raise InputError(f"the pipeline can't be compiled: {error}", code="K28") from error
 
 
 def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
@@ -195,7 +198,8 @@ def _choose_caching(spec: dict[str, Any], name: str, settings: Settings, lasting
     if not sees_all and cluster.components.get(name, ComponentSettings()).caching:
         raise InputError(
             f"kubeflow.components.{name}.caching can't be on: the backend's cache doesn't see its data"
-            f"{': state kubeflow.data_digest' if name == _GENERATOR and cluster.data_root is not None else ''}"
+            f"{': state kubeflow.data_digest' if name == _GENERATOR and cluster.data_root is not None else ''}",
+            code="K29",
         )
     _task(spec, name)["cachingOptions"] = {"enableCache": sees_all and cluster.of(name).caching is not False}
 
@@ -224,7 +228,9 @@ def _refuse_pod_settings(spec: dict[str, Any], cluster: KubeflowSettings) -> Non
     chosen = {name: sorted(pod_settings(cluster.of(name))) for name in _container_tasks(spec)}
     for name, settings in chosen.items():
         if settings:
-            raise InputError(f"Vertex has no pods: take {', '.join(settings)} from kubeflow's settings of {name}")
+            raise InputError(
+                f"Vertex has no pods: take {', '.join(settings)} from kubeflow's settings of {name}", code="K30"
+            )
 
 
 def _container_tasks(spec: dict[str, Any]) -> list[str]:

@@ -92,7 +92,9 @@ class Api:
     def __init__(self, connection: Connection) -> None:
         host = connection.host.rstrip("/")
         if not host.startswith(("http://", "https://")) or not _has_host(host):
-            raise InputError(f"the host {connection.host!r} is not a URL: it starts with http:// or https://")
+            raise InputError(
+                f"the host {connection.host!r} is not a URL: it starts with http:// or https://", code="K10"
+            )
         self.host = host
         configuration = Configuration(host=host)
         proxy = connection.proxy or select_proxy(host, get_environ_proxies(host))
@@ -132,7 +134,8 @@ class Api:
         if not isinstance(found, str) or not found.strip():
             raise InputError(
                 f"{self.host} answers without the id of {of_what} ({_quote(json.dumps(reply))}): it is not the API of "
-                "Kubeflow Pipelines, or something stands before it"
+                "Kubeflow Pipelines, or something stands before it",
+                code="K11",
             )
         return found
 
@@ -169,12 +172,14 @@ class _CheckedRest(RESTClientObject):
             text = reply.data.decode("utf-8", errors="replace")
             raise InputError(
                 f"{self._through} answers with something else in place of the API ({_quote(text)}): if a login stands "
-                f"before it, {_CREDENTIALS}"
+                f"before it, {_CREDENTIALS}",
+                code="K12",
             ) from error
         if not isinstance(content, dict):
             raise InputError(
                 f"{self._through} answers with JSON that is no object ({_quote(json.dumps(content))}): it is not the "
-                "API of Kubeflow Pipelines"
+                "API of Kubeflow Pipelines",
+                code="K11",
             )
         return content
 
@@ -185,10 +190,13 @@ class _CheckedRest(RESTClientObject):
         reached = history[-1].redirect_location or ""
         there = urlsplit(reached)
         if there.netloc and there.path == urlsplit(url).path:
-            raise InputError(f"{self._host} redirects to {there.scheme}://{there.netloc}: give that as --host")
+            raise InputError(
+                f"{self._host} redirects to {there.scheme}://{there.netloc}: give that as --host", code="K14"
+            )
         raise InputError(
             f"{self._through} answers with the page {reached.partition('?')[0]} in place of the API: a login stands "
-            f"before it; {_CREDENTIALS}"
+            f"before it; {_CREDENTIALS}",
+            code="K12",
         )
 
     def _refusal(self, error: ApiException, url: str) -> InputError:
@@ -197,21 +205,27 @@ class _CheckedRest(RESTClientObject):
         body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else error.body
         said = _quote(_message_in(body or "") or error.reason or "no reason given")
         if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            return InputError(f"{self._through} refuses the request ({error.status}: {said}); {_CREDENTIALS}")
+            return InputError(
+                f"{self._through} refuses the request ({error.status}: {said}); {_CREDENTIALS}", code="K13"
+            )
         if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return InputError(
-                f"{self._through}: the proxy asks for a password; write it into its URL, http://USER:PASSWORD@PROXY"
+                f"{self._through}: the proxy asks for a password; write it into its URL, http://USER:PASSWORD@PROXY",
+                code="K15",
             )
         if error.status == HTTPStatus.NOT_FOUND and url.endswith("/healthz"):
-            return InputError(f"{self._host} is no API server of Kubeflow Pipelines: it has no {urlsplit(url).path}")
-        return InputError(f"{self._through} refused the request ({error.status}): {said}")
+            return InputError(
+                f"{self._host} is no API server of Kubeflow Pipelines: it has no {urlsplit(url).path}", code="K11"
+            )
+        return InputError(f"{self._through} refused the request ({error.status}): {said}", code="K16")
 
     def _not_trusted(self, reason: object) -> InputError:
         if "WRONG_VERSION_NUMBER" in str(reason):
-            return InputError(f"{self._through} does not speak TLS: write http:// in place of https://")
+            return InputError(f"{self._through} does not speak TLS: write http:// in place of https://", code="K17")
         return InputError(
             f"{self._through} can't be trusted ({_reason(reason)}): name its authority's certificates with --ca-cert, "
-            "and the host as the certificate does"
+            "and the host as the certificate does",
+            code="K18",
         )
 
     def _unreachable(self, error: BaseException) -> InputError:
@@ -221,12 +235,13 @@ class _CheckedRest(RESTClientObject):
         if isinstance(cause, ProxyError):
             cause = getattr(cause, "original_error", cause)
         if isinstance(cause, ConnectTimeoutError) and not isinstance(cause, NewConnectionError):
-            return InputError(f"{self._through} can't be reached: no answer within {_SECONDS[0]:g} s")
+            return InputError(f"{self._through} can't be reached: no answer within {_SECONDS[0]:g} s", code="K19")
         if isinstance(cause, ReadTimeoutError):
             return InputError(
-                f"{self._through} does not answer within {_SECONDS[1]:g} s; what was asked may have been done"
+                f"{self._through} does not answer within {_SECONDS[1]:g} s; what was asked may have been done",
+                code="K20",
             )
-        return InputError(f"{self._through} can't be reached: {_reason(cause)}")
+        return InputError(f"{self._through} can't be reached: {_reason(cause)}", code="K19")
 
 
 def _has_host(url: str) -> bool:
@@ -245,7 +260,7 @@ def _proxy(url: str) -> tuple[str, dict[str, str] | None]:
         if parts.scheme not in ("http", "https") or not parts.host:
             raise ProxySchemeUnknown(parts.scheme)
     except (LocationParseError, ProxySchemeUnknown) as error:
-        raise InputError(f"the proxy {shown!r} is not an http:// or https:// URL") from error
+        raise InputError(f"the proxy {shown!r} is not an http:// or https:// URL", code="K21") from error
     bare = urllib3.util.Url(parts.scheme, None, parts.host, parts.port).url
     return bare, make_headers(proxy_basic_auth=parts.auth) if parts.auth else None
 
@@ -265,7 +280,7 @@ def _checked_certificates(file: Path) -> str:
     except OSError as error:
         # A file that holds no certificate is an error of OpenSSL, which names no file.
         reason = error.strerror if error.filename or isinstance(error, FileNotFoundError) else "holds no certificate"
-        raise InputError(f"the certificates {file} can't be used: {reason}") from error
+        raise InputError(f"the certificates {file} can't be used: {reason}", code="K22") from error
     return str(file)
 
 
@@ -285,11 +300,11 @@ def _read_header(file: Path, what: str) -> str:
     try:
         text = file.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise InputError(f"the {what} in {file} can't be read: {error.strerror}") from error
+        raise InputError(f"the {what} in {file} can't be read: {error.strerror}", code="K23") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the {what} in {file} holds signs beyond ASCII, which no header takes") from error
+        raise InputError(f"the {what} in {file} holds signs beyond ASCII, which no header takes", code="K23") from error
     if not text or not text.isprintable():
-        raise InputError(f"the {what} in {file} must be one line of text")
+        raise InputError(f"the {what} in {file} must be one line of text", code="K23")
     return text
 
 

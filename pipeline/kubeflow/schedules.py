@@ -64,7 +64,7 @@ def parse_every(text: str) -> int:
     """
     match = _EVERY.fullmatch(text)
     if match is None:
-        raise InputError(f"--every {text!r} is not a number of m, h, d or w, such as 30m, 6h, 1d or 1w")
+        raise InputError(f"--every {text!r} is not a number of m, h, d or w, such as 30m, 6h, 1d or 1w", code="K06")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -90,7 +90,8 @@ def parse_cron(text: str) -> str:
     if len(fields) not in (_FIELDS_OF_CRON, _FIELDS_OF_CRON + 1) or not all(map(_CRON_FIELD.fullmatch, fields)):
         raise InputError(
             f"--cron {text!r} is not a cron expression: minute, hour, day of the month, month and day of the week, "
-            "such as '30 4 * * *'; a field of seconds may stand before them"
+            "such as '30 4 * * *'; a field of seconds may stand before them",
+            code="K07",
         )
     return " ".join(fields if len(fields) > _FIELDS_OF_CRON else ["0", *fields])
 
@@ -178,7 +179,7 @@ def change_schedule(schedule_id: str, change: Literal["pause", "resume", "delete
     # The API's answer to a change is empty; asked for first, a wrong id, and another thing than the API, is noticed.
     reply = api.ask(service.get_recurring_run, schedule_id)
     if api.require_id(reply, "recurring_run_id", "a schedule") != schedule_id:
-        raise InputError(f"{api.host} answers with another schedule than {schedule_id}")
+        raise InputError(f"{api.host} answers with another schedule than {schedule_id}", code="K08")
     changes = {
         "pause": service.disable_recurring_run,
         "resume": service.enable_recurring_run,

@@ -19,7 +19,9 @@ def check_uri(uri: str, what: str) -> str:
         The launcher knows no such URI.
     """
     if not _ROOT.fullmatch(uri):
-        raise InputError(f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2")
+        raise InputError(
+            f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2", code="K24"
+        )
     return uri.rstrip("/")
 
 
@@ -41,7 +43,8 @@ def check_default_credentials(data_root: str, pipeline_root: str) -> None:
         raise InputError(
             f"the data root {data_root} is not in {bucket}, the bucket of the pipeline root, and the backend's default "
             "credentials open no other: copy the data there, or give the cluster credentials for their bucket and set "
-            "kubeflow.own_credentials"
+            "kubeflow.own_credentials",
+            code="K40",
         )
 
 
