@@ -22,17 +22,41 @@ def manifests(name: str) -> dict[str, dict[str, Any]]:
     return {item["kind"]: item for item in yaml.safe_load_all((DEPLOY / name).read_text())}
 
 
+def image_user() -> str:
+    """Return user and group that the image runs as."""
+    return (DEPLOY.parent / "Dockerfile").read_text(encoding="utf-8").partition("\nUSER ")[2].partition("\n")[0]
+
+
 def test_the_claim_is_the_one_that_compiled_pipelines_mount():
-    objects = manifests("volume.yaml")
-    assert objects["PersistentVolumeClaim"]["metadata"]["name"] == VOLUME.claim
-    (volume,) = objects["Job"]["spec"]["template"]["spec"]["volumes"]
+    assert manifests("volume.yaml")["PersistentVolumeClaim"]["metadata"]["name"] == VOLUME.claim
+    (volume,) = manifests("volume-owner.yaml")["Job"]["spec"]["template"]["spec"]["volumes"]
     assert volume["persistentVolumeClaim"]["claimName"] == VOLUME.claim
 
 
 def test_the_volume_is_given_to_the_user_that_the_image_runs_as():
-    (container,) = manifests("volume.yaml")["Job"]["spec"]["template"]["spec"]["containers"]
-    user = (DEPLOY.parent / "Dockerfile").read_text().partition("\nUSER ")[2].partition("\n")[0]
-    assert container["command"] == ["chown", user, container["volumeMounts"][0]["mountPath"]]
+    (container,) = manifests("volume-owner.yaml")["Job"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["chown", image_user(), container["volumeMounts"][0]["mountPath"]]
+
+
+def test_pods_of_tasks_are_patched_to_the_user_of_the_image_with_the_volume_in_its_group():
+    patch = json.loads((DEPLOY / "pod-security.json").read_text(encoding="utf-8"))
+    (template,) = patch["templates"]
+    # The template of every container task in the workflow that the recorded backend made.
+    assert template["name"] == "system-container-impl"
+    context = template["securityContext"]
+    assert f"{context['runAsUser']}:{context['runAsGroup']}" == image_user()
+    assert (context["fsGroup"], context["runAsNonRoot"]) == (context["runAsGroup"], True)
+    parsed = client.ApiClient().deserialize(SimpleNamespace(data=json.dumps(context)), "V1PodSecurityContext")
+    assert client.ApiClient().sanitize_for_serialization(parsed) == context
+
+
+def test_the_model_server_needs_no_more_than_the_restricted_pod_security_standard_allows():
+    spec = manifests("tensorflow-serving.yaml")["Deployment"]["spec"]["template"]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert all("persistentVolumeClaim" in volume for volume in spec["volumes"])
 
 
 def test_tensorflow_serving_looks_where_the_pusher_publishes_and_can_not_write_there():
@@ -58,7 +82,7 @@ def test_the_service_finds_the_server():
     ("file", "kind", "type_name"),
     [
         ("volume.yaml", "PersistentVolumeClaim", "V1PersistentVolumeClaim"),
-        ("volume.yaml", "Job", "V1Job"),
+        ("volume-owner.yaml", "Job", "V1Job"),
         ("tensorflow-serving.yaml", "Deployment", "V1Deployment"),
         ("tensorflow-serving.yaml", "Service", "V1Service"),
     ],
