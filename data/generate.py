@@ -267,7 +267,9 @@ def _disk_faults(output: Path) -> Iterator[None]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
-    return run_command(lambda: _run(_parser().parse_args(arguments)), stopped="stopped; the output is as it was")
+    return run_command(
+        lambda: _run(_parser().parse_args(arguments)), stopped="stopped; the output is as it was", outlives_reader=True
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:

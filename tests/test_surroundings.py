@@ -15,6 +15,9 @@ from data.command import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# As users have it: unbuffered, faults come up elsewhere.
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+
 GENERATE = ["-m", "data.generate", "--release", "sample", "--output"]
 
 
@@ -26,7 +29,7 @@ def ask(script: str, *, line: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-c", line.replace("COMMAND", '"$0" -c "$1"'), sys.executable, code],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**BUFFERED, **environment},
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -132,9 +135,52 @@ def test_generating_stands_a_reader_that_ends_early(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_connection_that_breaks_within_a_command_is_no_success():
-    def main() -> int:
-        raise BrokenPipeError(32, "Broken pipe")
+@pytest.mark.parametrize("fault", ["BrokenPipeError(32, 'Broken pipe')", "OSError(28, 'No space left on device')"])
+@pytest.mark.parametrize("line", ["COMMAND", "COMMAND | cat; exit ${PIPESTATUS[0]}"])
+def test_a_fault_within_a_command_is_none_of_standard_output_which_gets_no_byte_more(fault, line):
+    done = ask(f"print('said'); raise {fault}", line=line)
+    assert (done.returncode, done.stdout) == (1, "said\n")
+    assert done.stderr.splitlines()[-1].endswith(fault[-len("pipe')") : -2])
 
-    with pytest.raises(BrokenPipeError):
-        run_command(main)
+
+def test_an_error_is_said_though_what_was_printed_before_it_finds_no_space():
+    done = ask("print(1); raise InputError('it is wrong')", line="COMMAND > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: it is wrong\n")
+
+
+@pytest.mark.parametrize("line", ["COMMAND 2> /dev/full", "COMMAND 2> >(exec true)"])
+def test_standard_error_that_can_not_be_written_is_no_reason_to_end(line):
+    done = ask("import time; time.sleep(0.2); print('wrong', file=sys.stderr); print('done')", line=line)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_a_command_that_outlives_its_reader_goes_on_to_its_own_exit_code(tmp_path, options):
+    script = (
+        "import sys, time; from pathlib import Path; from data.command import run_command\n"
+        "def main():\n"
+        "    for _ in range(3): print('line', flush=True); time.sleep(0.1)\n"
+        f"    Path({str(tmp_path / 'done')!r}).touch()\n"
+        "    return 3\n"
+        "sys.exit(run_command(main, outlives_reader=True))"
+    )
+    line = '"$0" "$@" | head -1; exit ${PIPESTATUS[0]}'
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable, *options, "-c", script],
+        cwd=ROOT,
+        env=BUFFERED,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "line\n", "")
+    assert (tmp_path / "done").exists()
+
+
+def test_a_file_written_to_standard_output_ends_quietly_too_when_its_reader_has_gone():
+    script = "write_text(Path('/dev/stdout'), 'line\\n' * 100_000)"
+    done = ask(
+        f"from pathlib import Path; from data.user_files import write_text; {script}",
+        line="COMMAND | head -1; exit ${PIPESTATUS[0]}",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")
