@@ -31,7 +31,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_settings_options(compiling, no_config="the release's own", no_release="the configuration's")
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
-    compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")
+    compiling.add_argument(
+        "--pipeline-root", type=_uri, metavar="URI", help="where artifacts go (default: the configuration's)"
+    )
     compiling.add_argument(
         "--output", required=True, type=user_path, metavar="FILE", help=".yaml for kfp, .json for vertex"
     )
@@ -41,8 +43,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     running.add_argument("--experiment", default="Default", metavar="NAME", help="default: %(default)s")
     running.add_argument("--run-name", metavar="NAME", help="default: the file's name")
     running.add_argument("--wait", action="store_true", help="wait until the run has ended, and fail if it fails")
-    running.add_argument("--pipeline-root", metavar="URI", help="default: the one that was compiled in")
-    running.add_argument("--data-root", metavar="URI", help="the release's archive or folder, or generated data")
+    running.add_argument("--pipeline-root", type=_uri, metavar="URI", help="default: the one that was compiled in")
+    running.add_argument(
+        "--data-root", type=_uri, metavar="URI", help="the release's archive or folder, or generated data"
+    )
     running.add_argument("--epochs", type=int, metavar="N", help="the most epochs of training")
     running.add_argument(
         "--beam-arg",
@@ -79,6 +83,13 @@ def _run(options: argparse.Namespace) -> int:
     defer_cloud_extensions()
     _COMMANDS[options.command](options)
     return 0
+
+
+def _uri(text: str) -> str:
+    """Refuse an empty text, as of a shell variable that is not set; the rest is checked where it is known."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the URI is empty")
+    return text
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:

@@ -268,6 +268,8 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
         ({"components": {"Pusher": {"caching": True}}}, {}, "Pusher.caching can't be on"),
         ({}, {"pipeline_root": "/data/root"}, "the pipeline root '/data/root' is not a URI"),
         ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),
+        ({"data_root": "~/ml-1m.zip"}, {}, "the data root '~/ml-1m.zip' is not a URI"),
+        ({"pipeline_root": ""}, {}, "the pipeline root '' is not a URI"),
         ({}, {"backend": "vertex"}, "Vertex keeps artifacts under gs://"),
         (
             {"components": {"Trainer": {"node_selector": {"a": "b"}}}},
