@@ -104,6 +104,58 @@ def test_a_user_without_a_home_gets_one_and_a_cache():
     assert done.stdout == "/tmp/next-movie-retrieval\n/tmp\n"  # noqa: S108
 
 
+COMMANDS = {
+    "local_runner": ("main", ["--config", "sample", "--work-dir"]),
+    "data.generate": ("run", ["--release", "sample", "--output"]),
+}
+
+
+def run_command_of(name: str, target: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes to a folder, after some lines of Python."""
+    function, arguments = COMMANDS[name]
+    script = f"import sys\n{before}\nfrom {name} import {function}\nsys.exit({function}(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments, str(target)],
+        cwd=ROOT,
+        env={**BUFFERED, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_another(tmp_path, name):
+    small = tmp_path / "small"
+    small.mkdir()
+    before = (
+        f"sys.path.insert(0, {str(ROOT / 'tests' / 'reliability')!r})\n"
+        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
+        f"try: mount_small_disk(Path({str(small)!r}), 8192)\nexcept OSError: sys.exit(77)\n"
+        f"Path({str(small / 'held')!r}).write_text('x', encoding='utf-8')"
+    )
+    done = run_command_of(name, tmp_path / "out", before, TMPDIR=str(small))
+    if done.returncode == 77:
+        pytest.skip("a full temporary folder needs the right to mount a disk")
+    reason = f"{small} (No space left on device): set TMPDIR to a folder with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason}\n")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_without_any_temporary_folder_one_line_says_how_to_name_one(tmp_path, name):
+    before = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']"
+    done = run_command_of(name, tmp_path / "out", before)
+    said = "no folder for temporary files can be written to: set TMPDIR to one with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+
+
+def test_a_temporary_folder_that_is_not_there_is_passed_over(tmp_path):
+    done = run_command_of("data.generate", tmp_path / "out", TMPDIR=str(tmp_path / "nowhere"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
 def test_processes_of_beam_started_elsewhere_find_the_project(tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import subprocess; "
