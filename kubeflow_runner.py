@@ -44,7 +44,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_settings_options(compiling, no_config="the release's own", no_release="the configuration's")
     compiling.add_argument("--image", required=True, metavar="REPO/IMAGE:TAG", help="the image of this project")
     compiling.add_argument("--backend", choices=["kfp", "vertex"], default="kfp", help="default: %(default)s")
-    compiling.add_argument("--pipeline-root", metavar="URI", help="where artifacts go (default: the configuration's)")
+    compiling.add_argument(
+        "--pipeline-root", type=_uri, metavar="URI", help="where artifacts go (default: the configuration's)"
+    )
     compiling.add_argument(
         "--output", required=True, type=user_path, metavar="FILE", help=".yaml for kfp, .json for vertex"
     )
@@ -97,6 +99,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _uri(text: str) -> str:
+    """Refuse an empty text, as of a shell variable that is not set; the rest is checked where it is known."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the URI is empty")
+    return text
+
+
 def _check_cluster_options(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     parsed.host = parsed.host or os.environ.get("KF_PIPELINES_ENDPOINT")
     if parsed.host is None and not getattr(parsed, "dry_run", False):
@@ -117,8 +126,10 @@ def _add_run_options(parser: argparse.ArgumentParser, *, needs_file: bool = True
     _add_file(parser, needed=needs_file)
     parser.add_argument("--experiment", default="Default", metavar="NAME", help="default: %(default)s")
     parser.add_argument("--run-name", metavar="NAME", help="default: the file's name")
-    parser.add_argument("--pipeline-root", metavar="URI", help="default: the one that was compiled in")
-    parser.add_argument("--data-root", metavar="URI", help="the release's archive or folder, or generated data")
+    parser.add_argument("--pipeline-root", type=_uri, metavar="URI", help="default: the one that was compiled in")
+    parser.add_argument(
+        "--data-root", type=_uri, metavar="URI", help="the release's archive or folder, or generated data"
+    )
     parser.add_argument("--epochs", type=int, metavar="N", help="the most epochs of training")
     parser.add_argument(
         "--beam-arg",

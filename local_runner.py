@@ -23,7 +23,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         prog="local_runner.py",
         description="Train, judge and publish a next-movie model on this machine.",
         epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
-        "3 the model was refused and not published; 1 a step failed.",
+        "3 the model was refused and not published; 1 a step failed. A run goes on without a reader of its output.",
     )
     add_version_option(parser)
     add_settings_options(
@@ -54,7 +54,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     return run_command(
-        lambda: _run(parse_arguments(arguments)), stopped="stopped; start again to go on after the last finished step"
+        lambda: _run(parse_arguments(arguments)),
+        stopped="stopped; start again to go on after the last finished step",
+        outlives_reader=True,
     )
 
 

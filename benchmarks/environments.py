@@ -42,7 +42,7 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     try:
         shutil.rmtree(folder, ignore_errors=True)
         for command in _commands(folder, python, packages):
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
+            subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=_SECONDS)
         complete.write_text(digest, encoding="utf-8")
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1].strip()

@@ -112,11 +112,15 @@ def _parts(values: np.ndarray, size: int, draws: int, generator: np.random.Gener
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return run_command(lambda: _run(_parse(arguments)))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
     if len(set(options.seeds)) < 2:
         parser.error("--seeds: at least two are needed, to hold models against each other")
-    return run_command(lambda: _run(options))
+    return options
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -25,9 +25,10 @@ from benchmarks.harness import (
     positive_int,
 )
 from benchmarks.synthetic import write_ml_1m_like
-from data.command import CommandParser
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.options import GenerateOptions
+from data.user_files import user_path
 
 _SEED = 42
 _PLAIN = "plain"
@@ -36,18 +37,24 @@ _OURS = "ours"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    parser = CommandParser(prog="python -m benchmarks.generate_speed", description=__doc__)
-    parser.add_argument("--ratings", type=positive_int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
-    parser.add_argument("--source", type=Path, help="a real MovieLens-1M folder in place of synthetic ratings")
-    # How the benchmark calls itself, to measure each generator in a process of its own.
-    parser.add_argument("--only", choices=(_PLAIN, _OURS), help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
     if options.only:
         give_result(_generate(options.only, options.source, options.output))
-        return 0
-    _compare(options.ratings, options.source)
-    return 0
+    else:
+        _compare(options.ratings, options.source)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(prog="python -m benchmarks.generate_speed", description=__doc__)
+    parser.add_argument("--ratings", type=positive_int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
+    parser.add_argument("--source", type=user_path, help="a real MovieLens-1M folder in place of synthetic ratings")
+    # How the benchmark calls itself, to measure each generator in a process of its own.
+    parser.add_argument("--only", choices=(_PLAIN, _OURS), help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=user_path, help=argparse.SUPPRESS)
+    return parser
 
 
 def _compare(sizes: Sequence[int], source: Path | None) -> None:
@@ -108,8 +115,8 @@ def _generate(name: str, source: Path, output: Path) -> dict[str, Any]:
 
 def _import_ours() -> Callable[[GenerateOptions, Path, Path], int]:
     """Import all that the generator needs, also what it imports only when it gets there."""
-    import data.local_generation
-    import data.releases.parsing
+    import data.local_generation  # noqa: F401
+    import data.releases.parsing  # noqa: F401
     import data.releases.sample  # noqa: F401
     from data.generate import generate
 

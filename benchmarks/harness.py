@@ -21,6 +21,7 @@ import numpy as np
 
 from data.errors import InputError
 from data.splits import SPLIT_CHOICES
+from data.user_files import user_path
 
 if TYPE_CHECKING:
     from data.examples.manifest import Manifest
@@ -82,7 +83,8 @@ def measure(module: str, *arguments: str, show_errors: bool = False) -> Measurem
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     )
     # Both pipes are read to their ends before the process is reaped, here and not by subprocess, which would throw
     # away the accounting.
@@ -231,7 +233,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="synthetic ratings in the shape of MovieLens-1M (default: %(default)s)",
     )
-    parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="a real release in their place")
+    parser.add_argument("--source", type=user_path, metavar="ZIP_OR_FOLDER", help="a real release in their place")
     parser.add_argument(
         "--release", default=SYNTHETIC_RELEASE, help="which release --source is, or `sample` (default: %(default)s)"
     )
@@ -241,7 +243,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def add_release_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which real release a comparison of models is about."""
     parser.add_argument("--release", required=True, help="the MovieLens release, or `sample`")
-    parser.add_argument("--source", type=Path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
+    parser.add_argument("--source", type=user_path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
     parser.add_argument("--split", default="random", help=f"{SPLIT_CHOICES} (default: %(default)s)")
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
     parser.add_argument(
@@ -251,7 +253,10 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
         help="movies in a context (default: the configuration's)",
     )
     parser.add_argument(
-        "--work-dir", type=Path, default=Path("runs/benchmarks"), help="where windows are kept (default: %(default)s)"
+        "--work-dir",
+        type=user_path,
+        default=Path("runs/benchmarks"),
+        help="where windows are kept (default: %(default)s)",
     )
 
 

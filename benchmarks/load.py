@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -30,6 +29,7 @@ from data.command import CommandParser, run_command
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.user_files import user_path
 from pipeline.defaults import DEFAULT_SERVING
 from serving.newest_model import newest_model, resolve_model
 
@@ -49,28 +49,33 @@ class Tally:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; its exit code is 1 if any request was not answered as it should be."""
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("--model", type=Path, help="a published version, or a folder of them (default: the newest)")
+    parser.add_argument(
+        "--model", type=user_path, help="a published version, or a folder of them (default: the newest)"
+    )
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument(
         "--environment",
-        type=Path,
+        type=user_path,
         default=TOOLS / "kserve",
         metavar="DIR",
         help="where the server's environment is, or is made (default: .tools/kserve)",
     )
-    options = parser.parse_args(arguments)
-    return run_command(lambda: _run(options))
+    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
+    model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
+    movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
     try:
-        model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
-        movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
         python = make_environment(options.environment, PACKAGES)
     except OSError as error:
-        raise InputError(f"the load can't be made: {error}", code="B07") from error
+        raise InputError(f"{options.environment} can't be made: {error}", code="B07") from error
     load_before = os.getloadavg()[0]
     with running_server(python, model) as server:
         tallies, memory, seconds = put_under_load(server.url, server.pid, movies, options.clients, 60 * options.minutes)

@@ -39,6 +39,7 @@ from benchmarks.harness import (
 )
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
+from data.user_files import user_path
 from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
@@ -149,8 +150,7 @@ class Target:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    return run_command(lambda: _measure_parts(options))
+    return run_command(lambda: _measure_parts(_parser().parse_args(arguments)))
 
 
 def _measure_parts(options: argparse.Namespace) -> None:
@@ -178,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
         "--epochs", type=positive_int, metavar="N", help="the most epochs in either, for a quick look at the rest"
     )
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="where both pipelines are kept (default: a temporary folder)"
+        "--folder", type=user_path, metavar="DIR", help="where both pipelines are kept (default: a temporary folder)"
     )
     # How the benchmark calls itself, to measure each part in a process of its own.
     parser.add_argument(

@@ -26,6 +26,7 @@ from benchmarks.harness import (
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.user_files import user_path
 
 _EXPORT = "export"
 _ASK = "ask"
@@ -38,8 +39,7 @@ _SEED = 42
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="sizes of the catalogues (default: 4000 40000 400000)",
     )
-    parser.add_argument("--model", type=Path, metavar="DIR", help="a published version in their place")
+    parser.add_argument("--model", type=user_path, metavar="DIR", help="a published version in their place")
     parser.add_argument(
         "--requests", type=positive_int, default=300, metavar="N", help="timed requests a batch size (default: 300)"
     )

@@ -31,6 +31,7 @@ from benchmarks.harness import (
 )
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
+from data.user_files import user_path
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,8 +57,7 @@ _LOOKS = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser().parse_args(arguments)
-    return run_command(lambda: _run(options))
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     # How the benchmark calls itself, to measure each part in a process of its own.
     parser.add_argument("--part", choices=(_STEP, _TRAIN), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=user_path, help=argparse.SUPPRESS)
     parser.add_argument("--model", choices=(_OURS, _TUTORIAL), help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=positive_int, help=argparse.SUPPRESS)
     parser.add_argument("--recall", type=float, help=argparse.SUPPRESS)

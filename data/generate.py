@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,14 +76,12 @@ def generate(
     from data.atomic_folder import exclusive, recover, staged
     from data.releases.archives import source_digest
     from data.releases.release import find_release, obtain
-    from data.releases.sample import write_sample_release
 
     output = output.resolve()
     release = find_release(options.release)
-    with tempfile.TemporaryDirectory(prefix="sample-release-") as sample_folder:
+    with ExitStack() as stack:
         if source is None and release.archive is None:
-            source = Path(sample_folder)
-            write_sample_release(source)
+            source = _write_sample(stack)
         opened = obtain(release, source, cache_dir, progress)
         digest = source_digest(opened, release.files)
         with exclusive(output, progress), _disk_faults(output):
@@ -94,6 +92,23 @@ def generate(
                 return present
             with staged(output) as staging:
                 return _write(options, release, opened, digest, staging, beam_args, progress)
+
+
+def _write_sample(stack: ExitStack) -> Path:
+    """Write the sample release to a temporary folder, which the stack removes."""
+    from data.environment import temporary_folder
+    from data.releases.sample import write_sample_release
+
+    parent = temporary_folder()
+    try:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sample-release-", dir=parent)))
+        write_sample_release(folder)
+    except OSError as error:
+        raise InputError(
+            f"the sample can't be written to {parent} ({error.strerror}): set TMPDIR to a folder with free space",
+            code="F16",
+        ) from error
+    return folder
 
 
 def _write(
@@ -274,7 +289,9 @@ def _disk_faults(output: Path) -> Iterator[None]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, or 2 for something that can't be used."""
-    return run_command(lambda: _run(_parser().parse_args(arguments)), stopped="stopped; the output is as it was")
+    return run_command(
+        lambda: _run(_parser().parse_args(arguments)), stopped="stopped; the output is as it was", outlives_reader=True
+    )
 
 
 def _run(parsed: argparse.Namespace) -> int:

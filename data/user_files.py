@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from data.command import StandardOutputLost
 from data.errors import InputError
 
 _PATTERN_SIGNS = "[]*?\\"
@@ -28,6 +29,9 @@ _HIDING_BYTES = 34
 
 _MOST_LINKS = 40
 """As many as Linux follows."""
+
+_STANDARD_OUTPUT = 1
+"""Its descriptor."""
 
 
 def user_path(text: str) -> Path:
@@ -101,7 +105,7 @@ def writing(path: Path) -> Iterator[TextIO]:
             raise InputError(f"{path} is a folder: name a file", code="F08")
         # Behind /dev/stdout may be a plain file that the shell holds open: a new one in its place would not reach it.
         if (descriptor := _descriptor(path)) is not None:
-            with os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as file:
+            with _telling_of_a_lost_reader(descriptor), os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as file:
                 yield file
             return
         if path.exists() and not path.is_file():
@@ -117,6 +121,17 @@ def writing(path: Path) -> Iterator[TextIO]:
         if "Symlink loop" not in str(error):
             raise
         raise InputError(f"{path} can't be written: its links lead in a circle", code="F09") from error
+
+
+@contextmanager
+def _telling_of_a_lost_reader(descriptor: int) -> Iterator[None]:
+    """Have a reader of standard output that has seen enough end the command as one of `print` does."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        if descriptor != _STANDARD_OUTPUT:
+            raise
+        raise StandardOutputLost(error) from error
 
 
 @contextmanager
@@ -138,7 +153,7 @@ def _replacing(target: Path) -> Iterator[TextIO]:
 
 def is_standard_output(path: Path) -> bool:
     """Return whether a path, such as /dev/stdout, names this process's standard output."""
-    return _descriptor(path) == 1
+    return _descriptor(path) == _STANDARD_OUTPUT
 
 
 def _descriptor(path: Path) -> int | None:

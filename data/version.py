@@ -63,7 +63,9 @@ def _ask_git(*arguments: str) -> str | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "--no-optional-locks", "-C", str(_ROOT), *arguments]
     try:
-        answered = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        answered = subprocess.run(
+            command, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     except OSError:
         return None
     return answered.stdout.strip() if answered.returncode == 0 else None

@@ -131,7 +131,7 @@ def _wait_for_port(file: Path, process: subprocess.Popen[bytes]) -> int:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the browser ended with {process.returncode}")
-        lines = file.read_text().splitlines() if file.is_file() else []
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         if lines and lines[0].isdecimal():
             return int(lines[0])
         time.sleep(0.1)

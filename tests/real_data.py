@@ -97,7 +97,7 @@ def _download_wheel(folder: Path) -> None:
     for installer in _installers():
         command = [*installer, "install", "--quiet", "--no-deps", "--target", str(unpacked), _WHEEL]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = f"{installer[0]}: {type(error).__name__}"
             continue

@@ -52,7 +52,10 @@ def run(*arguments: object) -> int:
         (["compile", "--config=a", "--image=i", "--output=a.json"], 2, "is a .yaml file, not a.json"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=vertex"], 2, "is a .json file"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=argo"], 2, "argo"),
+        (["compile", "--config=a", "--image=i", "--output=a.yaml", "--pipeline-root="], 2, "the URI is empty"),
         (["submit", "a.yaml"], 2, "--host is needed"),
+        (["submit", "a.yaml", "--dry-run", "--data-root="], 2, "the URI is empty"),
+        (["submit", "a.yaml", "--dry-run", "--pipeline-root= "], 2, "the URI is empty"),
         (["submit", "a.yaml", "--host=http://h", "--epochs=0"], 2, "at least one"),
         (["upload", "a.yaml"], 2, "--host is needed"),
     ],
@@ -60,7 +63,7 @@ def run(*arguments: object) -> int:
 def test_help_and_bad_arguments_answer_at_once(arguments: list[str], code: int, said: str):
     began = time.monotonic()
     finished = subprocess.run(
-        [sys.executable, "kubeflow_runner.py", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "kubeflow_runner.py", *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     seconds = time.monotonic() - began
     assert finished.returncode == code

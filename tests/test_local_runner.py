@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def run(*arguments: object, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *options.pop("python", ()), str(ROOT / "local_runner.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", check=False, **options)
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], *said: str) -> None:

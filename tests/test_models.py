@@ -148,7 +148,7 @@ def test_a_bad_argument_ends_with_code_2(arguments):
 def test_it_answers_at_once_because_it_loads_no_tensorflow(serving):
     started = time.monotonic()
     command = [sys.executable, "-X", "importtime", str(ROOT / "models.py"), "list", "--serving", str(serving)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert time.monotonic() - started < 5
     for library in ("tensorflow", "tfx", "apache_beam", "numpy"):
         assert f" {library}\n" not in done.stderr

@@ -74,7 +74,9 @@ def test_an_editable_install_is_imported_from_the_sources_wherever_one_stands(tm
         "print(*metadata.requires('next-movie-retrieval'), sep='\\n')\n"
         "for module in (data.errors, pipeline.kubeflow.uris, local_runner): print(module.__file__)\n"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "True"

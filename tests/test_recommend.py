@@ -224,7 +224,7 @@ def test_a_first_answer_takes_less_than_ten_seconds_and_no_tfx(sample_run: Any) 
     ended = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONWARNINGS": "ignore"},

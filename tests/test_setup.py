@@ -22,7 +22,7 @@ def run_python(code: str, **variables: str) -> str:
         cwd=ROOT,
         env={**environment, **variables},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -142,7 +142,7 @@ def run_pytest(folder: Path, ci: str) -> str:
         cwd=folder,
         env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     return done.stdout

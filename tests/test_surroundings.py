@@ -15,6 +15,9 @@ from data.command import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# As users have it: unbuffered, faults come up elsewhere.
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
+
 GENERATE = ["-m", "data.generate", "--release", "sample", "--output"]
 
 
@@ -26,7 +29,7 @@ def ask(script: str, *, line: str, **environment: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["bash", "-c", line.replace("COMMAND", '"$0" -c "$1"'), sys.executable, code],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**BUFFERED, **environment},
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -104,6 +107,58 @@ def test_a_user_without_a_home_gets_one_and_a_cache():
     assert done.stdout == "/tmp/next-movie-retrieval\n/tmp\n"  # noqa: S108
 
 
+COMMANDS = {
+    "local_runner": ("main", ["--config", "sample", "--work-dir"]),
+    "data.generate": ("run", ["--release", "sample", "--output"]),
+}
+
+
+def run_command_of(name: str, target: Path, before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that writes to a folder, after some lines of Python."""
+    function, arguments = COMMANDS[name]
+    script = f"import sys\n{before}\nfrom {name} import {function}\nsys.exit({function}(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments, str(target)],
+        cwd=ROOT,
+        env={**BUFFERED, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_another(tmp_path, name):
+    small = tmp_path / "small"
+    small.mkdir()
+    before = (
+        f"sys.path.insert(0, {str(ROOT / 'tests' / 'reliability')!r})\n"
+        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
+        f"try: mount_small_disk(Path({str(small)!r}), 8192)\nexcept OSError: sys.exit(77)\n"
+        f"Path({str(small / 'held')!r}).write_text('x', encoding='utf-8')"
+    )
+    done = run_command_of(name, tmp_path / "out", before, TMPDIR=str(small))
+    if done.returncode == 77:
+        pytest.skip("a full temporary folder needs the right to mount a disk")
+    reason = f"{small} (No space left on device): set TMPDIR to a folder with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason}\n")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_without_any_temporary_folder_one_line_says_how_to_name_one(tmp_path, name):
+    before = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']"
+    done = run_command_of(name, tmp_path / "out", before)
+    said = "no folder for temporary files can be written to: set TMPDIR to one with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+
+
+def test_a_temporary_folder_that_is_not_there_is_passed_over(tmp_path):
+    done = run_command_of("data.generate", tmp_path / "out", TMPDIR=str(tmp_path / "nowhere"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
 def test_processes_of_beam_started_elsewhere_find_the_project(tmp_path):
     script = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import subprocess; "
@@ -135,9 +190,52 @@ def test_generating_stands_a_reader_that_ends_early(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_connection_that_breaks_within_a_command_is_no_success():
-    def main() -> int:
-        raise BrokenPipeError(32, "Broken pipe")
+@pytest.mark.parametrize("fault", ["BrokenPipeError(32, 'Broken pipe')", "OSError(28, 'No space left on device')"])
+@pytest.mark.parametrize("line", ["COMMAND", "COMMAND | cat; exit ${PIPESTATUS[0]}"])
+def test_a_fault_within_a_command_is_none_of_standard_output_which_gets_no_byte_more(fault, line):
+    done = ask(f"print('said'); raise {fault}", line=line)
+    assert (done.returncode, done.stdout) == (1, "said\n")
+    assert done.stderr.splitlines()[-1].endswith(fault[-len("pipe')") : -2])
 
-    with pytest.raises(BrokenPipeError):
-        run_command(main)
+
+def test_an_error_is_said_though_what_was_printed_before_it_finds_no_space():
+    done = ask("print(1); raise InputError('it is wrong')", line="COMMAND > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: it is wrong\n")
+
+
+@pytest.mark.parametrize("line", ["COMMAND 2> /dev/full", "COMMAND 2> >(exec true)"])
+def test_standard_error_that_can_not_be_written_is_no_reason_to_end(line):
+    done = ask("import time; time.sleep(0.2); print('wrong', file=sys.stderr); print('done')", line=line)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_a_command_that_outlives_its_reader_goes_on_to_its_own_exit_code(tmp_path, options):
+    script = (
+        "import sys, time; from pathlib import Path; from data.command import run_command\n"
+        "def main():\n"
+        "    for _ in range(3): print('line', flush=True); time.sleep(0.1)\n"
+        f"    Path({str(tmp_path / 'done')!r}).touch()\n"
+        "    return 3\n"
+        "sys.exit(run_command(main, outlives_reader=True))"
+    )
+    line = '"$0" "$@" | head -1; exit ${PIPESTATUS[0]}'
+    done = subprocess.run(
+        ["bash", "-c", line, sys.executable, *options, "-c", script],
+        cwd=ROOT,
+        env=BUFFERED,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "line\n", "")
+    assert (tmp_path / "done").exists()
+
+
+def test_a_file_written_to_standard_output_ends_quietly_too_when_its_reader_has_gone():
+    script = "write_text(Path('/dev/stdout'), 'line\\n' * 100_000)"
+    done = ask(
+        f"from pathlib import Path; from data.user_files import write_text; {script}",
+        line="COMMAND | head -1; exit ${PIPESTATUS[0]}",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")

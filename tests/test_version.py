@@ -25,7 +25,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != COMM
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=True)
     return done.stdout.strip()
 
 
@@ -53,7 +53,7 @@ def commit_of(folder: Path, **variables: str) -> str:
         cwd=folder,
         env={**ENVIRONMENT, **variables},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert done.stderr == ""
@@ -67,7 +67,7 @@ def test_every_command_says_its_version_and_commit_at_once(command: list[str]):
         [sys.executable, "-X", "importtime", *command, "--version"],
         cwd=ROOT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert time.monotonic() - began < 5

@@ -110,7 +110,7 @@ def _folder(engine: Engine) -> Path:
 
 
 def _go(engine: Engine, folder: str, *arguments: str) -> None:
-    done = subprocess.run(["go", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(["go", *arguments], cwd=folder, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise EngineUnavailableError(f"{engine.name} can't be built: `go {' '.join(arguments)}` failed: {last}")

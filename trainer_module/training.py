@@ -71,7 +71,8 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
         label = tf.constant(windows.label[start : start + _RANK_BATCH])
         scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
         rank = rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0]))
-        hits += int(tf.reduce_sum(tf.cast(rank <= k, tf.int32)))
+        # In a catalogue of fewer than k movies, a label that can't be offered ranks behind all of them.
+        hits += int(tf.reduce_sum(tf.cast(rank <= min(k, candidates.shape[0]), tf.int32)))
     return hits / len(windows)
 
 

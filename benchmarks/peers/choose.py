@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
+from data.user_files import user_path
 
 _VALIDATION_SHARE = 0.1
 _SEED = 42
@@ -21,15 +22,21 @@ _SEED = 42
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m benchmarks.peers.choose", description="Compare the peers' options on held-out train windows."
     )
-    parser.add_argument("windows", type=Path, metavar="FOLDER", help="a generated data set")
+    parser.add_argument("windows", type=user_path, metavar="FOLDER", help="a generated data set")
     parser.add_argument(
-        "--work-dir", type=Path, default=Path("runs/benchmarks/peers/choose"), help="for files (default: %(default)s)"
+        "--work-dir",
+        type=user_path,
+        default=Path("runs/benchmarks/peers/choose"),
+        help="for files (default: %(default)s)",
     )
-    options = parser.parse_args(arguments)
-    return run_command(lambda: _run(options))
+    return parser
 
 
 def _run(options: argparse.Namespace) -> None:

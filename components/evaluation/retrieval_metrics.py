@@ -2,7 +2,8 @@
 
 With one label a query, at rank r counted from 1:
 
-- recall@k (equal to hit rate@k) is the share of queries with r <= k;
+- recall@k (equal to hit rate@k) is the share of queries with r <= k, and r <= n in a catalogue of n < k movies, since
+  labels that can't be offered rank n + 1;
 - NDCG@k is the mean of 1 / log2(r + 1) where r <= k, else 0 (Järvelin and Kekäläinen, 2002, the ideal being 1);
 - MRR is the mean of 1 / r (Voorhees, 1999);
 - coverage@k is the share of the catalogue that stands in at least one query's first k;
@@ -91,18 +92,28 @@ def metrics_from_ranks(
     if num_queries == 0:
         return {**dict.fromkeys(metric_names(cutoffs), float("nan")), QUERIES: 0.0}
     values = {
-        f"recall_at_{k}{suffix}": float(np.mean(ranks[output] <= k)) if len(ranks[output]) else float("nan")
+        f"recall_at_{k}{suffix}": float(np.mean(_is_hit(ranks[output], k, catalogue_size)))
+        if len(ranks[output])
+        else float("nan")
         for output, suffix in RANK_OUTPUTS.items()
         for k in cutoffs
     }
     values[QUERIES] = float(num_queries)
     rank = ranks["rank"].astype(np.float64)
-    values[f"ndcg_at_{NDCG_CUTOFF}"] = float(np.mean(np.where(rank <= NDCG_CUTOFF, 1 / np.log2(rank + 1), 0)))
+    hit = _is_hit(ranks["rank"], NDCG_CUTOFF, catalogue_size)
+    values[f"ndcg_at_{NDCG_CUTOFF}"] = float(np.mean(np.where(hit, 1 / np.log2(rank + 1), 0)))
     values["mrr"] = float(np.mean(1 / rank))
     values[f"coverage_at_{NDCG_CUTOFF}"] = len(set(recommended)) / catalogue_size
-    floors = [float(np.mean(ranks[output] <= NDCG_CUTOFF)) for output in _FLOORS if len(ranks[output])]
-    values[LIFT] = float(np.mean(rank <= NDCG_CUTOFF)) / max(*floors, 1 / num_queries)
+    floors = [
+        float(np.mean(_is_hit(ranks[output], NDCG_CUTOFF, catalogue_size))) for output in _FLOORS if len(ranks[output])
+    ]
+    values[LIFT] = float(np.mean(hit)) / max(*floors, 1 / num_queries)
     return values
+
+
+def _is_hit(rank: np.ndarray, k: int, catalogue_size: np.ndarray | int) -> np.ndarray:
+    """Return whether labels stand among the first k; one that can't be offered ranks behind the whole catalogue."""
+    return rank <= np.minimum(k, catalogue_size)
 
 
 class RetrievalMetrics(tfma.metrics.Metric):
@@ -279,4 +290,5 @@ class _DifferenceCombiner(beam.CombineFn):
     @staticmethod
     def _hits(element: tfma.metrics.StandardMetricInputs, model_name: str) -> np.ndarray:
         """Return whether each query's label is among the first ten, bool `[num_queries]`."""
-        return np.ravel(element.get_predictions(model_name)["rank"]) <= NDCG_CUTOFF
+        predictions = element.get_predictions(model_name)
+        return _is_hit(np.ravel(predictions["rank"]), NDCG_CUTOFF, np.ravel(predictions[_SIZE_OUTPUT]))

@@ -14,6 +14,7 @@ from tfx.types.standard_component_specs import FileBasedExampleGenSpec
 from components.artifacts import DataSource, GeneratedData
 from components.ingestion import example_gen
 from components.local_paths import local_path
+from data.environment import temporary_folder
 from data.errors import InputError
 from data.examples.manifest import FORMAT_VERSION, MANIFEST_FILE, Manifest
 from data.examples.schema import write_schema
@@ -51,7 +52,7 @@ def DataGenerator(  # noqa: N802
     if given is not None and (given / MANIFEST_FILE).is_file():
         manifest = take_over(given, folder, wanted)
     else:
-        with tempfile.TemporaryDirectory(prefix="downloads-") as downloads:
+        with tempfile.TemporaryDirectory(prefix="downloads-", dir=temporary_folder()) as downloads:
             # The default cache lies in the home folder, which a container's user may not have.
             manifest = generate(
                 wanted, folder, source=given, cache_dir=Path(downloads), progress=lambda line: print(line, flush=True)

@@ -54,7 +54,8 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
         process = subprocess.run(
             command,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=settings.max_seconds,
             check=False,
             env={**os.environ, **quiet},

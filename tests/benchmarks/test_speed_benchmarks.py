@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import pipeline_speed, serve_speed, train_speed
+from benchmarks import gate, generate_speed, load, pipeline_speed, quality, search, serve_speed, train_speed
 from benchmarks.harness import (
     Cost,
     Measurement,
@@ -63,7 +63,7 @@ def test_help_is_answered_before_anything_large_is_imported(command):
         "except SystemExit as end: assert end.code == 0\n"
         "assert not {'tfx', 'tensorflow', 'apache_beam'} & set(sys.modules)"
     )
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert said.returncode == 0, said.stderr
     assert f"benchmarks.{command}" in said.stdout
 
@@ -83,6 +83,29 @@ def test_a_count_that_is_none_is_refused_with_code_2(command, option, number, ca
 def test_a_configuration_that_is_not_there_is_refused_with_code_2_and_one_line(command, capsys):
     assert command.main(["--config", "nothing"]) == 2
     assert capsys.readouterr().err.startswith("error: there is no configuration 'nothing'")
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (gate, "--work-dir"),
+        (generate_speed, "--source"),
+        (load, "--model"),
+        (pipeline_speed, "--folder"),
+        (quality, "--work-dir"),
+        (search, "--source"),
+        (serve_speed, "--model"),
+        (train_speed, "--source"),
+    ],
+)
+def test_an_empty_path_is_refused_and_a_tilde_needs_a_home(command, option, capsys):
+    for path in ("", "~no-such-user-here/x"):
+        with pytest.raises(SystemExit) as refused:
+            command.main([option, path])
+        assert refused.value.code == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert f"argument {option}" in said
+        assert ("the path is empty" in said) == (path == "")
 
 
 def test_a_folder_without_a_published_model_is_refused_with_code_2_and_one_line(tmp_path, capsys):

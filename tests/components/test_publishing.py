@@ -110,7 +110,7 @@ def test_of_two_processes_that_publish_the_same_model_at_once_one_does(model, se
     )
     command = [sys.executable, "-c", script, str(model), str(serving)]
     with exclusive(serving, print):
-        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", cwd=ROOT) for _ in range(2)]
         # Both have come as far as they can before the other publishes.
         waiting = [process.stdout.readline() for process in processes]
     published = [process.communicate(timeout=60)[0] for process in processes]

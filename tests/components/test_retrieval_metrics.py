@@ -15,6 +15,7 @@ from components.evaluation.retrieval_metrics import CUTOFFS, RetrievalMetrics, m
 pytestmark = pytest.mark.slow
 
 OUTPUTS = ("rank", "rank_unfiltered", "rank_popularity", "rank_recent_popularity")
+SIZE = 800
 QUERIES = [
     # rank, unfiltered, popularity, recent popularity, the first movies of the answer
     (1, 2, 5, 60, [11, 12]),
@@ -45,7 +46,7 @@ BY_HAND = {
     "recall_at_100_recent_popularity": 1,
     "ndcg_at_10": (1 / math.log2(2) + 1 / math.log2(4)) / 4,
     "mrr": (1 + 1 / 3 + 1 / 11 + 1 / 200) / 4,
-    "coverage_at_10": 4 / 8,
+    "coverage_at_10": 4 / SIZE,
     # All-time popularity hits 2 of 4 as well, recent popularity 1.
     "recall_at_10_lift": 1,
     "num_queries": 4,
@@ -64,7 +65,7 @@ def combiner(model_name: str = ""):
 def as_inputs(query) -> tfma.metrics.StandardMetricInputs:
     predictions = {output: np.int64(query[place]) for place, output in enumerate(OUTPUTS)}
     return tfma.metrics.StandardMetricInputs(
-        predictions={**predictions, "top_movie_id": np.array(query[4]), "catalogue_size": np.int64(8)}
+        predictions={**predictions, "top_movie_id": np.array(query[4]), "catalogue_size": np.int64(SIZE)}
     )
 
 
@@ -81,13 +82,13 @@ def values(of, accumulator) -> dict[str, float]:
 
 def test_a_small_case_by_hand():
     recommended = {movie for *_, movies in QUERIES for movie in movies}
-    assert metrics_from_ranks(as_ranks(QUERIES), recommended, 8, CUTOFFS) == pytest.approx(BY_HAND)
+    assert metrics_from_ranks(as_ranks(QUERIES), recommended, SIZE, CUTOFFS) == pytest.approx(BY_HAND)
 
 
 def test_what_fills_up_a_short_answer_is_no_movie_of_the_coverage():
     of = combiner()
     filled = [(*ranks, [*movies, 0, 0]) for *ranks, movies in QUERIES]
-    assert values(of, accumulated(of, filled))["coverage_at_10"] == pytest.approx(4 / 8)
+    assert values(of, accumulated(of, filled))["coverage_at_10"] == pytest.approx(4 / SIZE)
 
 
 def test_the_combiner_gives_the_same():
@@ -97,20 +98,27 @@ def test_the_combiner_gives_the_same():
 
 @pytest.mark.parametrize("k", [1, 5, 10, 50, 100])
 def test_a_label_at_rank_k_is_a_hit_at_k_and_one_behind_it_is_none(k):
-    found = metrics_from_ranks(as_ranks([(k, k, k, k, []), (k + 1, k + 1, k + 1, k + 1, [])]), [], 8, CUTOFFS)
+    found = metrics_from_ranks(as_ranks([(k, k, k, k, []), (k + 1, k + 1, k + 1, k + 1, [])]), [], SIZE, CUTOFFS)
     assert found[f"recall_at_{k}"] == 0.5
+
+
+def test_a_label_that_can_not_be_offered_is_no_hit_in_a_catalogue_of_fewer_than_k_movies():
+    found = metrics_from_ranks(as_ranks([(3, 3, 3, 3, []), (4, 4, 4, 4, [])]), [], 3, CUTOFFS)
+    assert {found[f"recall_at_{k}{suffix}"] for k in (5, 10, 100) for suffix in ("", "_popularity")} == {0.5}
+    assert found["ndcg_at_10"] == pytest.approx(1 / math.log2(4) / 2)
+    assert found["recall_at_10_lift"] == 1
 
 
 def test_a_popularity_that_never_hits_counts_as_if_it_had_hit_once():
     queries = [(1, 1, 500, 500, []), (2, 2, 500, 500, []), (500, 500, 500, 500, []), (500, 500, 500, 500, [])]
-    assert metrics_from_ranks(as_ranks(queries), [], 8, CUTOFFS)["recall_at_10_lift"] == pytest.approx(0.5 / 0.25)
+    assert metrics_from_ranks(as_ranks(queries), [], SIZE, CUTOFFS)["recall_at_10_lift"] == pytest.approx(0.5 / 0.25)
 
 
 @pytest.mark.parametrize(("all_time", "recent"), [(0.1, 0.4), (0.4, 0.1)])
 def test_the_lift_is_over_the_higher_of_all_time_and_recent_popularity(all_time, recent):
     # Ten queries, eight of which the model hits.
     places = [[1 if query < 10 * share else 500 for query in range(10)] for share in (0.8, 0.8, all_time, recent)]
-    found = metrics_from_ranks(as_ranks([(*ranks, []) for ranks in zip(*places, strict=True)]), [], 8, CUTOFFS)
+    found = metrics_from_ranks(as_ranks([(*ranks, []) for ranks in zip(*places, strict=True)]), [], SIZE, CUTOFFS)
     assert found["recall_at_10_lift"] == pytest.approx(0.8 / 0.4)
 
 
@@ -171,7 +179,9 @@ COMPARED = tfma.EvalConfig(
 )
 
 
-def differences(settings: dict, pairs: list[tuple[int, int]], parts: int = 1) -> dict[str, float]:
+def differences(
+    settings: dict, pairs: list[tuple[int, int]], parts: int = 1, catalogue_size: int = SIZE
+) -> dict[str, float]:
     """Compare two models' ranks of the same queries, given in groups and merged from several parts."""
     computations = RetrievalMetrics(**settings).computations(
         eval_config=COMPARED, model_names=["candidate", "baseline"], output_names=[""]
@@ -181,7 +191,10 @@ def differences(settings: dict, pairs: list[tuple[int, int]], parts: int = 1) ->
     for part in range(parts):
         ranks = np.array(pairs[part::parts]).reshape(-1, 2)
         both = tfma.metrics.StandardMetricInputs(
-            predictions={"candidate": {"rank": ranks[:, 0]}, "baseline": {"rank": ranks[:, 1]}}
+            predictions={
+                name: {"rank": ranks[:, column], "catalogue_size": np.full(len(ranks), catalogue_size)}
+                for column, name in enumerate(("candidate", "baseline"))
+            }
         )
         accumulators.append(of.add_input(of.create_accumulator(), both))
     return values(of, of.merge_accumulators(accumulators))
@@ -207,6 +220,11 @@ def test_the_difference_to_the_baseline_is_counted_query_by_query(parts):
     )
     strict = differences({"allowed_drop": 0.05, "non_inferior": True}, PAIRS, parts)
     assert strict["recall_at_10_margin"] == pytest.approx(center - half + 0.05)
+
+
+def test_a_label_that_only_one_of_two_models_can_offer_is_its_gain_in_a_small_catalogue():
+    pairs = [(3, 4), *[(1, 1)] * 9]
+    assert differences({}, pairs, catalogue_size=3)["recall_at_10_difference"] == pytest.approx(0.1)
 
 
 def test_without_a_baseline_nothing_is_compared():

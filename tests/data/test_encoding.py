@@ -67,7 +67,7 @@ def test_bytes_do_not_depend_on_the_order_of_the_features_or_the_process():
         "'stars': np.array([[0.5, 1.0], [2.0, 5.0]], dtype=np.float32)})])"
     )
     root = Path(__file__).parents[2]
-    there = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    there = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, encoding="utf-8", check=True)
     assert there.stdout.strip() == str([example.hex() for example in here])
 
 

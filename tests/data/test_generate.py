@@ -131,6 +131,15 @@ def test_beam_gives_the_same_bytes(
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "beam")
 
 
+@pytest.mark.parametrize("beam_args", [(), beam_generation.IN_PROCESS_ARGS], ids=["threads", "Beam"])
+@pytest.mark.parametrize("name", ["g[1]", "g*?"])
+def test_names_that_would_be_patterns_are_names(small_release: Path, tmp_path: Path, name: str, beam_args: list[str]):
+    source = small_release.rename(small_release.with_name(f"of {name}"))
+    generate(OPTIONS, tmp_path / name, source=source, beam_args=beam_args)
+    generate(OPTIONS, tmp_path / "plain", source=source)
+    assert _bytes(tmp_path / name) == _bytes(tmp_path / "plain")
+
+
 def test_beam_tensorflow_and_pandas_are_imported_only_when_asked_for(small_release: Path, tmp_path: Path):
     script = (
         "import sys\n"
@@ -141,7 +150,7 @@ def test_beam_tensorflow_and_pandas_are_imported_only_when_asked_for(small_relea
     )
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(tmp_path / "out")]
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -437,7 +446,11 @@ def test_a_run_killed_between_its_two_renames_is_put_right(small_release: Path, 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "data.generate", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "data.generate", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
 
 
@@ -461,7 +474,7 @@ def test_help_and_bad_arguments_answer_without_importing_anything_slow(arguments
         "sys.exit(code)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == code
     assert done.stdout.splitlines()[-1] == "[]"

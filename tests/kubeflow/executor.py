@@ -371,7 +371,7 @@ class ConformingExecutor:
         output = specs.ExecutorOutput()
         output_file = Path(executor_input.outputs.output_file)
         if output_file.exists():
-            json_format.Parse(output_file.read_text(), output)
+            json_format.Parse(output_file.read_text(encoding="utf-8"), output)
         recorded = {}
         for key, content in executor_input.outputs.artifacts.items():
             artifact = content.artifacts[0]

@@ -121,7 +121,7 @@ def _make_bucket(store: S3Store, bucket: str, server: subprocess.Popen, log: Pat
             store.make_bucket(bucket)
             return
         if server.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"SeaweedFS doesn't answer: {log.read_text()[-2000:]}")
+            raise RuntimeError(f"SeaweedFS doesn't answer: {log.read_text(encoding='utf-8')[-2000:]}")
         time.sleep(0.5)
 
 

@@ -96,7 +96,7 @@ class Cluster:
 
     def run_one_task(self, compiled: Path, task: str, earlier: RunResult | None = None, **parameters: Any) -> RunResult:
         """Run a task of a file on what an earlier run put out."""
-        spec, platform = read_documents(compiled.read_text())
+        spec, platform = read_documents(compiled.read_text(encoding="utf-8"))
         request = {
             "pipeline_spec": {"pipeline_spec": spec, "platform_spec": platform},
             "runtime_config": {"pipeline_root": spec["defaultPipelineRoot"], "parameters": parameters},
@@ -174,7 +174,7 @@ def later(runs: list[RunResult]) -> RunResult:
 
 
 def tasks_of(compiled: Path) -> set[str]:
-    return set(check_documents(read_documents(compiled.read_text())).root.dag.tasks)
+    return set(check_documents(read_documents(compiled.read_text(encoding="utf-8"))).root.dag.tasks)
 
 
 def metrics_of(evaluation: Path, model_name: str | None = None) -> dict[str, float]:

@@ -334,6 +334,8 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
         ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),
         ({"data_root": "minio://other/ml-1m.zip"}, {}, "is not in minio://mlpipeline, the bucket of the pipeline root"),
         ({"data_root": "s3://mlpipeline/ml-1m.zip"}, {}, "give the cluster credentials for their bucket"),
+        ({"data_root": "~/ml-1m.zip"}, {}, "the data root '~/ml-1m.zip' is not a URI"),
+        ({"pipeline_root": ""}, {}, "the pipeline root '' is not a URI"),
         ({}, {"backend": "vertex"}, "Vertex keeps artifacts under gs://"),
         (
             {"components": {"Trainer": {"node_selector": {"a": "b"}}}},

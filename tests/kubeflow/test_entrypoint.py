@@ -218,7 +218,7 @@ def test_only_tasks_with_training_settings_are_told_the_epochs(value: object, me
 
 
 def run_python(code: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
 
 
 ABORTING_TASK = """

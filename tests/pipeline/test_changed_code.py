@@ -28,9 +28,9 @@ def copy_project(target: Path) -> None:
 
 
 def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1
-    file.write_text(text.replace(old, new))
+    file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def outcome(sample_run, tmp_path_factory):
             cwd=tmp_path_factory.mktemp("elsewhere"),
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         yield done, published_versions(Path(sample_run.paths.serving))

@@ -27,7 +27,7 @@ def tree(tmp_path, monkeypatch) -> Path:
 
 
 def edit(path: Path) -> None:
-    path.write_text(path.read_text() + "\n# edited\n")
+    path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
 
 
 def test_a_copy_of_the_code_has_the_same_digest(tree, monkeypatch):

@@ -105,7 +105,7 @@ def no_zlib(_: Path) -> None:
 
 
 def disk_full(_: Path) -> None:
-    with open("/dev/full", "w") as file:  # noqa: PTH123
+    with open("/dev/full", "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write("x" * 99_999)
 
 

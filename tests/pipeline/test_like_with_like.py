@@ -24,7 +24,7 @@ def configuration(sample_run, file: Path, **changes: dict) -> str:
     content = {name: content[name] for name in ("name", "data", "model", "training", "model_gate")}
     for group, values in changes.items():
         content[group] = {**content[group], **values}
-    file.write_text(yaml.safe_dump(content))
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
     return str(file)
 
 

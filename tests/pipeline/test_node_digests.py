@@ -135,7 +135,7 @@ def test_an_edit_of_any_module_that_a_node_loads_changes_its_digest(local, tmp_p
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     loaded = dict(zip(groups, map(json.loads, done.stdout.splitlines()), strict=True))

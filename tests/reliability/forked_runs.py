@@ -195,9 +195,9 @@ def _own_mounts() -> None:
         # Not root: become root of a namespace, where the system allows it.
         if _libc().unshare(_CLONE_NEW_MOUNTS | _CLONE_NEW_USER) != 0:
             raise OSError(ctypes.get_errno(), "no mounts of one's own")
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        Path("/proc/self/setgroups").write_text("deny", encoding="utf-8")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1", encoding="utf-8")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1", encoding="utf-8")
     _mount("", Path("/"), "", _MS_REC | _MS_PRIVATE)
 
 

@@ -45,7 +45,9 @@ def test_a_reader_that_polls_while_a_thousand_models_are_published_never_sees_ha
     serving = tmp_path / "serving"
     publish(models[0], serving, {}, keep=KEPT)
     stop = tmp_path / "stop"
-    reader = subprocess.Popen([sys.executable, str(READER), str(serving), str(stop)], stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen(
+        [sys.executable, str(READER), str(serving), str(stop)], stdout=subprocess.PIPE, encoding="utf-8"
+    )
     for number in range(1, PUBLISHED):
         publish(models[number % len(models)], serving, {}, keep=KEPT)
         if number % 100 == 50:

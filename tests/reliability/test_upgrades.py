@@ -74,7 +74,7 @@ def upgrade(tmp_path_factory) -> Upgrade:
     config.write_text(yaml.safe_dump(CONFIGURATION))
     command = [sys.executable, "local_runner.py", f"--config={config}", f"--work-dir={work_dir}"]
     environment = {**os.environ, "PYTHONPATH": str(code)}
-    earlier = subprocess.run(command, cwd=code, env=environment, capture_output=True, text=True, check=False)
+    earlier = subprocess.run(command, cwd=code, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert earlier.returncode == 0, earlier.stdout + earlier.stderr
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

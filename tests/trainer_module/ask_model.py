@@ -14,7 +14,7 @@ import tensorflow as tf
 
 model = tf.saved_model.load(sys.argv[1])
 answers = {}
-for name, (signature, argument, values) in json.loads(Path(sys.argv[2]).read_text()).items():
+for name, (signature, argument, values) in json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")).items():
     if signature == "evaluate":
         tensor = tf.constant([base64.b64decode(value) for value in values], tf.string)
     elif not values:

@@ -81,6 +81,12 @@ def test_validation_recall_is_the_share_of_labels_among_the_first_k(k):
     assert validation_recall(model, windows, k) == pytest.approx(hits / len(windows), abs=1e-9)
 
 
+def test_a_label_that_the_context_holds_is_no_hit_in_a_catalogue_of_fewer_than_k_movies():
+    model = NextMovieModel(2, LENGTH, MODEL)
+    windows = Windows(np.array([[1, 0, 0], [1, 0, 0]], np.int32), np.array([1, 2], np.int32))
+    assert validation_recall(model, windows, k=10) == 0.5
+
+
 def test_the_tutorials_loss_is_fitted_too():
     settings = MODEL.model_copy(update={"loss": "in_batch"})
     once = TRAINING.model_copy(update={"epochs": 1, "optimizer": "adagrad", "learning_rate": 0.1})

@@ -136,7 +136,7 @@ def answers(sample_run, windows, movies, canaries, tmp_path_factory) -> Answers:
     command = [sys.executable, "-I", str(script), str(sample_run.model), "requests.json", "answers.npz"]
     # Plain TensorFlow: not even Keras 2 is asked for.
     environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     return dict(np.load(folder / "answers.npz"))
 
