@@ -49,7 +49,7 @@ def compare(windows: Path, work_dir: Path) -> None:
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import fit_peer
     from benchmarks.peers.settings import CANDIDATES
-    from benchmarks.windows import read_data_set
+    from benchmarks.quality.windows import read_data_set
     from trainer_module.dataset import hold_out
 
     python = make_peer_environment()

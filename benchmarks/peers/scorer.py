@@ -15,7 +15,7 @@ import numpy as np
 from data.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.windows import DataSet
+    from benchmarks.quality.windows import DataSet
     from trainer_module.dataset import Windows
     from trainer_module.settings import TrainingSettings
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from benchmarks.baselines import CoOccurrence, Popularity
+from benchmarks.quality.baselines import CoOccurrence, Popularity
 from trainer_module.dataset import Windows
 
 # Four train windows over three movies: 1 -> 2, 1,2 -> 3, 2,3 -> 1, 1 -> 3.

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import quality
 from benchmarks.environments import make_environment
 from benchmarks.peers import environment, fit_recbole
 from benchmarks.peers.scorer import LookedUp, fit_peer, peer_scorer
 from benchmarks.peers.settings import OPTIONS
-from benchmarks.scoring import rank_windows
-from benchmarks.windows import DataSet
+from benchmarks.quality import comparison
+from benchmarks.quality.scoring import rank_windows
+from benchmarks.quality.windows import DataSet
 from data.errors import InputError
 from trainer_module.dataset import Windows
 from trainer_module.settings import TrainingSettings
@@ -202,7 +202,7 @@ def test_the_environment_is_made_once_for_the_same_packages(tmp_path, fake_uv):
 def test_an_environment_that_cannot_be_made_is_one_line_and_no_row(tmp_path, fake_uv, monkeypatch, capsys):
     fake_uv("echo 'resolving'>&2; echo 'no route to host' >&2; exit 2")
     monkeypatch.setattr(environment, "ENVIRONMENT", tmp_path / "environment")
-    code = quality.main(["--release", "ml-100k", "--peers", "--work-dir", str(tmp_path)])
+    code = comparison.main(["--release", "ml-100k", "--peers", "--work-dir", str(tmp_path)])
     said = capsys.readouterr()
     assert code == 2
     assert said.err == (f"error: the environment {tmp_path / 'environment'} can't be made: no route to host [B01]\n")

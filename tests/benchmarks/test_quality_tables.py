@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import gate, quality, search
-from benchmarks.quality import System
-from benchmarks.rank_cache import keep_ranks
-from benchmarks.scoring import Ranks, gains
-from benchmarks.windows import DataSet, make_data_set
+from benchmarks.quality import comparison, gate, search
+from benchmarks.quality.comparison import System
+from benchmarks.quality.rank_cache import keep_ranks
+from benchmarks.quality.scoring import Ranks, gains
+from benchmarks.quality.windows import DataSet, make_data_set
 from components.gate_settings import ModelGateSettings
 from data.options import GenerateOptions
 from pipeline.settings import load_settings
@@ -78,7 +78,7 @@ def test_a_system_that_fails_leaves_no_ranks(tmp_path):
 
 def test_systems_are_compared_query_by_query(capsys):
     ours, theirs = ranks_of(1, 10, 30, 30), ranks_of(1, 30, 30, 30)
-    quality._print_differences("default", {"popularity": theirs, "default": ours})
+    comparison._print_differences("default", {"popularity": theirs, "default": ours})
     _, _, _, row = capsys.readouterr().out.splitlines()
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[0] == "popularity"
@@ -92,20 +92,20 @@ def test_systems_are_compared_query_by_query(capsys):
 
 def test_two_systems_of_one_name_are_refused():
     twice = [System("default", None, lambda data: None)] * 2
-    with pytest.raises(quality.InputError, match="two of the configurations are called 'default'"):
-        quality._check_names(twice)
+    with pytest.raises(comparison.InputError, match="two of the configurations are called 'default'"):
+        comparison._check_names(twice)
 
 
 def test_all_systems_are_ranked_on_a_release_and_kept(tmp_path, capsys, monkeypatch):
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
     settings = load_settings(str(config))
-    systems = [*quality._baselines(), quality.model_system(settings)]
+    systems = [*comparison._baselines(), comparison.model_system(settings)]
     tables = []
     for _ in range(2):
-        quality.compare(settings, systems, None, tmp_path)
+        comparison.compare(settings, systems, None, tmp_path)
         tables.append(capsys.readouterr().out)
-        monkeypatch.setattr(quality, "fit_and_rank", lambda *_: pytest.fail("fitted again"))
+        monkeypatch.setattr(comparison, "fit_and_rank", lambda *_: pytest.fail("fitted again"))
     assert tables[0] == tables[1]
     rows = [line.split("|")[1].strip() for line in tables[0].splitlines() if line.startswith("| ")]
     systems_ranked = [name.removesuffix(", unfiltered") for name in rows if name.endswith(", unfiltered")]
@@ -139,7 +139,7 @@ def test_values_of_a_setting_that_is_named_twice_are_all_tried(monkeypatch):
     assert tried == [{}, {"model.dropout": 0}, {"model.dropout": 0.5}]
 
 
-@pytest.mark.parametrize("command", [quality, search])
+@pytest.mark.parametrize("command", [comparison, search])
 def test_another_length_of_context_than_the_configurations_can_be_asked_for(command, monkeypatch):
     compared = []
     monkeypatch.setattr(command, "compare", lambda settings, *_: compared.append(settings))
@@ -159,7 +159,7 @@ def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, mon
     def without_eval(*arguments) -> DataSet:
         return replace(make_data_set(*arguments), evaluation=None)
 
-    monkeypatch.setattr("benchmarks.windows.make_data_set", without_eval)
+    monkeypatch.setattr("benchmarks.quality.windows.make_data_set", without_eval)
     code = search.main(
         ["--release", "sample", "--config", str(config), "--work-dir", str(tmp_path), "--vary", "model.embedding_dim=8"]
     )

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.orchestration.pipeline import RunOptions
 
-from benchmarks.stock_tfx import textbook_pipeline
+from benchmarks.speed.stock_tfx import textbook_pipeline
 from components.statistics.feature_statistics import STATISTICS_FILE
 from serving.artifact_files import example_files
 from trainer_module.dataset import read_windows

@@ -16,7 +16,7 @@ import tensorflow as tf
 from data import features
 from data.options import GenerateOptions
 
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "data"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests" / "data"))
 import plain_reference as plain
 
 

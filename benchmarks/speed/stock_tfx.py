@@ -50,11 +50,11 @@ def textbook_pipeline(paths: RunPaths, *, curated_schema: bool = False, epochs: 
     validator = tfx.components.ExampleValidator(statistics=statistics_gen.outputs["statistics"], schema=schema)
 
     transform = tfx.components.Transform(
-        examples=examples, schema=schema, preprocessing_fn="benchmarks.stock_tfx_preprocessing.preprocessing_fn"
+        examples=examples, schema=schema, preprocessing_fn="benchmarks.speed.stock_tfx_preprocessing.preprocessing_fn"
     )
 
     trainer = tfx.components.Trainer(
-        run_fn="benchmarks.stock_tfx_trainer.run_fn",
+        run_fn="benchmarks.speed.stock_tfx_trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         schema=schema,

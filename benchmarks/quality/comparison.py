@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import add_release_options, release_overrides
-from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
+from benchmarks.quality.search import VALIDATION_SEED, VALIDATION_SHARE
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
 if TYPE_CHECKING:
-    from benchmarks.scoring import Ranks, Scorer
-    from benchmarks.windows import DataSet
+    from benchmarks.quality.scoring import Ranks, Scorer
+    from benchmarks.quality.windows import DataSet
     from pipeline.settings import Settings
     from trainer_module.dataset import Windows
 
@@ -80,8 +80,8 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     work_dir
         For windows and ranks.
     """
-    from benchmarks.rank_cache import keep_ranks
-    from benchmarks.windows import make_data_set
+    from benchmarks.quality.rank_cache import keep_ranks
+    from benchmarks.quality.windows import make_data_set
 
     data = make_data_set(settings.data, source, work_dir)
     print(
@@ -114,10 +114,10 @@ def _check_names(systems: Sequence[System]) -> None:
 
 
 def _baselines() -> list[System]:
-    from benchmarks.baselines import Popularity
-    from benchmarks.rank_cache import digest_of_code
+    from benchmarks.quality.baselines import Popularity
+    from benchmarks.quality.rank_cache import digest_of_code
 
-    code = digest_of_code("benchmarks/baselines.py", "benchmarks/quality.py")
+    code = digest_of_code("benchmarks/quality/baselines.py", "benchmarks/quality/comparison.py")
     return [
         System("popularity", code, lambda data: Popularity(data.train, data.num_movies).score),
         System("last-movie Markov", code, lambda data: _best_counting(data, decays=(0.0,))),
@@ -138,7 +138,7 @@ def _peers(settings: Settings, work_dir: Path) -> list[System]:
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
     from benchmarks.peers.settings import HELD_OUT_SHARE, OPTIONS
-    from benchmarks.rank_cache import digest_of_code
+    from benchmarks.quality.rank_cache import digest_of_code
 
     python = make_peer_environment()
     training = settings.training.model_copy(update={"validation_fraction": HELD_OUT_SHARE})
@@ -155,8 +155,8 @@ def _peers(settings: Settings, work_dir: Path) -> list[System]:
 
 def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
     """Fit the co-occurrence baseline, decay and damping chosen on a validation slice of train."""
-    from benchmarks.baselines import CoOccurrence
-    from benchmarks.scoring import recall
+    from benchmarks.quality.baselines import CoOccurrence
+    from benchmarks.quality.scoring import recall
     from trainer_module.dataset import hold_out
 
     fitted, validation = hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED)
@@ -172,14 +172,14 @@ def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
 
 def _trained(data: DataSet, settings: Settings) -> Scorer:
     """Fit a model as the pipeline's Trainer does."""
-    from benchmarks.scoring import scorer_of
+    from benchmarks.quality.scoring import scorer_of
     from trainer_module.training import fit
 
     return scorer_of(fit(data.train, data.num_movies, settings.model, settings.training))
 
 
 def _rank(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
-    from benchmarks.scoring import rank_windows
+    from benchmarks.quality.scoring import rank_windows
 
     return rank_windows(score, windows, num_movies)
 
@@ -192,7 +192,7 @@ def _print_header() -> None:
 
 
 def _print_row(name: str, ranks: Ranks, seconds: float) -> None:
-    from benchmarks.scoring import CUTOFFS, gains, interval, recall
+    from benchmarks.quality.scoring import CUTOFFS, gains, interval, recall
 
     for of, kind in ((ranks.excluded, "context left out"), (ranks.unfiltered, "unfiltered")):
         cells = []
@@ -211,7 +211,7 @@ def _print_row(name: str, ranks: Ranks, seconds: float) -> None:
 
 def _print_differences(ours: str, found: Mapping[str, Ranks]) -> None:
     """Print how far ours is ahead of each other system on the same queries, context left out."""
-    from benchmarks.scoring import gains, interval
+    from benchmarks.quality.scoring import gains, interval
 
     print(f"\n| {ours} against | recall@10 | NDCG@10 |\n| --- | ---: | ---: |")
     for name, ranks in found.items():
@@ -237,7 +237,3 @@ def _parser() -> argparse.ArgumentParser:
         "--peers", action="store_true", help="RecBole's GRU4Rec and SASRec too, in an environment made for them (2 GB)"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scoring import Ranks
-from benchmarks.windows import DataSet
+from benchmarks.quality.scoring import Ranks
+from benchmarks.quality.windows import DataSet
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _write(path: Path, ranked: Ranked) -> None:
 def digest_of_code(*files: str) -> str:
     """Return a SHA-256 over files of this project and over how all systems are ranked."""
     digest = hashlib.sha256()
-    for file in ("benchmarks/scoring.py", "trainer_module/ranking.py", *files):
+    for file in ("benchmarks/quality/scoring.py", "trainer_module/ranking.py", *files):
         digest.update((_ROOT / file).read_bytes() + b"\0")
     return digest.hexdigest()
 

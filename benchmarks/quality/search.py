@@ -1,0 +1,177 @@
+"""Compare settings of the model on train alone.
+
+`python -m benchmarks.search --release ml-100k --vary model.dropout=0.3,0.5 --vary training.batch_size=128,512`
+
+A tenth of the train windows is held out to compare by, under a split by time the last ones; the eval split is not
+looked at. Each value is tried alone, against the configuration as it is, or with `--grid` together with all values of
+the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from benchmarks.harness import add_release_options, positive_int, release_overrides
+from data.command import CommandParser, run_command
+from data.environment import prepare_environment
+
+if TYPE_CHECKING:
+    from benchmarks.quality.scoring import Ranks
+    from data.options import GenerateOptions
+    from pipeline.settings import Settings
+    from trainer_module.dataset import Windows
+
+    Values = Mapping[str, Any]
+
+VALIDATION_SHARE = 0.1
+VALIDATION_SEED = 42
+_AS_IT_IS = "as it is"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    prepare_environment()
+    from pipeline.settings import load_settings
+
+    settings = load_settings(options.config or options.release, release_overrides(options))
+    varied: dict[str, list[Any]] = {}
+    for name, values in options.vary:
+        varied.setdefault(name, []).extend(values)
+    variants = list(variants_of(varied, grid=options.grid))
+    compare(settings, variants, options.seeds, options.source, options.work_dir)
+
+
+def variants_of(varied: Mapping[str, Sequence[Any]], *, grid: bool) -> Iterator[Values]:
+    """Yield what to try, first nothing, which is the configuration as it is.
+
+    Parameters
+    ----------
+    varied
+        The values to try of each setting, by its dotted name.
+    grid
+        Try every combination in place of each value alone.
+    """
+    yield {}
+    if grid and varied:
+        for combination in itertools.product(*varied.values()):
+            yield dict(zip(varied, combination, strict=True))
+    else:
+        for name, values in varied.items():
+            for value in values:
+                yield {name: value}
+
+
+def compare(
+    settings: Settings, variants: Sequence[Values], seeds: Sequence[int], source: Path | None, work_dir: Path
+) -> None:
+    """Fit each variant with each seed, printing a row as soon as it is known.
+
+    Raises
+    ------
+    InputError
+        A name or value is not one of the settings, or the release can't be had.
+    """
+    from pipeline.settings import with_values
+
+    # Variants of one data set read it once.
+    held_out = functools.lru_cache(maxsize=1)(functools.partial(_held_out, source=source, work_dir=work_dir))
+    # All are checked before the first is fitted.
+    changed = [with_values(settings, values) for values in variants]
+    print("| variant | recall@10 | recall@100 | NDCG@10 | s |\n| --- | ---: | ---: | ---: | ---: |")
+    for values, variant in zip(variants, changed, strict=True):
+        started = time.monotonic()
+        seeded = (with_values(variant, {"training.seed": seed}) for seed in seeds)
+        ranks = [_fit_and_rank(each, *held_out(each.data)) for each in seeded]
+        _print_row(values, ranks, (time.monotonic() - started) / len(seeds))
+
+
+def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> tuple[Windows, Windows, int]:
+    """Return the train windows to fit, those to compare by, and the size of the vocabulary."""
+    from benchmarks.quality.windows import is_among, make_data_set
+    from trainer_module.dataset import hold_out
+
+    data = make_data_set(options, source, work_dir)
+    if options.strategy.is_by_time:
+        # What says most about a later time is the latest that train has.
+        earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
+        fitted = is_among(data, make_data_set(earlier, source, work_dir))
+        return data.train.take(fitted), data.train.take(~fitted), data.num_movies
+    return *hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
+
+
+def _fit_and_rank(settings: Settings, fitted: Windows, held_out: Windows, num_movies: int) -> Ranks:
+    from benchmarks.quality.scoring import rank_windows, scorer_of
+    from trainer_module.training import fit
+
+    model = fit(fitted, num_movies, settings.model, settings.training)
+    return rank_windows(scorer_of(model), held_out, num_movies)
+
+
+def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
+    """Print a variant's figures, context left out: means over seeds, with a bootstrap interval over queries."""
+    import numpy as np
+
+    from benchmarks.quality.scoring import gains, interval
+
+    def mean(figures: Sequence[np.ndarray]) -> str:
+        return f"{np.mean(figures):.4f}"
+
+    hits = np.mean([of.excluded <= 10 for of in ranks], axis=0)
+    cells = [
+        ", ".join(f"{name}={value}" for name, value in values.items()) or _AS_IT_IS,
+        "{:.4f} [{:.4f}, {:.4f}]".format(hits.mean(), *interval(hits)),
+        mean([of.excluded <= 100 for of in ranks]),
+        mean([gains(of.excluded) for of in ranks]),
+        f"{seconds:.0f}",
+    ]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def read_variation(text: str) -> tuple[str, list[Any]]:
+    """Read `name=value,value`: a setting by its dotted name, and values to give it."""
+    name, equals, values = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
+    try:
+        return name, [yaml.safe_load(value) for value in values.split(",")]
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds a value that is not YAML") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="python -m benchmarks.search",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_release_options(parser)
+    parser.add_argument(
+        "--vary",
+        type=read_variation,
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="values of one setting, such as model.embedding_dim=32,64; may be given again for another",
+    )
+    parser.add_argument("--grid", action="store_true", help="try all combinations, not each value alone")
+    parser.add_argument(
+        "--seeds",
+        type=positive_int,
+        nargs="+",
+        default=[VALIDATION_SEED],
+        metavar="N",
+        help="fit each variant with each of these (default: 42); rows are means",
+    )
+    return parser

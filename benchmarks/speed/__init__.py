@@ -1,0 +1,1 @@
+"""What generating, training, serving and the whole pipeline take."""

@@ -1,0 +1,265 @@
+"""Our training step against the tutorial's: `python -m benchmarks.train_speed --ratings 1000000`.
+
+Both train on the same windows, at our batch and at the tutorial's. A step is timed on one batch again and again, and on
+the batches that the input pipeline brings; the difference is what input costs. Then each model is trained on the clock,
+ours until it ranks as well as the tutorial's does at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import (
+    Measurement,
+    add_data_options,
+    data_root,
+    describe_data,
+    describe_machine,
+    generate_data,
+    give_result,
+    markdown_table,
+    measure,
+    positive_int,
+    repeat_data_options,
+)
+from data.command import CommandParser, run_command
+from data.environment import prepare_environment
+from data.user_files import user_path
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from benchmarks.quality.windows import DataSet
+    from pipeline.settings import Settings
+    from trainer_module.dataset import Windows
+    from trainer_module.model import NextMovieModel
+
+_OURS = "ours"
+_TUTORIAL = "tutorial"
+_STEP = "step"
+_TRAIN = "train"
+_WARM_UP_STEPS = 3
+_ROUNDS = 3
+_CUTOFF = 100
+_RANKED = 10_000
+"""Eval windows that are ranked again and again; they give recall@100 to half a percent."""
+
+_LOOKS = 20
+"""How often in an epoch our model is ranked."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return run_command(lambda: _run(_parser().parse_args(arguments)))
+
+
+def _run(options: argparse.Namespace) -> None:
+    prepare_environment()
+    if options.part == _STEP:
+        give_result(_time_steps(options))
+    elif options.part == _TRAIN:
+        give_result(_train_until(options))
+    else:
+        with tempfile.TemporaryDirectory(prefix="train-speed-") as folder:
+            _compare(options, Path(folder))
+
+
+def step_row(name: str, result: dict[str, float]) -> list[str]:
+    """Lay out a step's figures: batch, milliseconds alone and with input, input's share, windows a second, memory.
+
+    Parameters
+    ----------
+    name
+        The model's.
+    result
+        `batch` windows a step, `seconds_alone` and `seconds_with_input` of one, and `peak_mib`.
+    """
+    alone, with_input = result["seconds_alone"], result["seconds_with_input"]
+    return [
+        name,
+        f"{result['batch']:,.0f}",
+        f"{1000 * alone:.0f}",
+        f"{1000 * with_input:.0f}",
+        f"{1 - alone / with_input:.1%}",
+        f"{result['batch'] / with_input:,.0f}",
+        f"{result['peak_mib']:.0f}",
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="python -m benchmarks.train_speed",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_data_options(parser)
+    parser.add_argument(
+        "--steps",
+        type=positive_int,
+        default=10,
+        metavar="N",
+        help=f"timed steps in each of {_ROUNDS} rounds (default: %(default)s)",
+    )
+    # How the benchmark calls itself, to measure each part in a process of its own.
+    parser.add_argument("--part", choices=(_STEP, _TRAIN), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=user_path, help=argparse.SUPPRESS)
+    parser.add_argument("--model", choices=(_OURS, _TUTORIAL), help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=positive_int, help=argparse.SUPPRESS)
+    parser.add_argument("--recall", type=float, help=argparse.SUPPRESS)
+    return parser
+
+
+def _compare(options: argparse.Namespace, folder: Path) -> None:
+    settings = {name: _settings(options, name) for name in (_OURS, _TUTORIAL)}
+    manifest = generate_data(options, settings[_OURS].data, folder)
+
+    def part(name: str, model: str, *arguments: str) -> Measurement:
+        print(f"{name} of {model} {' '.join(arguments)} ...", file=sys.stderr, flush=True)
+        data = [*repeat_data_options(options), "--folder", str(folder), "--steps", str(options.steps)]
+        return measure("benchmarks.train_speed", "--part", name, "--model", model, *data, *arguments)
+
+    print(f"{describe_machine()}; {describe_data(options, manifest)}\n")
+    batches = dict.fromkeys(chosen.training.batch_size for chosen in settings.values())
+    rows = []
+    for batch, model in itertools.product(batches, settings):
+        step = part(_STEP, model, "--batch", str(batch))
+        rows.append(step_row(model, {**step.result, "peak_mib": step.peak_mib}))
+    header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "peak MiB"]
+    print(markdown_table(header, rows), flush=True)
+
+    tutorial = part(_TRAIN, _TUTORIAL).result
+    ours = part(_TRAIN, _OURS, "--recall", str(tutorial["recall"])).result
+    print(f"\n{_training_table({_TUTORIAL: tutorial, f'{_OURS}, until it ranks as well': ours})}")
+    if ours["recall"] >= tutorial["recall"]:
+        print(f"\nours got there {tutorial['seconds'] / ours['seconds']:.1f} times faster")
+    else:
+        print("\nours did not get there")
+
+
+def _training_table(results: dict[str, dict[str, float]]) -> str:
+    return markdown_table(
+        ["training", "seconds", "of them before the first step", "epochs", f"recall@{_CUTOFF}, unfiltered"],
+        [
+            [
+                name,
+                f"{result['seconds']:.1f}",
+                f"{result['seconds_before']:.1f}",
+                f"{result['epochs']:.2f}",
+                f"{result['recall']:.4f}",
+            ]
+            for name, result in results.items()
+        ],
+    )
+
+
+def _settings(options: argparse.Namespace, model: str) -> Settings:
+    from pipeline.settings import load_settings
+
+    name = _TUTORIAL if model == _TUTORIAL else options.config or options.release
+    return load_settings(name, {"release": options.release})
+
+
+def _time_steps(options: argparse.Namespace) -> dict[str, float]:
+    """Time steps of one model at one batch size, on the same batch and on what the input pipeline brings."""
+    import tf_keras as keras
+
+    from benchmarks.quality.windows import read_data_set
+    from trainer_module.dataset import training_batches
+    from trainer_module.training import new_model
+
+    data = read_data_set(data_root(options.folder))
+    settings = _settings(options, options.model)
+    # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
+    batches = training_batches(data.train, options.batch, seed=settings.training.seed, reshuffle=True)
+    keras.utils.set_random_seed(settings.training.seed)
+    model = new_model(data.train, data.num_movies, settings.model, settings.training, int(batches.cardinality()))
+    step = model.make_train_function()
+    same, brought = iter(batches.take(1).cache().repeat()), iter(batches.repeat())
+    for source in (same, brought):
+        _seconds_of(step, source, _WARM_UP_STEPS)
+    # In turn, so that what else the machine does meets both alike.
+    rounds = [
+        (_seconds_of(step, same, options.steps), _seconds_of(step, brought, options.steps)) for _ in range(_ROUNDS)
+    ]
+    alone, with_input = (sum(seconds) / (_ROUNDS * options.steps) for seconds in zip(*rounds, strict=True))
+    batch = min(options.batch, len(data.train))
+    return {"batch": batch, "seconds_alone": alone, "seconds_with_input": with_input}
+
+
+def _seconds_of(step: Any, batches: Iterator[tuple[tf.Tensor, tf.Tensor]], count: int) -> float:
+    started = time.monotonic()
+    for _ in range(count):
+        step(batches)
+    return time.monotonic() - started
+
+
+def _train_until(options: argparse.Namespace) -> dict[str, float]:
+    """Train on the clock, to the end or to a recall on the eval split. Ranking does not count."""
+    import numpy as np
+
+    from benchmarks.quality.windows import read_data_set
+
+    data = read_data_set(data_root(options.folder))
+    settings = _settings(options, options.model)
+    chosen = np.random.default_rng(settings.training.seed).permutation(len(data.evaluation))[:_RANKED]
+    ranked = data.evaluation.take(np.sort(chosen))
+    found: dict[str, float] = {}
+    before: float | None = None
+    for seconds, epochs, model in _training(data, settings):
+        before = seconds if before is None else before
+        if options.recall is None and epochs < settings.training.epochs:
+            continue
+        recall = _recall(model, ranked, data.num_movies)
+        found = {"seconds": seconds, "seconds_before": before, "epochs": epochs, "recall": recall}
+        if options.recall is not None and recall >= options.recall:
+            break
+    return found
+
+
+def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float, NextMovieModel]]:
+    """Train as the pipeline's Trainer does, and stop now and then.
+
+    Yields
+    ------
+    tuple
+        Seconds and epochs so far, and the model as it stands; first before the first step. What is done in between
+        takes no time.
+    """
+    import tf_keras as keras
+
+    from trainer_module.dataset import hold_out, training_batches
+    from trainer_module.training import new_model
+
+    training = settings.training
+    resumed = time.monotonic()
+    fitted, _ = hold_out(data.train, training.validation_fraction, training.seed)
+    batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
+    steps_per_epoch = int(batches.cardinality())
+    keras.utils.set_random_seed(training.seed)
+    model = new_model(fitted, data.num_movies, settings.model, training, steps_per_epoch)
+    step = model.make_train_function()
+    spent = time.monotonic() - resumed
+    yield spent, 0.0, model
+    stops = {-(-steps_per_epoch * look // _LOOKS) for look in range(1, _LOOKS + 1)}
+    resumed = time.monotonic()
+    for epoch in range(training.epochs):
+        brought = iter(batches)
+        for done in range(1, steps_per_epoch + 1):
+            step(brought)
+            if done in stops:
+                spent += time.monotonic() - resumed
+                yield spent, epoch + done / steps_per_epoch, model
+                resumed = time.monotonic()
+
+
+def _recall(model: NextMovieModel, windows: Windows, num_movies: int) -> float:
+    from benchmarks.quality.scoring import rank_windows, recall, scorer_of
+
+    return recall(rank_windows(scorer_of(model), windows, num_movies).unfiltered, _CUTOFF)
