@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.command import print_json, run_command
+from data.columns import columns
+from data.command import CommandParser, print_json, run_command
 from data.environment import prepare_environment
 from data.splits import spelt
 from data.user_files import user_path, write_text
@@ -28,14 +29,14 @@ _WHICH = "latest, previous, a number (the runs of a pipeline, from 1) or a folde
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; what it says wrong ends the process with code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="inspect_data.py",
         description="Show, compare and validate the statistics of the examples.",
         epilog="Exit codes: 0 done; 1 validate found anomalies; 2 something given can't be used.",
     )
     add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True)
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument(
         "--work-dir", type=user_path, default=DEFAULT_WORK_DIR, help="what local_runner.py wrote (default: %(default)s)"
     )
@@ -198,13 +199,7 @@ def _print_comparison(comparison: Any) -> None:
 def _print_table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> None:
     """Print columns, the first `left` of them to the left, the others to the right."""
     print(f"\n{title}")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  " + "  ".join(cells).rstrip())
+    print(columns(rows, "l" * left + "r"))
 
 
 def _print_json(answer: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data.command import EXIT_FAILED, run_command
+from data.command import EXIT_FAILED, CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import check_work_dir, user_path
 from data.version import add_version_option
@@ -19,7 +19,7 @@ EXIT_NOT_PUBLISHED = 3
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a wrong argument ends the process with exit code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="local_runner.py",
         description="Train, judge and publish a next-movie model on this machine.",
         epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
             verbose=options.verbose,
         )
     except StepFailedError as error:
-        print(f"error: {error} (--verbose shows all of it)", file=sys.stderr)
+        print(f"error: {error} (--verbose shows all of it) [{error.code}]", file=sys.stderr)
         return EXIT_FAILED
     return 0 if published else EXIT_NOT_PUBLISHED
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from data.command import print_json, run_command
+from data.columns import columns
+from data.command import CommandParser, print_json, run_command
 from data.errors import InputError
 from data.user_files import user_path
 from data.version import add_version_option
@@ -26,14 +27,14 @@ _LISTED_METRIC = "recall_at_10"
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a wrong argument ends the process with exit code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="models.py",
         description="See, compare and roll back published models.",
         epilog="Exit codes: 0 done; 2 something given can't be used.",
     )
     add_version_option(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|rollback")
-    common = argparse.ArgumentParser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument(
         "--serving",
         type=user_path,
@@ -69,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         if error.filename is None:
             raise
-        raise InputError(f"{error.filename}: {error.strerror or error}") from error
+        raise InputError(f"{error.filename} can't be used: {error.strerror or error}", code="M10") from error
     return 0
 
 
@@ -90,16 +91,18 @@ def find_pipelines(serving: Path, name: str | None) -> list[Path]:
     """
     found = [serving] if published_versions(serving) else version_folders(serving)
     if not found:
-        raise InputError(f"no model is published in {serving}: run local_runner.py first, or name another --serving")
+        raise InputError(
+            f"no model is published in {serving}: run local_runner.py first, or name another --serving", code="M01"
+        )
     wanted = [folder for folder in found if name in (None, folder.name)]
     if not wanted:
-        raise InputError(f"{serving} holds no pipeline {name!r}: it holds {_names(found)}")
+        raise InputError(f"{serving} holds no pipeline {name!r}: it holds {_names(found)}", code="M02")
     return wanted
 
 
 def _only(pipelines: list[Path]) -> Path:
     if len(pipelines) > 1:
-        raise InputError(f"say which with --pipeline: {_names(pipelines)}")
+        raise InputError(f"say which with --pipeline: {_names(pipelines)}", code="A08")
     return pipelines[0]
 
 
@@ -123,9 +126,7 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
             _row(version, read_publication(folder / str(version)), served=version == versions[-1])
             for version in versions
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print(columns(rows, "l"))
 
 
 def _row(version: int, publication: dict[str, Any], *, served: bool) -> tuple[str, ...]:
@@ -150,7 +151,7 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
     versions = published_versions(folder)
     version = versions[-1] if version is None else version
     if version not in versions:
-        raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}")
+        raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}", code="M03")
     publication = read_publication(folder / str(version))
     if as_json:
         print_json(json.dumps(publication, indent=2))

@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from data.command import print_json, run_command
+from data.columns import columns
+from data.command import CommandParser, print_json, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import is_standard_output, user_path
@@ -25,7 +26,7 @@ _MAX_K = 100
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; a wrong argument ends the process with exit code 2."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="recommend.py",
         description="Recommend movies to watch next, by the published model.",
         epilog="Exit codes: 0 answered; 2 something given can't be used.",
@@ -78,7 +79,7 @@ def _answer(options: argparse.Namespace) -> int:
     history = _parse_ids(options.history) if options.history is not None else None
     # A pipe is as good as a file, and can't be opened twice to try it.
     if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
-        raise InputError(f"there is no file {options.batch}")
+        raise InputError(f"there is no file {options.batch}", code="A06")
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
 
     from serving.recommender import Recommender
@@ -122,7 +123,7 @@ def _parse_ids(text: str) -> list[int]:
     words = text.replace(",", " ").split()
     for word in words:
         if not (word.isascii() and word.isdecimal() and len(word) < 19):
-            raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles")
+            raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
     return [int(word) for word in words]
 
 
@@ -154,11 +155,7 @@ def _table(answer: Sequence[Recommendation]) -> str:
         (str(movie.rank), movie.title, str(movie.year or ""), ", ".join(movie.genres), f"{movie.score:.3f}")
         for movie in answer
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    return "\n".join(
-        f"{rank:>{widths[0]}}  {title:<{widths[1]}}  {year:<4}  {genres:<{widths[3]}}  {score:>{widths[4]}}".rstrip()
-        for rank, title, year, genres, score in rows
-    )
+    return columns(rows, "rlllr", indent=0)
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
         complete.write_text(digest, encoding="utf-8")
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1].strip()
-        raise InputError(f"the environment {folder} can't be made: {reason}") from error
+        raise InputError(f"the environment {folder} can't be made: {reason}", code="B01") from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"the environment {folder} can't be made: {error}") from error
+        raise InputError(f"the environment {folder} can't be made: {error}", code="B01") from error
     return python
 
 

@@ -23,7 +23,7 @@ from benchmarks.harness import add_release_options, markdown_table, positive_int
 from benchmarks.search import read_variation
 from components.evaluation.paired_difference import PairedDifference, paired_difference
 from components.gate_settings import ModelGateSettings
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace) -> None:
     settings = load_settings(options.config or options.release, release_overrides(options))
     name, (value, *others) = options.worse
     if others:
-        raise InputError(f"--worse {name}: one value is compared, not {1 + len(others)}")
+        raise InputError(f"--worse {name}: one value is compared, not {1 + len(others)}", code="B02")
     worse = with_values(settings, {name: value})
     compare(settings, worse, f"{name}={value}", options)
 
@@ -183,7 +183,7 @@ def _hits(settings: Settings, seed: int, data: DataSet, work_dir: Path) -> np.nd
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.gate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_release_options(parser)

@@ -25,7 +25,7 @@ from benchmarks.harness import (
     positive_int,
 )
 from benchmarks.synthetic import write_ml_1m_like
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.options import GenerateOptions
 from data.user_files import user_path
@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.generate_speed", description=__doc__)
+    parser = CommandParser(prog="python -m benchmarks.generate_speed", description=__doc__)
     parser.add_argument("--ratings", type=positive_int, nargs="+", default=[100_000, 1_000_000, 5_000_000], metavar="N")
     parser.add_argument("--source", type=user_path, help="a real MovieLens-1M folder in place of synthetic ratings")
     # How the benchmark calls itself, to measure each generator in a process of its own.

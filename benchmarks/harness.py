@@ -290,7 +290,7 @@ def generate_data(options: argparse.Namespace, wanted: GenerateOptions, folder: 
     from data.generate import generate
 
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty: name a new folder")
+        raise InputError(f"{folder} is not empty: name a new folder", code="B03")
 
     source = options.source
     if _is_synthetic(options):

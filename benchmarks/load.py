@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
 from benchmarks.http_server import NAME, PACKAGES, running_server
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser = CommandParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument(
         "--model", type=user_path, help="a published version, or a folder of them (default: the newest)"
     )
@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         python = make_environment(options.environment, PACKAGES)
     except OSError as error:
-        raise InputError(f"{options.environment} can't be made: {error}") from error
+        raise InputError(f"the load can't be made: {error}", code="B07") from error
     load_before = os.getloadavg()[0]
     with running_server(python, model) as server:
         tallies, memory, seconds = put_under_load(server.url, server.pid, movies, options.clients, 60 * options.minutes)

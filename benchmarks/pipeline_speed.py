@@ -37,7 +37,7 @@ from benchmarks.harness import (
     repeat_data_options,
     total_cost,
 )
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import user_path
 from pipeline.tfx_imports import defer_cloud_extensions
@@ -168,7 +168,7 @@ def _measure_parts(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.pipeline_speed",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import add_release_options, release_overrides
 from benchmarks.search import VALIDATION_SEED, VALIDATION_SHARE
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 
@@ -108,7 +108,9 @@ def _check_names(systems: Sequence[System]) -> None:
     names = [system.name for system in systems]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"two of the configurations are called {twice[0]!r}: give one of them another `name`")
+        raise InputError(
+            f"two of the configurations are called {twice[0]!r}: give one of them another `name`", code="B06"
+        )
 
 
 def _baselines() -> list[System]:
@@ -223,7 +225,7 @@ def _print_differences(ours: str, found: Mapping[str, Ranks]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.quality",
         description="Compare the configured model with simple baselines and the tutorial's, on one eval split.",
     )

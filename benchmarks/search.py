@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.harness import add_release_options, positive_int, release_overrides
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def read_variation(text: str) -> tuple[str, list[Any]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.search",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

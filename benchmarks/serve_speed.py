@@ -23,7 +23,7 @@ from benchmarks.harness import (
     measure,
     positive_int,
 )
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import user_path
@@ -81,7 +81,7 @@ def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.serve_speed",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -117,7 +117,9 @@ def _published(folder: Path) -> Path:
 
     model = resolve_model(folder)
     if not (model / "saved_model.pb").is_file() or not (model / "assets.extra" / CATALOGUE_FILE).is_file():
-        raise InputError(f"{folder} holds no published model: name a version's folder, or leave --model out")
+        raise InputError(
+            f"{folder} holds no published model: name a version's folder, or leave --model out", code="M04"
+        )
     return model
 
 

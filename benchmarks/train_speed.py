@@ -29,7 +29,7 @@ from benchmarks.harness import (
     positive_int,
     repeat_data_options,
 )
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import user_path
 
@@ -94,7 +94,7 @@ def step_row(name: str, result: dict[str, float]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.train_speed",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -173,7 +173,8 @@ def DataGate(  # noqa: N802
         meant = " ".join(f"--set data_gate.{kind}=warn" for kind in kinds)
         raise InputError(
             f"the data is refused: {'; '.join(_describe(finding) for finding in stopping)}. Generate the data again; "
-            f"if it is meant to be so, add `{meant}`"
+            f"if it is meant to be so, add `{meant}`",
+            code="G13",
         )
 
 

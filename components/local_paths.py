@@ -18,5 +18,5 @@ def local_path(uri: str) -> Path:
         The URI is remote. `pathlib` would take it for a local path: what is written there would be lost.
     """
     if "://" in uri:
-        raise InputError(f"{uri} is not on a local disk, which this step needs: name a local pipeline root")
+        raise InputError(f"{uri} is not on a local disk, which this step needs: name a local pipeline root", code="R08")
     return Path(uri)

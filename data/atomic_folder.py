@@ -32,7 +32,7 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
             progress(f"another run is writing {output}; waiting for it")
             lock.acquire()
     except OSError as error:
-        raise InputError(f"{output.parent} can't be written: {error.strerror or error}") from error
+        raise InputError(f"{output.parent} can't be written: {error.strerror or error}", code="F02") from error
     try:
         yield
     finally:

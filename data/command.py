@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, NoReturn, TextIO, cast
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 
 EXIT_FAILED = 1
 EXIT_INPUT_ERROR = 2
 EXIT_STOPPED = 130
 """As shells say it of a process that Ctrl-C ended."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose refusals end with a code; its subcommands' parsers are of this kind too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end the process with exit code 2."""
+        super().error(CodedMessage(message, code="A01").line)
 
 
 class StandardOutputLost(BaseException):
@@ -68,16 +77,18 @@ def _run(main: Callable[[], int | None], stopped: str) -> int:
         # What is held back would only fail at exit, where it is a traceback.
         sys.stdout.flush()
     except InputError as error:
-        return _end(f"error: {error}", EXIT_INPUT_ERROR)
+        return _end(f"error: {error.line}", EXIT_INPUT_ERROR)
     except StandardOutputLost as lost:
         if isinstance(lost.error, BrokenPipeError):
             _discard(sys.stdout)
             return 0
-        return _end(f"error: standard output can't be written: {lost.error.strerror}", EXIT_INPUT_ERROR)
+        told = CodedMessage(f"standard output can't be written: {lost.error.strerror}", code="F10")
+        return _end(f"error: {told.line}", EXIT_INPUT_ERROR)
     except KeyboardInterrupt:
         return _end(stopped, EXIT_STOPPED)
     except MemoryError:
-        return _end("error: the memory is used up: free some, or take less data", EXIT_FAILED)
+        told = CodedMessage("the memory is used up: free some, or take less data", code="F11")
+        return _end(f"error: {told.line}", EXIT_FAILED)
     return code
 
 

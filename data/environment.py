@@ -73,7 +73,8 @@ def temporary_folder() -> str:
         return tempfile.gettempdir()
     except FileNotFoundError as error:
         raise InputError(
-            "no folder for temporary files can be written to: set TMPDIR to one with free space"
+            "no folder for temporary files can be written to: set TMPDIR to one with free space",
+            code="F04",
         ) from error
 
 

@@ -1,11 +1,53 @@
-"""The one error type that is meant to be read by a person."""
+"""What is said to a person when something goes wrong: a message, and the code that it is looked up by."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CodedMessage:
+    """A message and its code.
+
+    Attributes
+    ----------
+    message
+        A single line that says what was wrong, where, and what to do.
+    code
+        A letter for the area and two digits. `docs/troubleshooting.md` has a cause and a remedy for each.
+    """
+
+    message: str
+    code: str
+
+    @property
+    def line(self) -> str:
+        """The message as a person sees it, which ends with the code."""
+        return f"{self.message} [{self.code}]"
 
 
 class InputError(ValueError):
     """Something that was given (a file, a setting, a host) can't be used.
 
-    The message is a single line that says what was wrong, where, and what to do. Entry points print it
-    without a traceback and exit with a non-zero code.
+    Entry points print `line` without a traceback and exit with a non-zero code. As text the error is its message alone,
+    so that a message around it doesn't hold two codes.
+
+    Parameters
+    ----------
+    message, code
+        As for `CodedMessage`. An error that is raised in place of another one passes on its code.
     """
+
+    def __init__(self, message: str, code: str) -> None:
+        # Both are arguments of the exception: it is pickled, and made anew by Beam with a longer message, from these.
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def line(self) -> str:
+        """The message as a person sees it, which ends with the code."""
+        return CodedMessage(self.message, code=self.code).line

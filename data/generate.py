@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.errors import InputError
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
@@ -105,7 +105,8 @@ def _write_sample(stack: ExitStack) -> Path:
         write_sample_release(folder)
     except OSError as error:
         raise InputError(
-            f"the sample can't be written to {parent} ({error.strerror}): set TMPDIR to a folder with free space"
+            f"the sample can't be written to {parent} ({error.strerror}): set TMPDIR to a folder with free space",
+            code="F04",
         ) from error
     return folder
 
@@ -142,7 +143,9 @@ def _write(
     )
     if spill.repeated is not None:
         first, second, *_ = find_repeats(source, release, spill.repeated)
-        raise InputError(f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}")
+        raise InputError(
+            f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}", code="D22"
+        )
     catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
     if len(catalogue) > len(movies):
         progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
@@ -202,18 +205,21 @@ def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
     if train + held_out == 0:
         raise InputError(
             f"no example is left: no user has {options.min_timeline_length} ratings "
-            f"of at least {options.min_rating:g} stars"
+            f"of at least {options.min_rating:g} stars",
+            code="C09",
         )
     if not held_out and options.strategy.is_by_time and round(train * options.train_fraction) < train:
         raise InputError(
             f"the eval split is empty: none of {train} labels is later than the last train label, since too many have "
-            "one time; choose another split"
+            "one time; choose another split",
+            code="C10",
         )
     for split, examples in (("train", train), ("eval", held_out)):
         if not examples:
             raise InputError(
                 f"the {split} split is empty: {train + held_out} examples are too few for the "
-                f"{spelt(options.split)} split with the train fraction {options.train_fraction:g}"
+                f"{spelt(options.split)} split with the train fraction {options.train_fraction:g}",
+                code="C11",
             )
 
 
@@ -254,13 +260,15 @@ def _check_replaceable(output: Path) -> None:
     from data.releases.catalogue import CATALOGUE_FILE
 
     if not output.is_dir():
-        raise InputError(f"{output} is not a folder; choose another output")
+        raise InputError(f"{output} is not a folder; choose another output", code="F05")
     ours = re.compile(
         rf"(train|eval)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
     )
     for path in output.iterdir():
         if not ours.fullmatch(path.name):
-            raise InputError(f"{output} holds {path.name}, which is not generated data; choose another output")
+            raise InputError(
+                f"{output} holds {path.name}, which is not generated data; choose another output", code="F05"
+            )
 
 
 @contextmanager
@@ -273,9 +281,9 @@ def _disk_faults(output: Path) -> Iterator[None]:
     except Exception as error:
         # What Beam wraps loses its number and only says so in words.
         if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            raise InputError(f"no space left on the disk of {output}; free some and run again") from error
+            raise InputError(f"no space left on the disk of {output}; free some and run again", code="F01") from error
         if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
-            raise InputError(f"{output} can't be written: {error}") from error
+            raise InputError(f"{output} can't be written: {error}", code="F02") from error
         raise
 
 
@@ -314,7 +322,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m data.generate",
         description="Generate next-movie examples from a MovieLens release.",
         # Options that are not given are left to GenerateOptions, the one place with the defaults.

@@ -97,4 +97,4 @@ def parse_options(values: Mapping[str, Any]) -> GenerateOptions:
             f"{'.'.join(str(part) for part in fault['loc']) or 'options'} = {fault['input']!r}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise InputError(reasons) from error
+        raise InputError(reasons, code="C07") from error

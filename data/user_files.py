@@ -72,13 +72,15 @@ def check_work_dir(folder: Path, option: str = "--work-dir") -> None:
     signs = [sign for sign in _PATTERN_SIGNS if sign in text]
     if signs:
         raise InputError(
-            f"the work directory {text} holds {' '.join(signs)}, which Beam takes for a pattern: name another {option}"
+            f"the work directory {text} holds {' '.join(signs)}, which Beam takes for a pattern: name another {option}",
+            code="F06",
         )
     length = len(os.fsencode(text))
     if length > _LONGEST_PATH - _BELOW_WORK_DIR:
         raise InputError(
             f"the path of the work directory has {length} bytes, and {_LONGEST_PATH - _BELOW_WORK_DIR} are allowed: "
-            f"name a shorter {option}"
+            f"name a shorter {option}",
+            code="F07",
         )
 
 
@@ -100,7 +102,7 @@ def writing(path: Path) -> Iterator[TextIO]:
     """
     try:
         if path.is_dir():
-            raise InputError(f"{path} is a folder: name a file")
+            raise InputError(f"{path} is a folder: name a file", code="F08")
         # Behind /dev/stdout may be a plain file that the shell holds open: a new one in its place would not reach it.
         if (descriptor := _descriptor(path)) is not None:
             with _telling_of_a_lost_reader(descriptor), os.fdopen(os.dup(descriptor), "w", encoding="utf-8") as file:
@@ -113,12 +115,12 @@ def writing(path: Path) -> Iterator[TextIO]:
         with _replacing(path.resolve()) as file:
             yield file
     except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror or error}") from error
+        raise InputError(f"{path} can't be written: {error.strerror or error}", code="F02") from error
     except RuntimeError as error:
         # Python 3.10 says so of links that lead in a circle.
         if "Symlink loop" not in str(error):
             raise
-        raise InputError(f"{path} can't be written: its links lead in a circle") from error
+        raise InputError(f"{path} can't be written: its links lead in a circle", code="F09") from error
 
 
 @contextmanager

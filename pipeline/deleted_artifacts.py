@@ -58,7 +58,8 @@ def mark_deleted(metadata_file: str | Path) -> Counter[str]:
         if changed:
             open_store(str(metadata)).put_artifacts(changed)
     except (mlmd.errors.StatusError, RuntimeError) as error:
-        raise InputError(f"{metadata} can't be updated: {describe_failure(error, Path(home.work_dir))}") from error
+        reason = describe_failure(error, Path(home.work_dir))
+        raise InputError(f"{metadata} can't be updated: {reason.message}", code=reason.code) from error
     return Counter(
         Path(artifact.uri).parts[-3]
         for artifact in changed

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 from pipeline.defaults import METADATA_FILE
 
 _NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
@@ -45,7 +45,7 @@ NO_CACHE = "run again with --no-cache"
 """What makes artifacts of this run's own steps anew; those of earlier runs are looked at before they are used."""
 
 
-def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | None = None) -> str:
+def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | None = None) -> CodedMessage:
     """Return in one line why a step failed.
 
     Parameters
@@ -59,12 +59,12 @@ def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | Non
     """
     # On a full disk the cleaning up fails too, in many ways.
     if any(_NO_SPACE.search(str(cause)) for cause in _causes(error, handled=True)):
-        return "no space is left on the disk: free some and run again"
+        return CodedMessage("no space is left on the disk: free some and run again", code="F01")
     for cause in _causes(error):
         meaning = _meaning_of(cause, work_dir, artifacts)
         if meaning is not None:
             return meaning
-    return one_line(error)
+    return CodedMessage(one_line(error), code="R01")
 
 
 def one_line(error: BaseException) -> str:
@@ -89,18 +89,26 @@ def check_metadata(metadata: Path, artifacts: Path) -> None:
         The file is damaged, or gone while the artifacts are there: new artifacts would mix with theirs.
     """
     home = metadata.parent
-    remedy = f"move {home} away and run again; what is published stays"
     if not metadata.exists():
         if artifacts.is_dir() and any(artifacts.iterdir()):
-            raise InputError(f"{artifacts} is there without its {metadata.name}: {remedy}")
+            raise InputError(
+                f"{artifacts} is there without its {metadata.name}: "
+                f"move {home} away and run again; what is published stays",
+                code="R02",
+            )
         return
     try:
         # Whoever only reads keeps others from writing too, and shows in the exclusive right alone.
         found = _ask(metadata, "BEGIN EXCLUSIVE", "PRAGMA quick_check(1)")
     except sqlite3.DatabaseError as error:
-        raise InputError(f"the metadata {metadata} can't be read ({error}): {remedy}") from error
+        raise InputError(
+            f"the metadata {metadata} can't be read ({error}): move {home} away and run again; what is published stays",
+            code="R02",
+        ) from error
     if found != "ok":
-        raise InputError(f"the metadata {metadata} is damaged: {remedy}")
+        raise InputError(
+            f"the metadata {metadata} is damaged: move {home} away and run again; what is published stays", code="R02"
+        )
 
 
 def check_metadata_opens(metadata: Path) -> None:
@@ -138,16 +146,17 @@ def _ask(metadata: Path, *statements: str) -> object:
             return database.execute(last).fetchone()[0]
     except sqlite3.OperationalError as error:
         if _LOCKED.search(str(error)):
-            raise InputError(_held_open(metadata)) from error
+            held = _held_open(metadata)
+            raise InputError(held.message, code=held.code) from error
         if _NOT_OPENED.search(str(error)):
             raise InputError(
-                f"the metadata {metadata} can't be opened ({error}): give access to it and run again"
+                f"the metadata {metadata} can't be opened ({error}): give access to it and run again", code="R04"
             ) from error
         raise
 
 
-def _held_open(metadata: Path | str) -> str:
-    return f"another program holds {metadata} open: close it and run again"
+def _held_open(metadata: Path | str) -> CodedMessage:
+    return CodedMessage(f"another program holds {metadata} open: close it and run again", code="R03")
 
 
 def _causes(error: BaseException | None, *, handled: bool = False) -> Iterator[BaseException]:
@@ -161,7 +170,7 @@ def _causes(error: BaseException | None, *, handled: bool = False) -> Iterator[B
         error = error.__cause__ or implicit
 
 
-def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) -> str | None:
+def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) -> CodedMessage | None:
     """Return what an error means to a person; None if it is none of those that are known."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     text = _last_words(error)
@@ -172,7 +181,9 @@ def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) ->
     path = _path_of(error, text, work_dir)
     an_earlier_steps = path is not None and artifacts is not None and path.is_relative_to(artifacts)
     if "ModuleNotFoundError" in kinds and (module := _NO_MODULE.search(text)):
-        return f"the Python module {module[1]} is missing: install the pinned requirements (requirements.txt)"
+        return CodedMessage(
+            f"the Python module {module[1]} is missing: install the pinned requirements (requirements.txt)", code="R06"
+        )
     if _LOCKED.search(text):
         return _held_open(artifacts.parent / METADATA_FILE if artifacts is not None else "the metadata")
     if not_permitted := _NOT_PERMITTED.search(text):
@@ -180,22 +191,26 @@ def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) ->
     if "DataLossError" in kinds or _DAMAGED.search(text):
         # Readers of records don't say which file it was. Steps read what steps wrote.
         if path is None or an_earlier_steps:
-            return f"what an earlier step wrote is damaged: {NO_CACHE}, which makes it anew"
-        return f"{path} is damaged: put a whole one there and run again"
+            return CodedMessage(f"what an earlier step wrote is damaged: {NO_CACHE}, which makes it anew", code="R05")
+        return CodedMessage(f"{path} is damaged: put a whole one there and run again", code="F15")
     if path is not None and (kinds & {"FileNotFoundError", "NotFoundError"} or _NO_FILES.search(text)):
         if an_earlier_steps:
-            return f"what an earlier step wrote is missing: {NO_CACHE}, which makes it anew"
-        return f"{path} is missing: put it back and run again"
+            return CodedMessage(f"what an earlier step wrote is missing: {NO_CACHE}, which makes it anew", code="R05")
+        return CodedMessage(f"{path} is missing: put it back and run again", code="F14")
     return None
 
 
-def _not_permitted(reason: str, path: Path | None, work_dir: Path) -> str | None:
+def _not_permitted(reason: str, path: Path | None, work_dir: Path) -> CodedMessage | None:
     if path is None:
         # The metadata are the one database.
-        return f"the work directory can't be written ({reason})" if "database" in reason else None
+        return (
+            CodedMessage(f"the work directory can't be written ({reason})", code="F03")
+            if "database" in reason
+            else None
+        )
     if path.is_relative_to(work_dir):
-        return f"the work directory can't be written ({path}: {reason})"
-    return f"{path} can't be used: {reason}"
+        return CodedMessage(f"the work directory can't be written ({path}: {reason})", code="F03")
+    return CodedMessage(f"{path} can't be used: {reason}", code="F13")
 
 
 def _last_words(error: BaseException) -> str:

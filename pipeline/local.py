@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
@@ -40,7 +40,21 @@ _NO_OTHER_WORKERS = (
 
 
 class StepFailedError(RuntimeError):
-    """A step of the pipeline failed, and not because of something that was given."""
+    """A step of the pipeline failed, and not because of something that was given.
+
+    Parameters
+    ----------
+    message, code
+        As for `CodedMessage`.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code)
+        self.message = message
+        self.code = code
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def run_locally(
@@ -107,10 +121,13 @@ def run_locally(
                 note=lambda line: print(f"  {line}", flush=True),
             )
         except OSError as error:
-            raise InputError(f"{work_dir}: {describe_failure(error, work_dir)}") from error
+            reason = describe_failure(error, work_dir)
+            raise InputError(f"{work_dir}: {reason.message}", code=reason.code) from error
         _bring_metadata_up_to_date(run_paths)
         if from_node is not None and not Path(run_paths.local_metadata).exists():
-            raise InputError(f"--from-node {from_node}: nothing ran in {work_dir} to begin with: run without it")
+            raise InputError(
+                f"--from-node {from_node}: nothing ran in {work_dir} to begin with: run without it", code="A04"
+            )
         return _run(settings, run_paths, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
@@ -146,7 +163,7 @@ def choose_settings(
         They don't fit together, or something named does not exist.
     """
     if source is not None and release is None and config is None:
-        raise InputError(f"--source {source} needs --release, to say which MovieLens release it is")
+        raise InputError(f"--source {source} needs --release, to say which MovieLens release it is", code="A03")
     overrides: dict[str, Any] = {}
     if release is not None:
         overrides["release"] = release
@@ -213,9 +230,13 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
         lock = FileLock(work_dir / ".lock", timeout=0)
         lock.acquire()
     except Timeout as error:
-        raise InputError(f"another run is at work in {work_dir}: wait for it, or name another --work-dir") from error
+        raise InputError(
+            f"another run is at work in {work_dir}: wait for it, or name another --work-dir", code="F12"
+        ) from error
     except OSError as error:
-        raise InputError(f"{work_dir} can't be written: name another --work-dir ({error.strerror})") from error
+        raise InputError(
+            f"{work_dir} can't be written: name another --work-dir ({error.strerror})", code="F03"
+        ) from error
     try:
         yield
     finally:
@@ -238,7 +259,7 @@ def _run(
     graph.enable_cache = use_cache
     node_ids = [node.id for node in graph.components]
     if from_node is not None and from_node not in node_ids:
-        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}")
+        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}", code="A05")
     run_options = None
     if from_node is not None:
         run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node))
@@ -247,31 +268,35 @@ def _run(
     try:
         FreshNodeRunner(from_node).run(graph, run_options=run_options)
     except InputError as error:
-        reason = _for_the_whole_run(str(error), from_node)
+        reason = _for_the_whole_run(CodedMessage(error.message, code=error.code), from_node)
         _report_failure(settings, run_paths, steps.running, reason)
-        raise InputError(reason) from error
+        raise InputError(reason.message, code=reason.code) from error
     except Exception as error:
         reason = _for_the_whole_run(describe_failure(error, work_dir, Path(run_paths.pipeline_root)), from_node)
         _report_failure(settings, run_paths, steps.running, reason)
         if verbose:
             raise
-        raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason}") from error
+        raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason.message}", code=reason.code) from error
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record)
     try:
         print(f"\nReport\n  {write_local_report(record, settings)}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
-        raise StepFailedError(f"the run is over, but its page can't be written: {reason}") from error
+        raise StepFailedError(
+            f"the run is over, but its page can't be written: {reason.message}", code=reason.code
+        ) from error
     return record.published is not None
 
 
-def _for_the_whole_run(reason: str, from_node: str | None) -> str:
+def _for_the_whole_run(reason: CodedMessage, from_node: str | None) -> CodedMessage:
     """Return a reason whose remedy holds for a run that began at a later step: steps before it are not made anew."""
-    return reason if from_node is None else reason.replace(NO_CACHE, f"{NO_CACHE} and without --from-node")
+    if from_node is None:
+        return reason
+    return CodedMessage(reason.message.replace(NO_CACHE, f"{NO_CACHE} and without --from-node"), code=reason.code)
 
 
-def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: str) -> None:
+def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: CodedMessage) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
     from components.report.report_model import Failure
     from pipeline.runs.record import read_run_record
@@ -281,7 +306,7 @@ def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, r
         return
     try:
         record = read_run_record(run_paths.local_metadata, settings.model_gate)
-        page = write_local_report(record, settings, Failure(step=step, error=reason))
+        page = write_local_report(record, settings, Failure(step=step, error=reason.line))
     except Exception as trouble:
         # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")

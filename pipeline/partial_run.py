@@ -71,7 +71,9 @@ def check_earlier_steps(graph: tfx.dsl.Pipeline, from_nodes: Iterable[str], meta
     missing |= {node for node, output in read if node in left and not left[node].get(output, True)}
     if missing:
         told = ", ".join(node for node in nodes if node in missing)
-        raise InputError(f"--from-node {named}: the last run left nothing of {told} to begin with: run without it")
+        raise InputError(
+            f"--from-node {named}: the last run left nothing of {told} to begin with: run without it", code="A04"
+        )
 
 
 def _reached(start: list[Any], direction: str) -> set[str]:

@@ -118,5 +118,7 @@ def reroot(metadata_file: str | Path) -> bool:
             open_store(str(metadata)).put_artifacts(moved)
     except mlmd.errors.StatusError as error:
         reason = describe_failure(error, Path(home.work_dir))
-        raise InputError(f"{metadata} can't be updated with its new place: {reason}") from error
+        raise InputError(
+            f"{metadata} can't be updated with its new place: {reason.message}", code=reason.code
+        ) from error
     return bool(moved)

@@ -160,16 +160,16 @@ def load_settings(name_or_file: str, overrides: Mapping[str, Any] | None = None)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{path} is not YAML: {' '.join(str(error).split())}", code="C03") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no settings: it needs at least `name` and `data`")
+        raise InputError(f"{path} holds no settings: it needs at least `name` and `data`", code="C04")
     if overrides:
         data = content.get("data")
         content["data"] = {**(data if isinstance(data, dict) else {}), **overrides}
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {describe(error)}") from error
+        raise InputError(f"{path}: {describe(error)}", code="C05") from error
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -194,13 +194,13 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
         for part in groups:
             inner = group.get(part)
             if not isinstance(inner, dict):
-                raise InputError(f"there is no group of settings `{part}` for `{name}`")
+                raise InputError(f"there is no group of settings `{part}` for `{name}`", code="C06")
             group = inner
         group[key] = value
     try:
         return Settings.model_validate(content)
     except ValidationError as error:
-        raise InputError(describe(error)) from error
+        raise InputError(describe(error), code="C05") from error
 
 
 def parse_values(texts: Iterable[str]) -> dict[str, Any]:
@@ -225,11 +225,11 @@ def parse_values(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InputError(f"--set {text}: write NAME=VALUE, such as --set model.dropout=0.3")
+            raise InputError(f"--set {text}: write NAME=VALUE, such as --set model.dropout=0.3", code="A02")
         try:
             values[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"--set {text}: the value is not YAML") from error
+            raise InputError(f"--set {text}: the value is not YAML", code="A02") from error
     return values
 
 
@@ -259,18 +259,21 @@ def config_names() -> list[str]:
 
 def _find(name_or_file: str) -> Path:
     if not name_or_file.strip():
-        raise InputError("--config is empty: name a configuration or a YAML file")
+        raise InputError("--config is empty: name a configuration or a YAML file", code="C01")
     try:
         path = Path(name_or_file).expanduser()
     except RuntimeError as error:
-        raise InputError(f"--config {name_or_file}: there is no such home folder; write the path in full") from error
+        raise InputError(
+            f"--config {name_or_file}: there is no such home folder; write the path in full", code="C02"
+        ) from error
     if path.suffix in {".yaml", ".yml"} or "/" in name_or_file:
         if not path.is_file():
-            raise InputError(f"there is no configuration file {path}")
+            raise InputError(f"there is no configuration file {path}", code="C01")
         return path
     named = CONFIG_FOLDER / f"{name_or_file}.yaml"
     if not named.is_file():
         raise InputError(
-            f"there is no configuration {name_or_file!r}: take one of {', '.join(config_names())}, or name a YAML file"
+            f"there is no configuration {name_or_file!r}: take one of {', '.join(config_names())}, or name a YAML file",
+            code="C01",
         )
     return named

@@ -49,9 +49,9 @@ def example_files(root: str, split: str) -> list[str]:
     try:
         names = sorted(tf.io.gfile.listdir(folder))
     except tf.errors.OpError as error:
-        raise InputError(f"{folder} can't be read: run again with --no-cache ({_reason(error)})") from error
+        raise InputError(f"{folder} can't be read: run again with --no-cache ({_reason(error)})", code="R05") from error
     if not names:
-        raise InputError(f"{folder} holds no examples: run again with --no-cache, which makes them anew")
+        raise InputError(f"{folder} holds no examples: run again with --no-cache, which makes them anew", code="R05")
     return [f"{folder}/{name}" for name in names]
 
 
@@ -66,7 +66,7 @@ def exists(path: str) -> bool:
     try:
         return tf.io.gfile.exists(path)
     except tf.errors.OpError as error:
-        raise InputError(f"{path} can't be read ({_reason(error)})") from error
+        raise InputError(f"{path} can't be read ({_reason(error)})", code="M09") from error
 
 
 def _read(path: str) -> bytes:
@@ -74,7 +74,9 @@ def _read(path: str) -> bytes:
         with tf.io.gfile.GFile(path, "rb") as file:
             return file.read()
     except tf.errors.OpError as error:
-        raise InputError(f"{path} can't be read: make it anew, or give access to it ({_reason(error)})") from error
+        raise InputError(
+            f"{path} can't be read: make it anew, or give access to it ({_reason(error)})", code="M15"
+        ) from error
 
 
 def _reason(error: tf.errors.OpError) -> str:

@@ -66,9 +66,9 @@ def _lines(source: Path) -> Iterator[str]:
         with source.open(encoding="utf-8-sig") as lines:
             yield from lines
     except OSError as error:
-        raise InputError(f"{source} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{source} can't be read: {error.strerror or error}", code="M13") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text") from error
+        raise InputError(f"{source} is not UTF-8 text", code="M14") from error
 
 
 def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
@@ -79,10 +79,12 @@ def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
         try:
             request = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{source}, line {number} is not JSON") from error
+            raise InputError(f"{source}, line {number} is not JSON", code="M14") from error
         history = request.get("history") if isinstance(request, dict) else request
         if not isinstance(history, list) or not all(type(id_) is int and 0 <= id_ <= _LARGEST_ID for id_ in history):
-            raise InputError(f'{source}, line {number} is no history: write {{"history": [1270, 1197]}}, movie ids')
+            raise InputError(
+                f'{source}, line {number} is no history: write {{"history": [1270, 1197]}}, movie ids', code="M14"
+            )
         yield {"id": request["id"]} if isinstance(request, dict) and "id" in request else {}, history
 
 

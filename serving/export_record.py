@@ -70,7 +70,9 @@ def read_record(model: str | Path) -> ExportRecord:
         return ExportRecord()
     except tf.errors.OpError as error:
         # Not to be taken for an export without a record: that may be no model to compare with.
-        raise InputError(f"{model}/{RECORD_FILE} can't be read: give access to it ({error.message})") from error
+        raise InputError(
+            f"{model}/{RECORD_FILE} can't be read: give access to it ({error.message})", code="M09"
+        ) from error
 
 
 def copy_record(model: Path, target: Path) -> None:

@@ -36,7 +36,9 @@ def newest_model(serving_root: Path) -> Path:
         for version in published_versions(pipeline)[-1:]
     ]
     if not served:
-        raise InputError(f"no model is published in {serving_root}: run local_runner.py first, or name one (--model)")
+        raise InputError(
+            f"no model is published in {serving_root}: run local_runner.py first, or name one (--model)", code="M01"
+        )
     return max(served, key=lambda folder: (_published_at(folder), (folder / GRAPH_FILE).stat().st_mtime_ns, folder))
 
 

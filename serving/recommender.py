@@ -61,15 +61,19 @@ class Recommender:
         """
         catalogue_file = f"{folder}/assets.extra/{CATALOGUE_FILE}"
         if not exists(f"{folder}/saved_model.pb"):
-            raise InputError(f"{folder} holds no published model: name a version's folder, or run the pipeline first")
+            raise InputError(
+                f"{folder} holds no published model: name a version's folder, or run the pipeline first", code="M04"
+            )
         if not exists(catalogue_file):
-            raise InputError(f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's")
+            raise InputError(
+                f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's", code="M05"
+            )
         catalogue = read_catalogue(catalogue_file)
         try:
             return cls(tf.saved_model.load(str(folder)), catalogue)
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{folder} holds a damaged model; publish it again ({reason})") from error
+            raise InputError(f"{folder} holds a damaged model; publish it again ({reason})", code="M06") from error
 
     @cached_property
     def titles(self) -> TitleIndex:

@@ -77,10 +77,10 @@ class TitleIndex:
         """
         found = self.find(text)
         if not found:
-            raise InputError(f"no title in the catalogue is like {text!r}")
+            raise InputError(f"no title in the catalogue is like {text!r}", code="M11")
         if len(found) > 1:
             choices = "; ".join(f"{movie.title} [{movie.id}]" for movie in found)
-            raise InputError(f"{text!r} could be: {choices}. Write the title in full, or give the id")
+            raise InputError(f"{text!r} could be: {choices}. Write the title in full, or give the id", code="M12")
         return found[0]
 
     def find_each(self, text: str) -> list[Movie]:

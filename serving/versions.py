@@ -181,13 +181,15 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
         folder = serving / str(version)
         if version not in versions:
             held = ", ".join(map(str, versions)) or "none"
-            raise InputError(f"{serving} holds no version {version}: it holds {held}")
+            raise InputError(f"{serving} holds no version {version}: it holds {held}", code="M03")
         if version == versions[-1]:
-            raise InputError(f"version {version} of {serving} is the newest, and served already")
+            raise InputError(f"version {version} of {serving} is the newest, and served already", code="M07")
         publication = read_publication(folder)
         digest = model_digest(folder)
         if publication.get("model_digest") != digest:
-            raise InputError(f"{folder} is not as it was published: it is damaged, and can't be rolled back to")
+            raise InputError(
+                f"{folder} is not as it was published: it is damaged, and can't be rolled back to", code="M08"
+            )
         return _add(folder, digest, serving, {**publication, RESTORED_FROM: version})
 
 

@@ -17,6 +17,8 @@ _SMALL_DISKS = "needs the right to mount small disks in a namespace of its own, 
 
 _HISTORY = "needs the repository's history, which a shallow clone lacks"
 
+_KSERVE = "needs KServe's package, which has to be installed in an environment of its own"
+
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
 ALLOWED: dict[str, str] = {
@@ -30,6 +32,7 @@ ALLOWED: dict[str, str] = {
     "tests/kubeflow/test_real_object_store.py::": _GO,
     "tests/pipeline/test_real_data.py::": _REAL_DATA,
     "tests/reliability/test_upgrades.py::": _HISTORY,
+    "tests/serving/test_documented_request.py::test_kserves_own_types_": _KSERVE,
 }
 """How a test's id begins, and why it may be skipped on the build server."""
 

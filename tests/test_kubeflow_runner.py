@@ -13,6 +13,7 @@ import yaml
 
 import kubeflow_runner
 from data.errors import InputError
+from pipeline.kubeflow_settings import check_image
 from pipeline.local import choose_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,7 +95,48 @@ def test_an_unknown_release_or_split_is_refused_in_the_words_of_a_local_run(
     options = dict(argument.removeprefix("--").split("=") for argument in arguments)
     with pytest.raises(InputError) as locally:
         choose_settings(options.get("config"), options.get("release"), None, options.get("split"))
-    assert refused == f"error: {locally.value}\n"
+    assert refused == f"error: {locally.value} [{locally.value.code}]\n"
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "next-movie",
+        "next-movie:1",
+        "REGISTRY/next-movie:1",
+        "localhost:5000/a/b__c/d-e.f:v1.0_rc-2",
+        "ghcr.io/someone/next-movie@sha256:" + "0f" * 32,
+        "[fd00::1]:5000/next-movie:1@sha256:" + "a" * 64,
+        f"{'a' * 255}:{'t' * 128}",
+    ],
+)
+def test_an_image_that_a_container_runtime_takes_is_taken(image: str):
+    assert check_image(image) == image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "", " ", "Next-Movie:1", "next movie:1", "next-movie:", "next-movie:1:2", "next-movie:tag with space", ":1",
+        "/a", "a/", "a//b", "https://registry.example/a:1", "-a", "a-", "a@sha256:12", "a:" + "t" * 129, "a" * 256,
+        "registry/Ä:1", "a:1\n",
+    ],
+)  # fmt: skip
+def test_an_image_that_cannot_be_one_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture, image: str
+):
+    output = tmp_path / "folder" / "a.yaml"
+    assert run("compile", "--config=sample", f"--image={image}", "--output", output) == 2
+    assert capsys.readouterr().err.startswith(f"error: {image!r} is not the name of an image: ")
+    assert not output.parent.exists()
+
+
+def test_an_image_in_a_configuration_is_checked_too(tmp_path: Path, capsys: pytest.CaptureFixture):
+    chosen = ["--config=sample", "--set", "kubeflow.defaults.image=No Image", "--image=i"]
+    assert run("compile", *chosen, "--output", tmp_path / "a.yaml") == 2
+    message = capsys.readouterr().err
+    assert "kubeflow.defaults.image" in message
+    assert "'No Image' is not the name of an image" in message
 
 
 @pytest.mark.slow
@@ -146,13 +188,13 @@ def test_wait_tells_that_the_run_succeeded(file: Path, server: ApiServer, capsys
 def test_wait_fails_with_the_run_and_names_the_reason(file: Path, capsys: pytest.CaptureFixture):
     with ApiServer(lambda _: ("FAILED", "task Use failed")) as server:
         assert run("submit", file, "--host", server.url, "--wait") == 2
-    assert capsys.readouterr().err == f"error: the run {RUN_ID} ended as FAILED: task Use failed\n"
+    assert capsys.readouterr().err == f"error: the run {RUN_ID} ended as FAILED: task Use failed [K02]\n"
 
 
 def test_upload_stores_the_file_under_the_pipelines_name(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):
     assert run("upload", file, "--host", server.url) == 0
     assert server.uploads == [{"name": "small-pipeline", "documents": minimal_documents()}]
-    assert "pipeline stored-pipeline stored" in capsys.readouterr().out
+    assert capsys.readouterr().out == "pipeline stored-pipeline: version small-pipeline stored\n"
 
 
 def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(file: Path, capsys: pytest.CaptureFixture):

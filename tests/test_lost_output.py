@@ -32,7 +32,7 @@ HELP = [
     ("models",),
     *(("models", command) for command in ("list", "show", "rollback")),
     ("kubeflow_runner",),
-    *(("kubeflow_runner", command) for command in ("compile", "submit", "upload")),
+    *(("kubeflow_runner", command) for command in ("compile", "submit", "upload", "schedule", "runs")),
     *(
         (f"benchmarks.{name}",)
         for name in (
@@ -105,7 +105,7 @@ def heavy(tmp_path_factory) -> Iterator[Commands]:
 
 def assert_no_space_was_said(ended: Ended, *, progress: bool = False) -> None:
     lines = ended.errors.splitlines()
-    assert (ended.code, lines[-1:]) == (2, ["error: standard output can't be written: No space left on device"])
+    assert (ended.code, lines[-1:]) == (2, ["error: standard output can't be written: No space left on device [F10]"])
     assert progress or len(lines) == 1, ended.errors
     assert "Traceback" not in ended.errors
 

@@ -17,7 +17,11 @@ ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 PRODUCT = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 BENCHMARKS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("benchmarks", "tests"))
 OURS = {*ROOMS, "benchmarks", *(path.stem for path in [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *TESTS])}
-ELSEWHERE = {ROOT / "benchmarks" / "peers" / "fit_recbole.py", ROOT / "tests" / "serving" / "kserve_server.py"}
+ELSEWHERE = {
+    ROOT / "benchmarks" / "peers" / "fit_recbole.py",
+    ROOT / "tests" / "serving" / "kserve_server.py",
+    ROOT / "tests" / "serving" / "kserve_types.py",
+}
 """Scripts that run in environments of their own."""
 
 

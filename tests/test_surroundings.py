@@ -43,7 +43,10 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly():
 
 def test_a_full_disk_behind_standard_output_is_one_line():
     done = ask("print(1)", line="COMMAND > /dev/full")
-    assert (done.returncode, done.stderr) == (2, "error: standard output can't be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: standard output can't be written: No space left on device [F10]\n",
+    )
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
@@ -67,7 +70,7 @@ def test_memory_that_ends_is_one_line(capsys):
         raise MemoryError
 
     assert run_command(main) == 1
-    assert capsys.readouterr().err == "error: the memory is used up: free some, or take less data\n"
+    assert capsys.readouterr().err == "error: the memory is used up: free some, or take less data [F11]\n"
 
 
 def test_ctrl_c_is_130_and_one_line(capsys):
@@ -138,7 +141,7 @@ def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_anot
     if done.returncode == 77:
         pytest.skip("a full temporary folder needs the right to mount a disk")
     reason = f"{small} (No space left on device): set TMPDIR to a folder with free space"
-    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason}\n")
+    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason} [F04]\n")
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
@@ -147,7 +150,7 @@ def test_without_any_temporary_folder_one_line_says_how_to_name_one(tmp_path, na
     before = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']"
     done = run_command_of(name, tmp_path / "out", before)
     said = "no folder for temporary files can be written to: set TMPDIR to one with free space"
-    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+    assert (done.returncode, done.stderr) == (2, f"error: {said} [F04]\n")
 
 
 def test_a_temporary_folder_that_is_not_there_is_passed_over(tmp_path):
@@ -196,8 +199,8 @@ def test_a_fault_within_a_command_is_none_of_standard_output_which_gets_no_byte_
 
 
 def test_an_error_is_said_though_what_was_printed_before_it_finds_no_space():
-    done = ask("print(1); raise InputError('it is wrong')", line="COMMAND > /dev/full")
-    assert (done.returncode, done.stderr) == (2, "error: it is wrong\n")
+    done = ask("print(1); raise InputError('it is wrong', code='A01')", line="COMMAND > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: it is wrong [A01]\n")
 
 
 @pytest.mark.parametrize("line", ["COMMAND 2> /dev/full", "COMMAND 2> >(exec true)"])

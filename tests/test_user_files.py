@@ -45,7 +45,7 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_beside_it(tmp_path)
     target.write_text("old", encoding="utf-8")
     with pytest.raises(InputError, match="line 3"), writing(target) as file:
         file.write("half")
-        raise InputError("line 3 is wrong")
+        raise InputError("line 3 is wrong", code="D16")
     assert target.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -132,7 +132,9 @@ def read_windows(files: Sequence[str], transform_output: tft.TFTransformOutput) 
     )
     parts = list(batches.as_numpy_iterator())
     if not parts:
-        raise InputError(f"{', '.join(files)} hold no example: run again with --no-cache, which makes them anew")
+        raise InputError(
+            f"{', '.join(files)} hold no example: run again with --no-cache, which makes them anew", code="R05"
+        )
     return Windows(
         context=np.concatenate([context for context, _ in parts]),
         label=np.concatenate([label for _, label in parts]),

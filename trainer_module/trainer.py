@@ -62,5 +62,6 @@ def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) ->
     if num_windows != expected:
         raise InputError(
             f"{examples_root} holds {num_windows:,} train examples in place of {expected:,}: "
-            "run again with --no-cache, which makes them anew"
+            "run again with --no-cache, which makes them anew",
+            code="R05",
         )

@@ -99,7 +99,9 @@ class _StopWithoutNumbers(keras.callbacks.Callback):
     def _error(self, said: str) -> InputError:
         settings = ["learning_rate"] + (["weight_decay"] if self._training.optimizer == "adamw" else [])
         named = " or ".join(f"training.{name} ({getattr(self._training, name):g} now)" for name in settings)
-        return InputError(f"training stopped in epoch {self._epoch} of {self._training.epochs}: {said}: lower {named}")
+        return InputError(
+            f"training stopped in epoch {self._epoch} of {self._training.epochs}: {said}: lower {named}", code="R07"
+        )
 
 
 class _Watch(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.command import run_command
+from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import user_path
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m benchmarks.peers.choose", description="Compare the peers' options on held-out train windows."
     )
     parser.add_argument("windows", type=user_path, metavar="FOLDER", help="a generated data set")

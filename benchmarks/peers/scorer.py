@@ -103,7 +103,9 @@ def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder:
 
     fitted, validation = hold_out(data.train, training.validation_fraction, training.seed)
     if not len(validation):
-        raise InputError(f"RecBole's {name} has to be stopped on held-out windows: validation_fraction leaves none")
+        raise InputError(
+            f"RecBole's {name} has to be stopped on held-out windows: validation_fraction leaves none", code="B04"
+        )
     peer = fit_peer(
         name,
         OPTIONS[name],
@@ -181,9 +183,9 @@ def _run(python: Path, folder: Path) -> dict[str, Any]:
         done = subprocess.run([str(python), "-I", str(_SCRIPT), str(folder)], stdout=file, stderr=file, check=False)
     if done.returncode != 0:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
-        raise InputError(f"the peer failed with exit code {done.returncode}, see {log}: {said[-1]}")
+        raise InputError(f"the peer failed with exit code {done.returncode}, see {log}: {said[-1]}", code="B05")
     if not all(answer.is_file() for answer in answers):
-        raise InputError(f"the peer wrote no scores, see {log}")
+        raise InputError(f"the peer wrote no scores, see {log}", code="B05")
     return json.loads(answers[-1].read_text(encoding="utf-8"))
 
 

@@ -46,7 +46,9 @@ def DataGenerator(  # noqa: N802
     folder = local_path(data.uri)
     given = local_path(source.uri) if source is not None else None
     if given is not None and not given.exists():
-        raise InputError("the data source is empty: nothing lies at the URI that the run names as its data root")
+        raise InputError(
+            "the data source is empty: nothing lies at the URI that the run names as its data root", code="G09"
+        )
     if given is not None and (given / MANIFEST_FILE).is_file():
         manifest = take_over(given, folder, wanted)
     else:
@@ -71,10 +73,13 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
     if manifest.format_version != FORMAT_VERSION:
         raise InputError(
             f"the data root holds data of format {manifest.format_version}, and this version reads format "
-            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`"
+            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`",
+            code="G10",
         )
     if manifest.options != wanted:
-        raise InputError("the data root holds data generated with other options than the pipeline was compiled with")
+        raise InputError(
+            "the data root holds data generated with other options than the pipeline was compiled with", code="G11"
+        )
     manifest.verify(given)
     shutil.copytree(given, folder, dirs_exist_ok=True)
     return manifest
@@ -84,7 +89,9 @@ def check_source(manifest: Manifest, stated: str) -> None:
     """Raise `InputError` if data were made of another source than stated; an empty digest states nothing."""
     if stated and manifest.source_digest != stated:
         raise InputError(
-            f"the data root's content has the digest {manifest.source_digest}, and kubeflow.data_digest states {stated}"
+            f"the data root's content has the digest {manifest.source_digest}, "
+            f"and kubeflow.data_digest states {stated}",
+            code="G12",
         )
 
 

@@ -54,7 +54,7 @@ class Executor(BaseExecutor):
         for split in SPLITS:
             names = sorted(shard.name for shard in manifest.shards if shard.split == split)
             if not names:
-                raise InputError(f"{source} holds no {split} shards: generate the data again")
+                raise InputError(f"{source} holds no {split} shards: generate the data again", code="G06")
             folder = f"{examples.uri}/Split-{split}"
             tfx.dsl.io.fileio.makedirs(folder)
             for number, name in enumerate(names):
@@ -102,4 +102,4 @@ def _check_expected(manifest: Manifest, exec_properties: dict[str, Any], source:
     custom_config.custom_config.Unpack(keys)
     expected = keys[_MANIFEST_KEY]
     if expected and expected != manifest.digest:
-        raise InputError(f"{source} changed after the run began: start the run again")
+        raise InputError(f"{source} changed after the run began: start the run again", code="G07")

@@ -111,7 +111,7 @@ def read_statistics(folder: Path, split: str) -> statistics_pb2.DatasetFeatureSt
     try:
         return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+        raise InputError(f"{path} can't be read: {error.strerror or error}", code="S04") from error
 
 
 def split_names(folder: Path) -> list[str]:

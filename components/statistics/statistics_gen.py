@@ -152,7 +152,9 @@ def raise_on_faults(split: str, folder: str) -> None:
     with tfx.dsl.io.fileio.open(f"{folder}/Split-{split}/{_FAULTS_FILE}") as file:
         faults = json.loads(file.read())
     if faults:
-        raise InputError(f"the {split} examples are damaged, generate them again: {'; '.join(sorted(faults))}")
+        raise InputError(
+            f"the {split} examples are damaged, generate them again: {'; '.join(sorted(faults))}", code="G08"
+        )
 
 
 def stars_of(manifest: Manifest) -> list[float]:

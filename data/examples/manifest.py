@@ -84,10 +84,11 @@ class Manifest(BaseModel):
             content = path.read_bytes()
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --output {folder}`"
+                f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --output {folder}`",
+                code="G01",
             ) from error
         except OSError as error:
-            raise InputError(f"{path} is not a readable manifest; generate the data again") from error
+            raise InputError(f"{path} is not a readable manifest; generate the data again", code="G02") from error
         return cls.parse(content, str(path))
 
     @classmethod
@@ -109,7 +110,7 @@ class Manifest(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise InputError(f"{place} is not a readable manifest; generate the data again") from error
+            raise InputError(f"{place} is not a readable manifest; generate the data again", code="G02") from error
 
     def save(self, folder: Path) -> None:
         """Write the manifest into a folder."""
@@ -141,19 +142,21 @@ class Manifest(BaseModel):
         for split in SPLITS:
             for path in sorted(folder.glob(shard_pattern(split))):
                 if path.name not in expected:
-                    raise InputError(f"{path} is not in the manifest; remove it, or generate the data again")
+                    raise InputError(
+                        f"{path} is not in the manifest; remove it, or generate the data again", code="G03"
+                    )
         sizes = {shard.name: shard.bytes for shard in self.shards}
         for name, digest in {**expected, self.catalogue_file: self.catalogue_sha256}.items():
             path = folder / name
             if not path.is_file():
-                raise InputError(f"{path} is missing; generate the data again")
+                raise InputError(f"{path} is missing; generate the data again", code="G04")
             try:
                 matches = path.stat().st_size == sizes.get(name, path.stat().st_size)
                 matches = matches and file_sha256(path) == digest
             except OSError as error:
-                raise InputError(f"{path} can't be read: {error.strerror or error}") from error
+                raise InputError(f"{path} can't be read: {error.strerror or error}", code="G05") from error
             if not matches:
-                raise InputError(f"{path} differs from what was generated; generate the data again")
+                raise InputError(f"{path} differs from what was generated; generate the data again", code="G04")
 
 
 def library_versions() -> dict[str, str]:

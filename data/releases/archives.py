@@ -60,10 +60,16 @@ class FolderSource:
         complete = [place for place in candidates if all((place / name).is_file() for name in names)]
         if len(complete) > 1 and complete[0] != folder:
             found = ", ".join(place.name for place in complete)
-            raise InputError(f"{folder} holds {names[0]} more than once, in {found}; give one of these folders")
+            raise InputError(
+                f"{folder} holds {names[0]} more than once, in {found}; give one of these folders", code="D06"
+            )
         if not complete:
             missing = [name for name in names if not (folder / name).is_file()]
-            raise InputError(f"{folder} lacks {' and '.join(missing)}; {_expected(names)}")
+            raise InputError(
+                f"{folder} lacks {' and '.join(missing)}; "
+                f"a folder or zip archive with {' and '.join(names)} is expected",
+                code="D05",
+            )
         self._folder = complete[0]
 
     def open(self, name: str) -> IO[bytes]:
@@ -100,9 +106,10 @@ class ZipSource:
         except READ_ERRORS as error:
             if not _begins_like_a_zip(path):
                 raise InputError(
-                    f"{path} is not a zip archive; give the folder that holds {' and '.join(names)}"
+                    f"{path} is not a zip archive; give the folder that holds {' and '.join(names)}",
+                    code="D03",
                 ) from error
-            raise InputError(f"{path} is not a readable zip archive; fetch it again") from error
+            raise InputError(f"{path} is not a readable zip archive; fetch it again", code="D04") from error
         entries = self._archive.infolist()
         _check_entries(path, entries)
         self._members = {name: _find_member(path, entries, name, names) for name in names}
@@ -142,8 +149,8 @@ def open_source(path: Path, names: tuple[str, ...]) -> Source:
         if path.is_file():
             return ZipSource(path, names)
     except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror or error}") from error
-    raise InputError(f"{path} does not exist; give the release's zip archive or its folder")
+        raise InputError(f"{path} can't be read: {error.strerror or error}", code="D02") from error
+    raise InputError(f"{path} does not exist; give the release's zip archive or its folder", code="D01")
 
 
 def source_digest(source: Source, names: tuple[str, ...]) -> str:
@@ -170,11 +177,7 @@ def reading(source: Source, name: str) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:
-        raise InputError(f"{source.label}: {name} is damaged ({error}); fetch it again") from error
-
-
-def _expected(names: tuple[str, ...]) -> str:
-    return f"a folder or zip archive with {' and '.join(names)} is expected"
+        raise InputError(f"{source.label}: {name} is damaged ({error}); fetch it again", code="D04") from error
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -182,16 +185,18 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         parts = PurePosixPath(entry.filename).parts
         name = entry.filename
         if ".." in parts or name.startswith("/") or "\\" in name or ":" in name.partition("/")[0]:
-            raise InputError(f"{path}: the entry {entry.filename!r} leads out of the archive; not used")
+            raise InputError(f"{path}: the entry {entry.filename!r} leads out of the archive; not used", code="D07")
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise InputError(f"{path}: the entry {entry.filename!r} is a symbolic link; not used")
+            raise InputError(f"{path}: the entry {entry.filename!r} is a symbolic link; not used", code="D07")
         if entry.flag_bits & 0x1:
-            raise InputError(f"{path}: the entry {entry.filename!r} is encrypted; not used")
+            raise InputError(f"{path}: the entry {entry.filename!r} is encrypted; not used", code="D07")
         out_of_proportion = entry.file_size > MAX_EXPANSION * max(entry.compress_size, 1)
         if entry.file_size > _SMALL_ENTRY and out_of_proportion:
-            raise InputError(f"{path}: the entry {entry.filename!r} expands more than {MAX_EXPANSION} times; not used")
+            raise InputError(
+                f"{path}: the entry {entry.filename!r} expands more than {MAX_EXPANSION} times; not used", code="D07"
+            )
     if sum(entry.file_size for entry in entries) > MAX_EXPANDED_BYTES:
-        raise InputError(f"{path} expands to more than {MAX_EXPANDED_BYTES >> 30} GiB; not used")
+        raise InputError(f"{path} expands to more than {MAX_EXPANDED_BYTES >> 30} GiB; not used", code="D07")
 
 
 def _find_member(path: Path, entries: list[zipfile.ZipInfo], name: str, names: tuple[str, ...]) -> zipfile.ZipInfo:
@@ -201,7 +206,12 @@ def _find_member(path: Path, entries: list[zipfile.ZipInfo], name: str, names: t
         if PurePosixPath(entry.filename).name == name and len(PurePosixPath(entry.filename).parts) <= 2
     ]
     if not found:
-        raise InputError(f"{path} lacks {name}; {_expected(names)}")
+        raise InputError(
+            f"{path} lacks {name}; a folder or zip archive with {' and '.join(names)} is expected", code="D05"
+        )
     if len(found) > 1:
-        raise InputError(f"{path} holds {name} more than once; {_expected(names)}")
+        raise InputError(
+            f"{path} holds {name} more than once; a folder or zip archive with {' and '.join(names)} is expected",
+            code="D06",
+        )
     return found[0]

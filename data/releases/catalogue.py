@@ -83,7 +83,7 @@ class Catalogue:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise InputError(f"{path} is not a readable catalogue; generate the data again") from error
+            raise InputError(f"{path} is not a readable catalogue; generate the data again", code="G02") from error
         return cls.parse(content, str(path))
 
     @classmethod
@@ -115,7 +115,7 @@ class Catalogue:
             catalogue = cls.of(movies)
             return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise InputError(f"{place} is not a readable catalogue; generate the data again") from error
+            raise InputError(f"{place} is not a readable catalogue; generate the data again", code="G02") from error
 
     def with_train_labels(
         self, movie_ids: NDArray[np.int64], periods: NDArray[np.int64], counts: NDArray[np.int64]

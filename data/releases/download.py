@@ -19,6 +19,7 @@ from data.environment import temporary_folder
 from data.errors import InputError
 
 MAX_DOWNLOAD_BYTES = 2 << 30
+_ADVICE = "try again, or fetch it yourself and pass it with --source"
 _CHUNK = 1 << 16
 _ZIP_MAGIC = b"PK\x03\x04"
 _USER_AGENT = "next-movie-retrieval"
@@ -94,7 +95,6 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
         The server can't be reached or refuses, the content is not the archive, is cut short, too long or
         differs from what is known of it, or the disk is full.
     """
-    advice = "try again, or fetch it yourself and pass it with --source"
     partial = destination.with_name(f"{destination.name}.{uuid.uuid4().hex}.part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -103,14 +103,16 @@ def fetch(archive: RemoteArchive, destination: Path, progress: Callable[[str], N
         _check(archive, partial, received)
         partial.replace(destination)
     except urllib.error.HTTPError as error:
-        raise InputError(f"{archive.url} answered {error.code} {error.reason}; {advice}") from error
+        raise InputError(f"{archive.url} answered {error.code} {error.reason}; {_ADVICE}", code="D08") from error
     except http.client.IncompleteRead as error:
-        raise InputError(f"the download of {archive.url} stopped early; {advice}") from error
+        raise InputError(f"the download of {archive.url} stopped early; {_ADVICE}", code="D08") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise InputError(f"{archive.url} could not be downloaded to {destination}: {reason}; {advice}") from error
+        raise InputError(
+            f"{archive.url} could not be downloaded to {destination}: {reason}; {_ADVICE}", code="D08"
+        ) from error
     except InputError as error:
-        raise InputError(f"{error}; {advice}") from error
+        raise InputError(f"{error}; {_ADVICE}", code=error.code) from error
     finally:
         with contextlib.suppress(OSError):  # not there, or its folder is not one
             partial.unlink()
@@ -141,22 +143,22 @@ def _receive(archive: RemoteArchive, file: IO[bytes], progress: Callable[[str], 
             file.write(chunk)
             received += len(chunk)
             if received > limit:
-                raise InputError(f"{archive.url} delivers more than the expected {limit:,} bytes")
+                raise InputError(f"{archive.url} delivers more than the expected {limit:,} bytes", code="D09")
             if total and received - reported > max(total // 4, 1 << 20):
                 reported = received
                 progress(f"  {_mebibytes(received)} of {_mebibytes(total)}")
     if announced and total is not None and received < total:
         # http.client ends quietly where a connection closes early.
-        raise InputError(f"the download of {archive.url} stopped after {received:,} of {total:,} bytes")
+        raise InputError(f"the download of {archive.url} stopped after {received:,} of {total:,} bytes", code="D08")
     return received
 
 
 def _check(archive: RemoteArchive, path: Path, size: int) -> None:
     with path.open("rb") as file:
         if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            raise InputError(f"{archive.url} delivered something other than a zip archive")
+            raise InputError(f"{archive.url} delivered something other than a zip archive", code="D09")
     if archive.size is not None and size != archive.size:
-        raise InputError(f"{archive.url} delivered {size:,} bytes instead of {archive.size:,}")
+        raise InputError(f"{archive.url} delivered {size:,} bytes instead of {archive.size:,}", code="D09")
     if archive.digest is None:
         return
     algorithm, expected = archive.digest
@@ -165,7 +167,7 @@ def _check(archive: RemoteArchive, path: Path, size: int) -> None:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     if digest.hexdigest() != expected:
-        raise InputError(f"{archive.url} delivered content whose {algorithm} digest is not the known one")
+        raise InputError(f"{archive.url} delivered content whose {algorithm} digest is not the known one", code="D09")
 
 
 def _mebibytes(size: int) -> str:

@@ -46,7 +46,7 @@ def whole_lines(file: IO[bytes]) -> Iterator[bytes]:
         else:
             rest += block
             if len(rest) > BLOCK_BYTES:
-                raise InputError(f"holds a line of more than {BLOCK_BYTES:,} bytes")
+                raise InputError(f"holds a line of more than {BLOCK_BYTES:,} bytes", code="D12")
     if rest:
         yield rest
 
@@ -55,7 +55,7 @@ def check_mark(content: bytes) -> None:
     """Raise an `InputError` if text begins with the mark of UTF-16 or UTF-32."""
     for mark, name in _WIDE_MARKS.items():
         if content.startswith(mark):
-            raise InputError(f"is {name} text; save it as UTF-8")
+            raise InputError(f"is {name} text; save it as UTF-8", code="D11")
 
 
 def numbered_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:

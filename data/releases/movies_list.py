@@ -55,13 +55,13 @@ def read_movies(source: Source, release: Release) -> list[Movie]:
     name = release.movies_file
     where = f"{source.label}: {name}"
     if source.size(name) > _MAX_BYTES:
-        raise InputError(f"{where} is larger than any list of movies")
+        raise InputError(f"{where} is larger than any list of movies", code="D13")
     with reading(source, name), source.open(name) as file:
         content = file.read()
     try:
         return _parse(content, release)
     except InputError as error:
-        raise InputError(f"{where} {error}") from error
+        raise InputError(f"{where} {error}", code=error.code) from error
 
 
 def _parse(content: bytes, release: Release) -> list[Movie]:
@@ -78,12 +78,12 @@ def _parse(content: bytes, release: Release) -> list[Movie]:
         try:
             movie = _movie(split(line))
         except InputError as error:
-            raise InputError(f"line {number}: {error}") from error
+            raise InputError(f"line {number}: {error}", code=error.code) from error
         if movie.id in movies:
-            raise InputError(f"line {number}: movie {movie.id} is listed a second time")
+            raise InputError(f"line {number}: movie {movie.id} is listed a second time", code="D22")
         movies[movie.id] = movie
     if not movies:
-        raise InputError("holds no movies; fetch it again")
+        raise InputError("holds no movies; fetch it again", code="D15")
     return list(movies.values())
 
 
@@ -101,16 +101,17 @@ def _decode(content: bytes, *, may_be_latin_1: bool) -> list[str]:
     invalid: list[int] = []
     for number, line in enumerate(lines, 1):
         if b"\0" in line:
-            raise InputError(f"line {number}: holds a NUL byte")
+            raise InputError(f"line {number}: holds a NUL byte", code="D12")
         if not line.isascii():
             (valid if _is_utf8(line) else invalid).append(number)
     if not invalid:
         return [line.decode("utf-8") for line in lines]
     if has_mark or not may_be_latin_1:
-        raise InputError(f"line {invalid[0]}: is not UTF-8 text; save the file as UTF-8")
+        raise InputError(f"line {invalid[0]}: is not UTF-8 text; save the file as UTF-8", code="D11")
     if valid and (len(valid) > 1 or len(invalid) == 1):
         raise InputError(
-            f"line {invalid[0]}: is not UTF-8 text, but line {valid[0]} is; save the file in one encoding, UTF-8"
+            f"line {invalid[0]}: is not UTF-8 text, but line {valid[0]} is; save the file in one encoding, UTF-8",
+            code="D11",
         )
     return [line.decode("latin-1") for line in lines]
 
@@ -125,7 +126,7 @@ def _is_utf8(line: bytes) -> bool:
 
 def _check_header(line: str) -> None:
     if _csv_cells(line) != _HEADER:
-        raise InputError(f"line 1: the header is {quoted(line)}, not {','.join(_HEADER)!r}")
+        raise InputError(f"line 1: the header is {quoted(line)}, not {','.join(_HEADER)!r}", code="D14")
 
 
 def _csv_cells(line: str) -> list[str]:
@@ -133,16 +134,16 @@ def _csv_cells(line: str) -> list[str]:
         return next(csv.reader([line], strict=True))
     except csv.Error as error:
         if "unexpected end" in str(error):
-            raise InputError("a quote that is opened there is not closed on that line") from error
+            raise InputError("a quote that is opened there is not closed on that line", code="D20") from error
         if "expected after" in str(error):
-            raise InputError("a closing quote is followed by something other than a comma") from error
-        raise InputError(str(error)) from error
+            raise InputError("a closing quote is followed by something other than a comma", code="D20") from error
+        raise InputError(f"is not CSV: {error}", code="D20") from error
 
 
 def _split_csv(line: str) -> Cells:
     cells = _csv_cells(line)
     if len(cells) != len(_HEADER):
-        raise InputError(f"has {len(cells)} columns instead of {len(_HEADER)}")
+        raise InputError(f"has {len(cells)} columns instead of {len(_HEADER)}", code="D16")
     return cells[0], cells[1], cells[2].split("|")
 
 
@@ -150,17 +151,17 @@ def _split_dat(line: str) -> Cells:
     movie_id, first, rest = line.partition("::")
     title, second, genres = rest.rpartition("::")
     if not (first and second):
-        raise InputError(f"{quoted(line)} is not of the form 'id::title::genres'")
+        raise InputError(f"{quoted(line)} is not of the form 'id::title::genres'", code="D16")
     return movie_id, title, genres.split("|")
 
 
 def _split_flags(line: str) -> Cells:
     cells = line.split("|")
     if len(cells) != _FLAG_COLUMNS:
-        raise InputError(f"has {len(cells)} columns instead of {_FLAG_COLUMNS}")
+        raise InputError(f"has {len(cells)} columns instead of {_FLAG_COLUMNS}", code="D16")
     flags = cells[5:]
     if not set(flags) <= {"0", "1"}:
-        raise InputError("a genre is marked with other than 0 or 1")
+        raise InputError("a genre is marked with other than 0 or 1", code="D21")
     return cells[0], cells[1], [genre for genre, flag in zip(_FLAG_GENRES, flags, strict=True) if flag == "1"]
 
 
@@ -170,11 +171,11 @@ _SPLITTERS: dict[str, Callable[[str], Cells]] = {"csv": _split_csv, "dat": _spli
 def _movie(cells: Cells) -> Movie:
     movie_id, title, genres = cells[0].strip(), cells[1].strip(), tuple(genre.strip() for genre in cells[2])
     if not is_id(movie_id):
-        raise InputError(f"{quoted(movie_id)} is not a movie's id, a number from 1 to {MAX_ID}")
+        raise InputError(f"{quoted(movie_id)} is not a movie's id, a number from 1 to {MAX_ID}", code="D17")
     if not title:
-        raise InputError(f"movie {movie_id} has no title")
+        raise InputError(f"movie {movie_id} has no title", code="D21")
     if any(len(genre.encode()) > _MAX_GENRE_BYTES for genre in genres):
-        raise InputError(f"a genre of movie {movie_id} is longer than {_MAX_GENRE_BYTES} bytes")
+        raise InputError(f"a genre of movie {movie_id} is longer than {_MAX_GENRE_BYTES} bytes", code="D21")
     year = _YEAR.search(title)
     listed = tuple(genre for genre in genres if genre not in _NO_GENRES)
     return Movie(int(movie_id[-18:]), title, int(year.group(1)) if year else 0, listed)

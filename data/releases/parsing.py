@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 from data.releases.archives import READ_ERRORS, Source, reading
 from data.releases.lines import numbered_lines, whole_lines
 from data.releases.release import Release
@@ -92,11 +92,13 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
     except (pa.ArrowException, InputError, *READ_ERRORS) as error:
         with reading(source, release.ratings_file):
             fault = find_fault(source, release)
-        reason = fault or f"is not a ratings file ({str(error).splitlines()[0] if str(error) else error!r})"
-        raise InputError(f"{source.label}: {release.ratings_file} {reason}") from error
+        if fault is None:
+            said = str(error).splitlines()[0] if str(error) else repr(error)
+            fault = CodedMessage(f"is not a ratings file ({said})", code="D13")
+        raise InputError(f"{source.label}: {release.ratings_file} {fault.message}", code=fault.code) from error
 
 
-def find_fault(source: Source, release: Release) -> str | None:
+def find_fault(source: Source, release: Release) -> CodedMessage | None:
     """Read a ratings file line by line, and return what is wrong with its first bad line; None if none is."""
     header = release.ratings_format.header
     num_ratings = 0
@@ -111,10 +113,10 @@ def find_fault(source: Source, release: Release) -> str | None:
                 else:
                     continue
                 if reason is not None:
-                    return f"line {number}: {reason}"
+                    return CodedMessage(f"line {number}: {reason.message}", code=reason.code)
     except InputError as error:
-        return str(error)
-    return None if num_ratings else "holds no ratings"
+        return CodedMessage(error.message, code=error.code)
+    return None if num_ratings else CodedMessage("holds no ratings", code="D15")
 
 
 def find_repeats(source: Source, release: Release, rating: NDArray[np.void]) -> list[int]:
@@ -220,42 +222,45 @@ def _cells(line: bytes, delimiter: str) -> list[str]:
     return _plain(line, delimiter).decode("utf-8", errors="replace").split(delimiter)
 
 
-def _header_fault(line: bytes, header: tuple[str, ...]) -> str | None:
+def _header_fault(line: bytes, header: tuple[str, ...]) -> CodedMessage | None:
     """Return why the first line of a CSV file is not its header; None if it is."""
     text = line.decode("utf-8", errors="replace")
     try:
         names = next(csv.reader([text]), [])
     except csv.Error:
         names = [text]
-    return None if tuple(names) == header else f"the header is {quoted(text)}, not {','.join(header)!r}"
+    if tuple(names) == header:
+        return None
+    return CodedMessage(f"the header is {quoted(text)}, not {','.join(header)!r}", code="D14")
 
 
-def _line_fault(line: bytes, release: Release) -> str | None:
+def _line_fault(line: bytes, release: Release) -> CodedMessage | None:
     """Return why a line is not a rating; None if it is one."""
     if b"\0" in line:
-        return "holds a NUL byte"
+        return CodedMessage("holds a NUL byte", code="D12")
     layout = release.ratings_format
     cells = _cells(line, layout.delimiter)
     text = line.decode("utf-8", errors="replace")
     if len(cells) != len(layout.columns):
-        return f"{quoted(text)} is not of the form {layout.delimiter.join(layout.columns)!r}"
+        return CodedMessage(f"{quoted(text)} is not of the form {layout.delimiter.join(layout.columns)!r}", code="D16")
     values = dict(zip(layout.columns, cells, strict=True))
     if any(cell for name, cell in zip(layout.columns, cells, strict=True) if not name):
-        return f"{quoted(text)} holds text between its delimiters"
+        return CodedMessage(f"{quoted(text)} holds text between its delimiters", code="D16")
     for name, meaning in (("user", "a user's id"), ("movie", "a movie's id")):
         if not is_id(values[name]):
-            return f"{quoted(values[name])} is not {meaning}, a number from 1 to {MAX_ID}"
+            return CodedMessage(f"{quoted(values[name])} is not {meaning}, a number from 1 to {MAX_ID}", code="D17")
     stars = values["stars"]
     step = 0.5 if release.half_stars else 1.0
     if not _DECIMAL.fullmatch(stars):
-        return f"{quoted(stars)} is not a number of stars"
+        return CodedMessage(f"{quoted(stars)} is not a number of stars", code="D18")
     if not release.min_stars <= float(stars) <= release.max_stars or float(stars) % step:
         grid = "half" if release.half_stars else "whole"
-        return (
+        return CodedMessage(
             f"{quoted(stars)} is not a rating of this release, "
-            f"{grid} stars from {release.min_stars:g} to {release.max_stars:g}"
+            f"{grid} stars from {release.min_stars:g} to {release.max_stars:g}",
+            code="D18",
         )
     time = values["time"]
     if not _INTEGER.fullmatch(time) or not MIN_TIME <= int(time[-18:]) <= MAX_TIME:
-        return f"{quoted(time)} is not a time from 1990 to 2100 in seconds since 1970"
+        return CodedMessage(f"{quoted(time)} is not a time from 1990 to 2100 in seconds since 1970", code="D19")
     return None

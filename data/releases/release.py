@@ -119,7 +119,7 @@ def find_release(name: str) -> Release:
         There is no such release.
     """
     if name not in _RELEASES:
-        raise InputError(f"there is no release {name!r}; known are {', '.join(RELEASE_NAMES)}")
+        raise InputError(f"there is no release {name!r}; known are {', '.join(RELEASE_NAMES)}", code="C08")
     return _RELEASES[name]
 
 
@@ -168,7 +168,7 @@ def obtain(release: Release, source: Path | None, cache_dir: Path | None, progre
             progress(f"note: {source} is not the published {release.name}; it is used as it is")
         return opened
     if archive is None:
-        raise InputError(f"the release {release.name} is not downloaded; pass its folder as the source")
+        raise InputError(f"the release {release.name} is not downloaded; pass its folder as the source", code="D10")
     cached = _cached_archive(release, cache_dir or default_cache_dir())
     if not matches(archive, cached):
         fetch(archive, cached, progress)

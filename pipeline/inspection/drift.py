@@ -121,7 +121,7 @@ def compare(left: Side, right: Side) -> Comparison:
     left_statistics, right_statistics = left.source.figures(left.split), right.source.figures(right.split)
     for side, figures in ((left, left_statistics), (right, right_statistics)):
         if not figures.examples:
-            raise InputError(f"{side.name} holds no examples, so that there is nothing to compare")
+            raise InputError(f"{side.name} holds no examples, so that there is nothing to compare", code="S09")
     limits = _limits(left_statistics, right_statistics, right.source.schema())
     measured = tfdv.validate_statistics(
         read_statistics(right.source.unpadded, right.split),

@@ -77,7 +77,7 @@ class StatisticsSet:
             There is no such split.
         """
         if split not in self.splits:
-            raise InputError(f"{self.name} has no split {split!r}: take one of {', '.join(self.splits)}")
+            raise InputError(f"{self.name} has no split {split!r}: take one of {', '.join(self.splits)}", code="S01")
         return read_split_statistics(self.unpadded, split, self.manifest)
 
     def schema(self) -> schema_pb2.Schema:
@@ -106,7 +106,7 @@ def open_source(which: str, work_dir: Path, pipeline: str | None = None) -> Iter
     folder = Path(which)
     if which not in (LATEST, PREVIOUS) and not which.isdecimal():
         if not folder.is_dir():
-            raise InputError(f"{which!r} is neither latest, previous, a number nor a folder of shards")
+            raise InputError(f"{which!r} is neither latest, previous, a number nor a folder of shards", code="S02")
         with TemporaryDirectory(prefix="statistics-") as scratch:
             yield _count(folder, Path(scratch))
         return
@@ -133,9 +133,11 @@ def find_sources(work_dir: Path, pipeline: str | None = None) -> list[Statistics
     try:
         sources = list(_read_sources(open_store(str(metadata), read_only=True), Home.of(metadata)))
     except _UNREADABLE as error:
-        raise InputError(f"{metadata} can't be read: {' '.join(str(error).split())}") from error
+        raise InputError(f"{metadata} can't be read: {' '.join(str(error).split())}", code="S03") from error
     if not sources:
-        raise InputError(f"no run of {metadata.parent.name} got as far as its statistics: run local_runner.py again")
+        raise InputError(
+            f"no run of {metadata.parent.name} got as far as its statistics: run local_runner.py again", code="S05"
+        )
     return sources
 
 
@@ -144,10 +146,10 @@ def _pick(which: str, sources: list[StatisticsSet]) -> StatisticsSet:
         return sources[-1]
     if which == PREVIOUS:
         if len(sources) < 2:
-            raise InputError("there is no previous data: all runs so far had the same")
+            raise InputError("there is no previous data: all runs so far had the same", code="S06")
         return sources[-2]
     if not 1 <= int(which) <= len(sources):
-        raise InputError(f"there is no number {which}: there are 1 to {len(sources)}")
+        raise InputError(f"there is no number {which}: there are 1 to {len(sources)}", code="S07")
     return sources[int(which) - 1]
 
 
@@ -157,10 +159,12 @@ def _find_metadata(work_dir: Path, pipeline: str | None) -> Path:
         names = [path.parent.name for path in found]
         if pipeline not in names:
             known = f"take one of {', '.join(sorted(names))}" if names else "nothing ran there yet"
-            raise InputError(f"no pipeline {pipeline!r} ran in {work_dir}: {known}")
+            raise InputError(f"no pipeline {pipeline!r} ran in {work_dir}: {known}", code="S08")
         return found[names.index(pipeline)]
     if not found:
-        raise InputError(f"nothing ran in {work_dir} yet: run local_runner.py, name another --work-dir, or a folder")
+        raise InputError(
+            f"nothing ran in {work_dir} yet: run local_runner.py, name another --work-dir, or a folder", code="S08"
+        )
     return found[-1]
 
 

@@ -82,7 +82,7 @@ def infer_differences(source: StatisticsSet) -> list[SchemaDifference]:
         There is no train split.
     """
     if "train" not in source.splits:
-        raise InputError(f"{source.name} has no train split to infer a schema from")
+        raise InputError(f"{source.name} has no train split to infer a schema from", code="S10")
     inferred = tfdv.infer_schema(read_statistics(source.padded, "train"))
     curated = source.schema()
     left, right = _by_name(curated), _by_name(inferred)

@@ -15,7 +15,8 @@ from google.protobuf.struct_pb2 import Value
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from data.errors import InputError
-from pipeline.kubeflow.uris import check_uri
+from pipeline.kubeflow.run_parameters import DATA_ROOT
+from pipeline.kubeflow.uris import check_default_credentials, check_uri
 
 SCHEMA_VERSION = "2.1.0"
 
@@ -76,7 +77,7 @@ def read_documents(text: str) -> list[dict[str, Any]]:
     try:
         return [document for document in yaml.safe_load_all(text) if document is not None]
     except yaml.YAMLError as error:
-        raise RefusedError(f"the file is not YAML: {' '.join(str(error).split())}") from error
+        raise RefusedError(f"the file is not YAML: {' '.join(str(error).split())}", code="K31") from error
 
 
 def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2.PipelineSpec:
@@ -97,20 +98,24 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):
         raise RefusedError(
             "the file must hold one bare PipelineSpec, and may hold one document of `platforms`; "
-            "a PipelineJob is not one: compile with --backend kfp"
+            "a PipelineJob is not one: compile with --backend kfp",
+            code="K31",
         )
     spec = _parse(specs[0], pipeline_spec_pb2.PipelineSpec(), "the pipeline spec")
     if spec.schema_version != SCHEMA_VERSION:
-        raise RefusedError(f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only")
+        raise RefusedError(
+            f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only", code="K31"
+        )
     if not _NAME.fullmatch(spec.pipeline_info.name):
         raise RefusedError(
-            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'"
+            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'",
+            code="K32",
         )
     if not spec.HasField("root") or not spec.root.dag.tasks:
-        raise RefusedError("the root component has no tasks")
+        raise RefusedError("the root component has no tasks", code="K31")
     size = len(yaml.safe_dump_all(documents).encode())
     if size > MAX_SPEC_BYTES:
-        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}")
+        raise RefusedError(f"the file has {size} bytes, and a cluster keeps no more than {MAX_SPEC_BYTES}", code="K33")
     for name, task in sorted(spec.root.dag.tasks.items()):
         for parameter, source in sorted(task.inputs.parameters.items()):
             _check_length(source.runtime_value.constant.string_value, f"the parameter {parameter!r} of task {name}")
@@ -120,7 +125,8 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
         if key not in _EXECUTOR_KEYS:
             raise RefusedError(
                 f"the settings of {label.removesuffix('_executor')} for Kubernetes hold {key!r}, which the backend "
-                f"doesn't know"
+                f"doesn't know",
+                code="K34",
             )
     return spec
 
@@ -130,13 +136,14 @@ def _check_container(task: str, container: Mapping[str, Any]) -> None:
         _check_length(argument, f"an argument of task {task}")
     for resource, amount in sorted(container.get("resources", {}).items()):
         if isinstance(amount, int | float) and amount < 0:
-            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative")
+            raise RefusedError(f"{resource} of task {task} is {amount:g}, and can't be negative", code="K35")
 
 
 def _check_length(text: str, what: str) -> None:
     if len(text.encode()) >= MAX_ARGUMENT_BYTES:
         raise RefusedError(
-            f"{what} has {len(text.encode())} bytes: a task's command takes less than {MAX_ARGUMENT_BYTES} at once"
+            f"{what} has {len(text.encode())} bytes: a task's command takes less than {MAX_ARGUMENT_BYTES} at once",
+            code="K36",
         )
 
 
@@ -170,7 +177,8 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
     for name in parameters:
         if name not in declared:
             raise RefusedError(
-                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}"
+                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}",
+                code="K37",
             )
     for name, value in parameters.items():
         _check_length(str(value), f"the parameter {name!r}")
@@ -179,19 +187,35 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
             value = json_format.ParseDict(parameters[name], Value())
             if value.WhichOneof("kind") != _KINDS[parameter.parameter_type]:
                 raise RefusedError(
-                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared"
+                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared",
+                    code="K38",
                 )
         elif not parameter.is_optional and not parameter.HasField("default_value"):
-            raise RefusedError(f"the parameter {name!r} has neither a value nor a default")
-    if pipeline_root is not None:
-        try:
+            raise RefusedError(f"the parameter {name!r} has neither a value nor a default", code="K39")
+    compiled_data = declared[DATA_ROOT].default_value.string_value if DATA_ROOT in declared else ""
+    data_root = parameters.get(DATA_ROOT, compiled_data)
+    try:
+        if pipeline_root is not None:
             check_uri(pipeline_root, "the pipeline root")
-        except InputError as error:
-            raise RefusedError(str(error)) from error
+        if data_root:
+            check_uri(data_root, "the data root")
+            if pipeline_root is not None and _is_one_bucket(compiled_data, spec.default_pipeline_root):
+                check_default_credentials(data_root, pipeline_root)
+    except InputError as error:
+        raise RefusedError(str(error), code=error.code) from error
+
+
+def _is_one_bucket(data_root: str, pipeline_root: str) -> bool:
+    """Return whether a file was compiled for the default credentials: with others, buckets may differ."""
+    try:
+        check_default_credentials(data_root, pipeline_root)
+    except InputError:
+        return False
+    return True
 
 
 def _parse(content: Mapping[str, Any], message: Any, what: str) -> Any:
     try:
         return json_format.ParseDict(content, message)
     except json_format.ParseError as error:
-        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}") from error
+        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}", code="K31") from error

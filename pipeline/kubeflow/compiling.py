@@ -16,8 +16,9 @@ from data.errors import InputError
 from data.releases.release import find_release
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
+from pipeline.kubeflow.pods import describe_pod, pod_settings
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
-from pipeline.kubeflow.uris import check_uri, to_local
+from pipeline.kubeflow.uris import check_default_credentials, check_uri, to_local
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
 from pipeline.pipeline import create_pipeline
 from pipeline.settings import RunPaths, Settings
@@ -61,8 +62,12 @@ def compile_pipeline(
     root = check_uri(pipeline_root or cluster.pipeline_root, "the pipeline root")
     if cluster.data_root is not None:
         check_uri(cluster.data_root, "the data root")
+        if not cluster.own_credentials:
+            check_default_credentials(cluster.data_root, root)
     if backend == "vertex" and not root.startswith("gs://"):
-        raise InputError(f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there")
+        raise InputError(
+            f"Vertex keeps artifacts under gs://, not under {root}: give a --pipeline-root there", code="K26"
+        )
     # Vertex mounts Cloud Storage itself, and has no claims.
     lasting = cluster.volume.mount_path if backend == "kfp" else to_local(f"{root}/lasting")
     paths = RunPaths(
@@ -89,7 +94,7 @@ def compile_pipeline(
         _apply_settings(spec, name, cluster.of(name))
         _choose_caching(spec, name, settings, lasting)
     if backend == "vertex":
-        _refuse_node_selectors(spec, cluster)
+        _refuse_pod_settings(spec, cluster)
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         return json.dumps(job, sort_keys=True, indent=2) + "\n"
     documents = [spec]
@@ -107,7 +112,8 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
     unknown = sorted(set(cluster.components) - set(ids))
     if unknown:
         raise InputError(
-            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}"
+            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}",
+            code="K27",
         )
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
         default_image={"default_image_path": image, **{name: cluster.of(name).image or image for name in ids}},
@@ -117,7 +123,7 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
     try:
         return tfx.orchestration.experimental.KubeflowV2DagRunner(config).run(graph, write_out=False)
     except ValueError as error:
-        raise InputError(f"the pipeline can't be compiled: {error}") from error
+        raise InputError(f"the pipeline can't be compiled: {error}", code="K28") from error
 
 
 def _add_run_parameters(spec: dict[str, Any], settings: Settings) -> None:
@@ -161,11 +167,13 @@ def _name_shown_types(spec: dict[str, Any], name: str) -> None:
 def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
     """Write a component's settings into its container and its task."""
     container, task = _container(spec, name), _task(spec, name)
-    resources: dict[str, Any] = {}
-    if chosen.cpu is not None:
-        resources |= {"cpuLimit": chosen.cpu, "cpuRequest": chosen.cpu}
-    if chosen.memory_gb is not None:
-        resources |= {"memoryLimit": chosen.memory_gb, "memoryRequest": chosen.memory_gb}
+    amounts = {
+        "cpuLimit": chosen.cpu,
+        "cpuRequest": chosen.cpu_request or chosen.cpu,
+        "memoryLimit": chosen.memory_gb,
+        "memoryRequest": chosen.memory_request_gb or chosen.memory_gb,
+    }
+    resources: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
     if chosen.accelerator is not None:
         # Counts are 64-bit integers, which JSON's protobuf spells as text.
         resources["accelerator"] = {"type": chosen.accelerator.type, "count": str(chosen.accelerator.count)}
@@ -190,7 +198,8 @@ def _choose_caching(spec: dict[str, Any], name: str, settings: Settings, lasting
     if not sees_all and cluster.components.get(name, ComponentSettings()).caching:
         raise InputError(
             f"kubeflow.components.{name}.caching can't be on: the backend's cache doesn't see its data"
-            f"{': state kubeflow.data_digest' if name == _GENERATOR and cluster.data_root is not None else ''}"
+            f"{': state kubeflow.data_digest' if name == _GENERATOR and cluster.data_root is not None else ''}",
+            code="K29",
         )
     _task(spec, name)["cachingOptions"] = {"enableCache": sees_all and cluster.of(name).caching is not False}
 
@@ -204,13 +213,10 @@ def _is_source_known(settings: Settings) -> bool:
 
 
 def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> dict[str, Any]:
-    """Return node selectors and mounts by executor label."""
+    """Return what Kubernetes is told of each task's pod, by executor label."""
     executors: dict[str, Any] = {}
     for name in _container_tasks(spec):
-        extra: dict[str, Any] = {}
-        selector = cluster.of(name).node_selector
-        if selector:
-            extra["nodeSelector"] = {"labels": dict(selector)}
+        extra = describe_pod(cluster.of(name))
         if _mentions(spec, name, cluster.volume.mount_path):
             extra["pvcMount"] = [{"constant": cluster.volume.claim, "mountPath": cluster.volume.mount_path}]
         if extra:
@@ -218,10 +224,13 @@ def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> di
     return executors
 
 
-def _refuse_node_selectors(spec: dict[str, Any], cluster: KubeflowSettings) -> None:
-    chosen = [name for name in _container_tasks(spec) if cluster.of(name).node_selector]
-    if chosen:
-        raise InputError(f"Vertex has no node selectors: take them from kubeflow's settings of {', '.join(chosen)}")
+def _refuse_pod_settings(spec: dict[str, Any], cluster: KubeflowSettings) -> None:
+    chosen = {name: sorted(pod_settings(cluster.of(name))) for name in _container_tasks(spec)}
+    for name, settings in chosen.items():
+        if settings:
+            raise InputError(
+                f"Vertex has no pods: take {', '.join(settings)} from kubeflow's settings of {name}", code="K30"
+            )
 
 
 def _container_tasks(spec: dict[str, Any]) -> list[str]:

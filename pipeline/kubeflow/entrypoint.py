@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import yaml
 
 from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
+from data.command import CommandParser
 from data.environment import prepare_environment
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
         code = 0
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error.line}", file=sys.stderr)
         code = EXIT_INPUT_ERROR
     except Exception:
         traceback.print_exc()
@@ -186,7 +187,7 @@ def _split(names: str) -> list[str]:
 
 
 def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
+    parser = CommandParser(prog="python -m pipeline.kubeflow.entrypoint", allow_abbrev=False)
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")

@@ -19,8 +19,38 @@ def check_uri(uri: str, what: str) -> str:
         The launcher knows no such URI.
     """
     if not _ROOT.fullmatch(uri):
-        raise InputError(f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2")
+        raise InputError(
+            f"{what} {uri!r} is not a URI under gs://, s3:// or minio://, such as minio://mlpipeline/v2", code="K24"
+        )
     return uri.rstrip("/")
+
+
+def check_default_credentials(data_root: str, pipeline_root: str) -> None:
+    """Check that data lie where the credentials that an unchanged installation has for its own store reach.
+
+    Parameters
+    ----------
+    data_root, pipeline_root
+        Checked URIs. Only a root under `minio://` goes by those credentials.
+
+    Raises
+    ------
+    InputError
+        The data lie in another bucket: the launcher would fail to download them.
+    """
+    bucket, of_data = _bucket(pipeline_root), _bucket(data_root)
+    if bucket.startswith("minio://") and of_data != bucket:
+        raise InputError(
+            f"the data root {data_root} is not in {bucket}, the bucket of the pipeline root, and the backend's default "
+            "credentials open no other: copy the data there, or give the cluster credentials for their bucket and set "
+            "kubeflow.own_credentials",
+            code="K40",
+        )
+
+
+def _bucket(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def to_local(uri: str, launcher_root: str = "/") -> str:

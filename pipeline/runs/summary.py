@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from components.evaluation.metric_names import QUERIES
 from components.naming import EXAMPLES
 from components.report.metrics import metric_rows
 from components.report.report_model import MetricRow, Sample
 from components.report.samples import sample_recommendations
+from data.columns import columns
 from pipeline.runs.record import RunRecord
 
 _SHOWN_HISTORY = 3
@@ -17,12 +16,13 @@ _SHOWN_HISTORY = 3
 def print_summary(record: RunRecord) -> None:
     """Print steps, metrics, decision, place and sample recommendations of a run."""
     print("\nSteps")
-    print_table(["step", "state", "seconds"], [[step.name, step.state, f"{step.seconds:.1f}"] for step in record.steps])
+    steps = [[step.name, step.state, f"{step.seconds:.1f}"] for step in record.steps]
+    print(columns([["step", "state", "seconds"], *steps]))
     if record.evaluation_result is not None:
         print("\nMetrics on the eval split, the context's own movies left out")
         evaluation_result = record.evaluation_result
         header = ["metric", "model", "popularity", "recent", "last blessed", "required"]
-        print_table(header, [_cells_of(row) for row in metric_rows(evaluation_result)])
+        print(columns([header, *(_cells_of(row) for row in metric_rows(evaluation_result))]))
         print(f"  of {evaluation_result.evaluation.candidate[QUERIES]:,.0f} queries")
         print("\nDecision")
         print(f"  {'blessed' if evaluation_result.blessed else 'NOT blessed'}")
@@ -38,14 +38,6 @@ def print_summary(record: RunRecord) -> None:
         print("\nThree histories of the eval split, and what the model recommends")
         for sample in sample_recommendations(model, examples):
             _print_sample(sample)
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns, the first to the left and the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    for row in [header, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        print("  " + "  ".join(cells).rstrip())
 
 
 def _cells_of(row: MetricRow) -> list[str]:

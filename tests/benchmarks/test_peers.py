@@ -205,7 +205,7 @@ def test_an_environment_that_cannot_be_made_is_one_line_and_no_row(tmp_path, fak
     code = quality.main(["--release", "ml-100k", "--peers", "--work-dir", str(tmp_path)])
     said = capsys.readouterr()
     assert code == 2
-    assert said.err == (f"error: the environment {tmp_path / 'environment'} can't be made: no route to host\n")
+    assert said.err == (f"error: the environment {tmp_path / 'environment'} can't be made: no route to host [B01]\n")
     assert said.out == ""
 
 

@@ -286,7 +286,7 @@ def _expect_agreement(folder: Path, content: bytes, name: str, block: int) -> No
         fault = find_fault(source, release)
         if expected is None:
             assert fault is not None
-            with pytest.raises(InputError, match=re.escape(fault)):
+            with pytest.raises(InputError, match=re.escape(fault.message)):
                 list(read_ratings(source, release))
         else:
             assert fault is None

@@ -20,6 +20,9 @@ from data.errors import InputError
 from pipeline.kubeflow.backend_rules import RefusedError
 from pipeline.kubeflow.uris import check_uri
 
+_CODE = "K16"
+"""Of a request that the API server refuses."""
+
 SCHEMA_VERSION = "2.1.0"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -56,17 +59,21 @@ def check_documents(documents: Sequence[Mapping[str, Any]]) -> pipeline_spec_pb2
     if len(specs) != 1 or len(platforms) > 1 or len(specs) + len(platforms) != len(documents):
         raise RefusedError(
             "the file must hold one bare PipelineSpec, and may hold one document of `platforms`; "
-            "a PipelineJob is not one: compile with --backend kfp"
+            "a PipelineJob is not one: compile with --backend kfp",
+            code=_CODE,
         )
     spec = _parse(specs[0], pipeline_spec_pb2.PipelineSpec(), "the pipeline spec")
     if spec.schema_version != SCHEMA_VERSION:
-        raise RefusedError(f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only")
+        raise RefusedError(
+            f"the schema version is {spec.schema_version!r}: the backend takes {SCHEMA_VERSION} only", code=_CODE
+        )
     if not _NAME.fullmatch(spec.pipeline_info.name):
         raise RefusedError(
-            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'"
+            f"the pipeline's name {spec.pipeline_info.name!r} is not of lower-case letters, digits, '-' and '.'",
+            code=_CODE,
         )
     if not spec.HasField("root") or not spec.root.dag.tasks:
-        raise RefusedError("the root component has no tasks")
+        raise RefusedError("the root component has no tasks", code=_CODE)
     deployment = _parse(
         json_format.MessageToDict(spec.deployment_spec),
         pipeline_spec_pb2.PipelineDeploymentConfig(),
@@ -107,30 +114,31 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
     for name in parameters:
         if name not in declared:
             raise RefusedError(
-                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}"
+                f"the pipeline has no parameter {name!r}: it has {', '.join(sorted(declared)) or 'none'}", code=_CODE
             )
     for name, parameter in sorted(declared.items()):
         if name in parameters:
             value = json_format.ParseDict(parameters[name], Value())
             if value.WhichOneof("kind") != _KINDS[parameter.parameter_type]:
                 raise RefusedError(
-                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared"
+                    f"the parameter {name!r} is {parameters[name]!r}, which is of another type than declared",
+                    code=_CODE,
                 )
         elif not parameter.is_optional and not parameter.HasField("default_value"):
-            raise RefusedError(f"the parameter {name!r} has neither a value nor a default")
+            raise RefusedError(f"the parameter {name!r} has neither a value nor a default", code=_CODE)
     if pipeline_root is not None:
         # backend/src/v2/objectstore/config.go
         try:
             check_uri(pipeline_root, "the pipeline root")
         except InputError as error:
-            raise RefusedError(str(error)) from error
+            raise RefusedError(str(error), code=_CODE) from error
 
 
 def _parse(content: Mapping[str, Any], message: Any, what: str) -> Any:
     try:
         return json_format.ParseDict(content, message)
     except json_format.ParseError as error:
-        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}") from error
+        raise RefusedError(f"{what} can't be parsed: {' '.join(str(error).split())}", code=_CODE) from error
 
 
 def _check_task(
@@ -140,18 +148,20 @@ def _check_task(
     deployment: pipeline_spec_pb2.PipelineDeploymentConfig,
 ) -> None:
     if not _TASK_NAME.fullmatch(name):
-        raise RefusedError(f"the task name {name!r} must be letters, digits and '-'")
+        raise RefusedError(f"the task name {name!r} must be letters, digits and '-'", code=_CODE)
     # The driver files executions under this name, and outputs are looked up by the task's key.
     if task.task_info.name != name:
-        raise RefusedError(f"task {name} is named {task.task_info.name!r} in its task info")
+        raise RefusedError(f"task {name} is named {task.task_info.name!r} in its task info", code=_CODE)
     # backend/src/v2/compiler/argocompiler/dag.go
     if task.WhichOneof("iterator") == "artifact_iterator":
-        raise RefusedError(f"task {name} iterates over artifacts, which is not implemented")
+        raise RefusedError(f"task {name} iterates over artifacts, which is not implemented", code=_CODE)
     if task.component_ref.name not in spec.components:
-        raise RefusedError(f"task {name} is of the component {task.component_ref.name!r}, which is not defined")
+        raise RefusedError(
+            f"task {name} is of the component {task.component_ref.name!r}, which is not defined", code=_CODE
+        )
     component = spec.components[task.component_ref.name]
     if component.executor_label not in deployment.executors:
-        raise RefusedError(f"task {name} is run by {component.executor_label!r}, which is not defined")
+        raise RefusedError(f"task {name} is run by {component.executor_label!r}, which is not defined", code=_CODE)
     _check_executor(name, task, component, deployment.executors[component.executor_label])
     _check_parameter_types(f"task {name}", component.input_definitions)
     _check_artifact_types(name, component)
@@ -167,11 +177,13 @@ def _check_executor(
     if kind == "container":
         # backend/src/v2/component/launcher_v2.go: "command and arguments are empty"
         if not executor.container.image or not (executor.container.command or executor.container.args):
-            raise RefusedError(f"the container of task {name} has no image or no command")
+            raise RefusedError(f"the container of task {name} has no image or no command", code=_CODE)
     elif kind == "importer":
         _check_importer(name, task, component, executor.importer)
     else:
-        raise RefusedError(f"task {name} has an executor of kind {kind!r}, which the backend does not implement")
+        raise RefusedError(
+            f"task {name} has an executor of kind {kind!r}, which the backend does not implement", code=_CODE
+        )
 
 
 def _check_importer(
@@ -182,25 +194,26 @@ def _check_importer(
 ) -> None:
     # As in backend/src/v2/component/importer_launcher.go.
     if task.trigger_policy.condition:
-        raise RefusedError(f"the importer {name} has a condition, which is not supported")
+        raise RefusedError(f"the importer {name} has a condition, which is not supported", code=_CODE)
     if len(component.output_definitions.artifacts) != 1:
-        raise RefusedError(f"the importer {name} must have one output")
+        raise RefusedError(f"the importer {name} must have one output", code=_CODE)
     uri = importer.artifact_uri
     if uri.WhichOneof("value") == "runtime_parameter":
         given = task.inputs.parameters
         if uri.runtime_parameter not in given or not given[uri.runtime_parameter].component_input_parameter:
             raise RefusedError(
-                f"the importer {name} takes its URI from {uri.runtime_parameter!r}, which the task is not given"
+                f"the importer {name} takes its URI from {uri.runtime_parameter!r}, which the task is not given",
+                code=_CODE,
             )
     elif not uri.constant.string_value:
-        raise RefusedError(f"the importer {name} has no URI")
+        raise RefusedError(f"the importer {name} has no URI", code=_CODE)
     _check_type(f"the importer {name}", importer.type_schema)
 
 
 def _check_parameter_types(where: str, inputs: pipeline_spec_pb2.ComponentInputsSpec) -> None:
     for parameter, definition in sorted(inputs.parameters.items()):
         if definition.parameter_type not in _KINDS:
-            raise RefusedError(f"the parameter {parameter!r} of {where} has no type")
+            raise RefusedError(f"the parameter {parameter!r} of {where} has no type", code=_CODE)
 
 
 def _check_artifact_types(name: str, component: pipeline_spec_pb2.ComponentSpec) -> None:
@@ -217,10 +230,10 @@ def _check_type(what: str, schema: pipeline_spec_pb2.ArtifactTypeSchema) -> None
     # process on a schema without title.
     kind = schema.WhichOneof("kind")
     if kind == "schema_uri":
-        raise RefusedError(f"{what} has a type given by URI, which is not supported")
+        raise RefusedError(f"{what} has a type given by URI, which is not supported", code=_CODE)
     content = yaml.safe_load(schema.instance_schema) if kind == "instance_schema" else {"title": schema.schema_title}
     if not isinstance(content, dict) or not content.get("title"):
-        raise RefusedError(f"{what} has no type")
+        raise RefusedError(f"{what} has no type", code=_CODE)
 
 
 def _check_inputs(
@@ -235,16 +248,20 @@ def _check_inputs(
         key = source.task_output_artifact.output_artifact_key
         made = spec.components[tasks[producer].component_ref.name] if producer in tasks else None
         if made is None or key not in made.output_definitions.artifacts:
-            raise RefusedError(f"task {name} wants {key!r} of task {producer!r} as {artifact!r}, and there is none")
+            raise RefusedError(
+                f"task {name} wants {key!r} of task {producer!r} as {artifact!r}, and there is none", code=_CODE
+            )
         if artifact not in component.input_definitions.artifacts:
-            raise RefusedError(f"task {name} is given the artifact {artifact!r}, which its component does not define")
+            raise RefusedError(
+                f"task {name} is given the artifact {artifact!r}, which its component does not define", code=_CODE
+            )
     for artifact, definition in sorted(component.input_definitions.artifacts.items()):
         if artifact not in task.inputs.artifacts and not definition.is_optional:
-            raise RefusedError(f"task {name} is not given the artifact {artifact!r}")
+            raise RefusedError(f"task {name} is not given the artifact {artifact!r}", code=_CODE)
     for parameter, definition in sorted(component.input_definitions.parameters.items()):
         if parameter not in task.inputs.parameters:
             if not definition.is_optional and not definition.HasField("default_value"):
-                raise RefusedError(f"task {name} is not given the parameter {parameter!r}")
+                raise RefusedError(f"task {name} is not given the parameter {parameter!r}", code=_CODE)
             continue
         _check_parameter(name, parameter, definition, task.inputs.parameters[parameter], spec)
 
@@ -260,26 +277,28 @@ def _check_parameter(
     if source.WhichOneof("kind") == "component_input_parameter":
         if source.component_input_parameter not in spec.root.input_definitions.parameters:
             raise RefusedError(
-                f"task {name} takes {parameter!r} from {source.component_input_parameter!r}, which is not declared"
+                f"task {name} takes {parameter!r} from {source.component_input_parameter!r}, which is not declared",
+                code=_CODE,
             )
     elif source.runtime_value.WhichOneof("value") != "constant":
         raise RefusedError(
-            f"the parameter {parameter!r} of task {name} is neither a constant nor a parameter of the pipeline"
+            f"the parameter {parameter!r} of task {name} is neither a constant nor a parameter of the pipeline",
+            code=_CODE,
         )
     elif source.runtime_value.constant.WhichOneof("kind") != _KINDS[definition.parameter_type]:
-        raise RefusedError(f"the parameter {parameter!r} of task {name} is of another type than declared")
+        raise RefusedError(f"the parameter {parameter!r} of task {name} is of another type than declared", code=_CODE)
 
 
 def _check_order(tasks: Mapping[str, pipeline_spec_pb2.PipelineTaskSpec]) -> None:
     needs = {name: set(_needs(task)) for name, task in tasks.items()}
     for name, needed in sorted(needs.items()):
         for other in sorted(needed - set(tasks)):
-            raise RefusedError(f"task {name} waits for {other!r}, which is no task")
+            raise RefusedError(f"task {name} waits for {other!r}, which is no task", code=_CODE)
         # backend/src/v2/compiler/argocompiler/dag.go adds what inputs imply; other backends don't.
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
-        raise RefusedError(f"the tasks {', '.join(error.args[1])} wait for each other") from error
+        raise RefusedError(f"the tasks {', '.join(error.args[1])} wait for each other", code=_CODE) from error
 
 
 def _needs(task: pipeline_spec_pb2.PipelineTaskSpec) -> Iterable[str]:
@@ -292,11 +311,49 @@ def _needs(task: pipeline_spec_pb2.PipelineTaskSpec) -> Iterable[str]:
 def _check_platforms(document: Mapping[str, Any], deployment: pipeline_spec_pb2.PipelineDeploymentConfig) -> None:
     platforms = _parse(document, pipeline_spec_pb2.PlatformSpec(), "the document of platforms")
     if list(platforms.platforms) != ["kubernetes"]:
-        raise RefusedError("the document of platforms must be for Kubernetes")
+        raise RefusedError("the document of platforms must be for Kubernetes", code=_CODE)
     for label, settings in sorted(platforms.platforms["kubernetes"].deployment_spec.executors.items()):
         if label not in deployment.executors:
-            raise RefusedError(f"the document of platforms names {label!r}, which is no executor")
+            raise RefusedError(f"the document of platforms names {label!r}, which is no executor", code=_CODE)
         # backend/src/v2/driver/k8s.go: "failed to mount volume, missing mountpath or pvc name"
         for mount in json_format.MessageToDict(settings).get("pvcMount", []):
             if not mount.get("constant") or not mount.get("mountPath"):
-                raise RefusedError(f"a volume of {label!r} has no claim or no path")
+                raise RefusedError(f"a volume of {label!r} has no claim or no path", code=_CODE)
+        _check_shape(json_format.MessageToDict(settings), EXECUTOR_CONFIG, f"the settings of {label!r}")
+
+
+_MAP = {"*": str}
+EXECUTOR_CONFIG: dict[str, Any] = {
+    "secretAsVolume": [{"secretName": str, "mountPath": str, "optional": bool}],
+    "secretAsEnv": [{"secretName": str, "keyToEnv": [{"secretKey": str, "envVar": str}], "optional": bool}],
+    "pvcMount": [{"constant": str, "componentInputParameter": str, "mountPath": str, "subPath": str}],
+    "nodeSelector": {"labels": _MAP},
+    "podMetadata": {"labels": _MAP, "annotations": _MAP},
+    "imagePullSecret": [{"secretName": str}],
+    "imagePullPolicy": str,
+    "activeDeadlineSeconds": int,
+    "tolerations": [{"key": str, "operator": str, "value": str, "effect": str, "tolerationSeconds": int}],
+}
+"""Fields of `KubernetesExecutorConfig` in kfp-kubernetes 2.17.3, as far as they are used, without the newer forms."""
+
+
+def _check_shape(value: object, shape: Any, where: str) -> None:
+    """Check a value as the strict parser of protobuf's JSON does: unknown fields and other types are errors."""
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            raise RefusedError(f"{where} is no list", code=_CODE)
+        for number, item in enumerate(value):
+            _check_shape(item, shape[0], f"{where}[{number}]")
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict):
+            raise RefusedError(f"{where} is no object", code=_CODE)
+        for name, inner in value.items():
+            if name not in shape and "*" not in shape:
+                raise RefusedError(f"{where} holds the unknown field {name!r}", code=_CODE)
+            _check_shape(inner, shape.get(name, shape.get("*")), f"{where}.{name}")
+    elif shape is int:
+        # 64-bit integers are text, or whole numbers.
+        if not (isinstance(value, str) and value.lstrip("-").isdecimal()):
+            raise RefusedError(f"{where} is no integer", code=_CODE)
+    elif not isinstance(value, shape):
+        raise RefusedError(f"{where} is no {shape.__name__}", code=_CODE)

@@ -80,3 +80,29 @@ def test_the_longest_argument_that_a_command_takes_is_accepted():
 def test_a_run_that_can_not_start_is_refused(parameters: dict[str, Any], root: str | None, message: str):
     with pytest.raises(RefusedError, match=message):
         check_run(check_documents(minimal_documents()), parameters, root)
+
+
+OTHER_BUCKET = "is not in minio://bucket, the bucket of the pipeline root"
+
+
+@pytest.mark.parametrize(
+    ("compiled", "root", "chosen", "refused"),
+    [
+        ("minio://bucket/data", "minio://bucket/root", "minio://bucket/other", False),
+        ("minio://bucket/data", "minio://bucket/root", "minio://another/data", True),
+        ("minio://bucket/data", "minio://bucket/root", "s3://bucket/data", True),
+        ("minio://bucket/data", "s3://bucket/root", "s3://another/data", False),
+        # Compiled with `own_credentials`.
+        ("minio://another/data", "minio://bucket/root", "s3://bucket/data", False),
+    ],
+)
+def test_data_in_a_bucket_that_the_default_credentials_do_not_open_are_refused(compiled, root, chosen, refused):
+    documents = minimal_documents()
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    parameters["data_root"] = {"parameterType": "STRING", "defaultValue": compiled}
+    spec = check_documents(documents)
+    if refused:
+        with pytest.raises(RefusedError, match=OTHER_BUCKET):
+            check_run(spec, {"data_root": chosen}, root)
+    else:
+        check_run(spec, {"data_root": chosen}, root)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from pydantic import ValidationError
 from server_rules import check_documents
 
 from data.errors import InputError
@@ -34,6 +35,25 @@ def with_kubeflow(**kubeflow: Any) -> Settings:
     return settings.model_copy(update={"kubeflow": KubeflowSettings.model_validate(kubeflow)})
 
 
+POD = {
+    "cpu_request": 0.5,
+    "memory_request_gb": 8,
+    "image_pull_policy": "Always",
+    "image_pull_secrets": ["registry"],
+    "deadline_seconds": 7200,
+    "tolerations": [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "value": "yes", "effect": "NoExecute", "seconds": 0},
+    ],
+    "secrets": [
+        {"name": "store", "env": {"B": "b-key", "A": "a-key"}},
+        {"name": "certificates", "mount_path": "/etc/certificates"},
+    ],
+    "labels": {"team": "search", "example.com/cost-centre": "17"},
+    "annotations": {"sidecar.istio.io/inject": "false"},
+}
+
+
 @pytest.fixture(scope="module")
 def plain() -> list[dict[str, Any]]:
     return read_documents(compile_pipeline(load_settings("sample")))
@@ -45,6 +65,7 @@ def chosen() -> list[dict[str, Any]]:
         compile_pipeline(
             with_kubeflow(
                 data_root="s3://archives/ml-1m.zip",
+                own_credentials=True,
                 beam_args=["--runner=DirectRunner", "--temp_location=s3://b/tmp"],
                 volume={"claim": "models", "mount_path": "/models"},
                 defaults={"cpu": 1, "memory_gb": 2, "retries": 1, "node_selector": {"pool": "cheap"}},
@@ -56,6 +77,7 @@ def chosen() -> list[dict[str, Any]]:
                         "accelerator": {"type": "nvidia.com/gpu", "count": 2},
                         "retries": 3,
                         "node_selector": {"pool": "gpu"},
+                        **POD,
                     },
                     "StatisticsGen": {"caching": False, "retries": 0},
                 },
@@ -157,8 +179,8 @@ def test_tasks_that_see_more_than_their_inputs_are_not_cached(plain):
     [
         ("ml-1m", {}, True),
         ("ml-latest-small", {}, False),
-        ("ml-1m", {"data_root": "s3://archives/ml-1m.zip"}, False),
-        ("ml-latest-small", {"data_root": "s3://archives/small.zip", "data_digest": "0" * 64}, True),
+        ("ml-1m", {"data_root": "minio://mlpipeline/ml-1m.zip"}, False),
+        ("ml-latest-small", {"data_root": "minio://mlpipeline/small.zip", "data_digest": "0" * 64}, True),
     ],
 )
 def test_generation_is_cached_where_a_digest_fixes_its_source(release: str, kubeflow: dict[str, Any], cached: bool):
@@ -185,15 +207,57 @@ def test_a_components_settings_are_all_in_the_file(chosen):
     assert trainer["image"] == "registry.example/with-gpu:1"
     assert trainer["resources"] == {
         "cpuLimit": 4,
-        "cpuRequest": 4,
+        "cpuRequest": 0.5,
         "memoryLimit": 16.5,
-        "memoryRequest": 16.5,
+        "memoryRequest": 8,
         "accelerator": {"type": "nvidia.com/gpu", "count": "2"},
     }
     assert task(chosen, "Trainer")["retryPolicy"]["maxRetryCount"] == 3
     assert on_kubernetes(chosen, "Trainer")["nodeSelector"] == {"labels": {"pool": "gpu"}}
     assert task(chosen, "Trainer")["cachingOptions"] == {"enableCache": True}
     assert task(chosen, "StatisticsGen")["cachingOptions"] == {"enableCache": False}
+
+
+def test_a_components_pod_is_described_as_kubernetes_executor_config_has_it(chosen):
+    pod = on_kubernetes(chosen, "Trainer")
+    assert pod["imagePullPolicy"] == "Always"
+    assert pod["imagePullSecret"] == [{"secretName": "registry"}]
+    assert pod["activeDeadlineSeconds"] == "7200"
+    assert pod["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": "0"},
+    ]
+    pairs = [{"secretKey": "a-key", "envVar": "A"}, {"secretKey": "b-key", "envVar": "B"}]
+    assert pod["secretAsEnv"] == [{"secretName": "store", "keyToEnv": pairs}]
+    assert pod["secretAsVolume"] == [{"secretName": "certificates", "mountPath": "/etc/certificates"}]
+    assert pod["podMetadata"] == {"labels": POD["labels"], "annotations": POD["annotations"]}
+    assert set(on_kubernetes(chosen, "Transform")) == {"nodeSelector"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"cpu": 1, "cpu_request": 2}, "more cpu is requested than its limit allows"),
+        ({"memory_gb": 1, "memory_request_gb": 2}, "more memory is requested than its limit allows"),
+        ({"cpu": float("inf")}, "cpu"),
+        ({"image_pull_policy": "Sometimes"}, "image_pull_policy"),
+        ({"image_pull_secrets": ["No_Name"]}, "image_pull_secrets"),
+        ({"deadline_seconds": 0}, "deadline_seconds"),
+        ({"tolerations": [{"value": "a"}]}, "without a key needs the operator Exists"),
+        ({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "Exists has no value"),
+        ({"tolerations": [{"key": "a", "effect": "NoRun"}]}, "effect"),
+        ({"secrets": [{"name": "a"}]}, "needs `env` or `mount_path`"),
+        ({"secrets": [{"name": "a", "env": {"1A": "k"}}]}, "env"),
+        ({"secrets": [{"name": "a", "mount_path": "relative"}]}, "mount_path"),
+        ({"labels": {"a": "two words"}}, "labels"),
+        ({"node_selector": {"-": "a"}}, "node_selector"),
+    ],
+)
+def test_what_kubernetes_would_refuse_of_a_pod_is_refused_among_the_settings(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        KubeflowSettings.model_validate({"components": {"Trainer": settings}})
+    with pytest.raises(ValidationError, match=message):
+        KubeflowSettings.model_validate({"defaults": settings})
 
 
 def test_defaults_hold_for_every_other_component(chosen):
@@ -261,7 +325,7 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
     [
         ({"components": {"Trainor": {"cpu": 1}}}, {}, "names Trainor, but the pipeline's components are DataGenerator"),
         (
-            {"data_root": "s3://b/ml-1m.zip", "components": {"DataGenerator": {"caching": True}}},
+            {"data_root": "minio://mlpipeline/ml-1m.zip", "components": {"DataGenerator": {"caching": True}}},
             {},
             "DataGenerator.caching can't be on: the backend's cache doesn't see its data: state kubeflow.data_digest",
         ),
@@ -270,11 +334,13 @@ def test_vertex_gets_a_job_that_looks_for_the_baseline_in_the_serving_folder():
         ({"data_root": "/data/ml-1m.zip"}, {}, "the data root '/data/ml-1m.zip' is not a URI"),
         ({"data_root": "~/ml-1m.zip"}, {}, "the data root '~/ml-1m.zip' is not a URI"),
         ({"pipeline_root": ""}, {}, "the pipeline root '' is not a URI"),
+        ({"data_root": "minio://other/ml-1m.zip"}, {}, "is not in minio://mlpipeline, the bucket of the pipeline root"),
+        ({"data_root": "s3://mlpipeline/ml-1m.zip"}, {}, "give the cluster credentials for their bucket"),
         ({}, {"backend": "vertex"}, "Vertex keeps artifacts under gs://"),
         (
             {"components": {"Trainer": {"node_selector": {"a": "b"}}}},
             {"backend": "vertex", "pipeline_root": "gs://b/r"},
-            "Vertex has no node selectors",
+            "Vertex has no pods: take node_selector from kubeflow's settings of Trainer",
         ),
     ],
 )

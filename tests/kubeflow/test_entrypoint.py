@@ -244,5 +244,7 @@ def test_an_abort_at_exit_does_not_hide_a_failure():
 
 
 def test_an_input_error_is_one_line():
-    finished = run_python(ABORTING_TASK.format(body="from data.errors import InputError; raise InputError('no data')"))
-    assert (finished.returncode, finished.stderr) == (2, "error: no data\n")
+    finished = run_python(
+        ABORTING_TASK.format(body="from data.errors import InputError; raise InputError('no data', 'G01')")
+    )
+    assert (finished.returncode, finished.stderr) == (2, "error: no data [G01]\n")

@@ -143,6 +143,8 @@ BREAKS: dict[str, tuple[str, Callable[[Documents], Any]]] = {
         lambda d: d[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"].update(other={}),
     ),
     "a volume without claim": ("no claim", lambda documents: mount(documents).pop("constant")),
+    "an unknown field of a pod": ("unknown field 'subpath'", lambda documents: mount(documents).update(subpath="a")),
+    "a field of a pod that is of another type": ("is no str", lambda documents: mount(documents).update(subPath=True)),
     "a volume without path": ("no path", lambda documents: mount(documents).pop("mountPath")),
 }
 

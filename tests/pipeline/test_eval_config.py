@@ -9,7 +9,6 @@ import tensorflow_model_analysis as tfma
 
 from components.gate_settings import ModelGateSettings
 from pipeline.eval_config import BASELINE, CANDIDATE, evaluation_config
-from pipeline.runs.summary import print_table
 
 pytestmark = pytest.mark.slow
 
@@ -61,13 +60,3 @@ def test_slices_come_from_features_of_the_examples():
 def test_the_code_behind_the_metrics_is_part_of_the_evaluators_cache_key():
     one, other = (evaluation_config(ModelGateSettings(), digest).SerializeToString() for digest in ("a", "b"))
     assert one != other
-
-
-def test_a_table_stands_in_columns(capsys):
-    print_table(["step", "state", "seconds"], [["Trainer", "done", "12.3"], ["Pusher", "", "0.1"], ["x", "cached", ""]])
-    assert capsys.readouterr().out.splitlines() == [
-        "  step      state  seconds",
-        "  Trainer    done     12.3",
-        "  Pusher               0.1",
-        "  x        cached",
-    ]

@@ -6,6 +6,7 @@ import errno
 import gzip
 import importlib
 import os
+import pickle
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from data.beam_generation import IN_PROCESS_ARGS
+from data.errors import InputError
 from pipeline.error_messages import describe_failure
+from pipeline.local import StepFailedError
 
 MISSING = "what an earlier step wrote is missing: run again with --no-cache, which makes it anew"
 DAMAGED = "what an earlier step wrote is damaged: run again with --no-cache, which makes it anew"
@@ -33,7 +36,7 @@ class Folders:
     elsewhere: Path
 
     def describe(self, error: BaseException) -> str:
-        return describe_failure(error, self.work_dir, self.artifacts)
+        return describe_failure(error, self.work_dir, self.artifacts).message
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +290,7 @@ def test_an_error_that_was_raised_from_another_means_what_that_one_does(folders:
 
 
 def test_before_there_are_artifacts_nothing_is_an_earlier_steps(folders: Folders) -> None:
-    said = describe_failure(raised(open_missing, folders.artifacts), folders.work_dir)
+    said = describe_failure(raised(open_missing, folders.artifacts), folders.work_dir).message
 
     assert said == f"{folders.artifacts / 'gone'} is missing: put it back and run again"
 
@@ -307,3 +310,29 @@ def test_a_database_that_can_not_be_written_is_the_work_directorys(folders: Fold
 def test_a_relative_path_is_named_as_it_was_given(folders: Folders) -> None:
     for fail in (open_missing, gfile_missing):
         assert folders.describe(raised(fail, Path("mine"))) == "mine/gone is missing: put it back and run again"
+
+
+def test_what_beam_raises_again_with_its_step_keeps_its_code():
+    def refuse(_: int) -> None:
+        raise InputError("the examples are damaged", code="G08")
+
+    in_process = beam.Pipeline(options=PipelineOptions(list(IN_PROCESS_ARGS)))
+    with pytest.raises(InputError, match="the examples are damaged") as refused, in_process as pipeline:
+        _ = pipeline | beam.Create([1]) | beam.Map(refuse)
+
+    assert refused.value.code == "G08"
+
+
+def test_a_failed_step_comes_whole_from_another_process():
+    error = pickle.loads(pickle.dumps(StepFailedError("step Trainer failed", code="R01")))  # noqa: S301
+
+    assert (str(error), error.code) == ("step Trainer failed", "R01")
+
+
+def test_each_kind_of_failure_has_its_code(folders: Folders):
+    def code(fail: Callable[[Path], None], folder: Path) -> str:
+        return describe_failure(raised(fail, folder), folders.work_dir, folders.artifacts).code
+
+    assert code(open_missing, folders.artifacts) == "R05"
+    assert code(open_missing, folders.elsewhere) == "F14"
+    assert code(import_missing_module, folders.artifacts) == "R06"

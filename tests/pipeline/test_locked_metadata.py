@@ -49,7 +49,7 @@ def test_a_run_says_to_close_what_holds_its_metadata_and_begins_once_that_is_don
 def test_a_look_at_the_data_says_so_too(metadata, capsys):
     with held(metadata, WRITER):
         assert inspect_data.main(["show", "--work-dir", str(metadata.parents[2])]) == 2
-    assert capsys.readouterr().err == f"error: another program holds {metadata} open: close it and run again\n"
+    assert capsys.readouterr().err == f"error: another program holds {metadata} open: close it and run again [R03]\n"
 
 
 def test_what_can_not_be_opened_is_not_to_be_moved_away(metadata):
@@ -65,5 +65,5 @@ def test_what_is_no_database_is_to_be_moved_away(metadata):
 
 @pytest.mark.parametrize("said", ["database is locked", "Concurrent writes aborted after max number of retries."])
 def test_a_program_that_takes_the_metadata_in_the_midst_of_a_run_is_to_be_closed(metadata, said):
-    told = describe_failure(RuntimeError(said), metadata.parents[2], metadata.parent / "artifacts")
+    told = describe_failure(RuntimeError(said), metadata.parents[2], metadata.parent / "artifacts").message
     assert told == f"another program holds {metadata} open: close it and run again"

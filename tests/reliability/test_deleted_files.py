@@ -70,7 +70,9 @@ def test_the_step_that_a_run_begins_at_runs(place):
 def test_without_the_artifacts_that_a_later_step_reads_the_run_has_to_begin_earlier_and_then_has_no_baseline(place):
     shutil.rmtree(place.artifacts / "Trainer")
     said = refusal(place.run("--from-node", "Evaluator"), code=2)
-    assert said == "error: --from-node Evaluator: the last run left nothing of Trainer to begin with: run without it"
+    assert said == (
+        "error: --from-node Evaluator: the last run left nothing of Trainer to begin with: run without it [A04]"
+    )
 
     ended = place.run()
     assert_published(ended, place)

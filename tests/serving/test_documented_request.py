@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -35,15 +36,22 @@ def documented_request() -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def post(sample_run: Any, pytestconfig: pytest.Config) -> Iterator[Post]:
-    """Post JSON to a server of the published model; without KServe, answer by the rules themselves."""
+def kserve_python(pytestconfig: pytest.Config) -> Path | None:
+    """Return the Python of an environment with KServe; None where it can't be made."""
     try:
-        python = make_environment(Path(pytestconfig.cache.mkdir("kserve")), PACKAGES)
+        return make_environment(Path(pytestconfig.cache.mkdir("kserve")), PACKAGES)
     except InputError:
+        return None
+
+
+@pytest.fixture(scope="module")
+def post(sample_run: Any, kserve_python: Path | None) -> Iterator[Post]:
+    """Post JSON to a server of the published model; without KServe, answer by the rules themselves."""
+    if kserve_python is None:
         model = tf.saved_model.load(str(sample_run.model))
         yield lambda path, body: answer(model, body)
         return
-    with running_server(python, sample_run.model) as server:
+    with running_server(kserve_python, sample_run.model) as server:
         yield lambda path, body: send(server.url + path, body)
 
 
@@ -93,3 +101,22 @@ def test_similar_movies_are_asked_by_the_name_of_their_signature(sample_run: Any
 
     expected = Recommender.load(sample_run.model).similar(movie_id, k=3)
     assert answered["predictions"][0]["movie_id"][:3] == [movie.movie_id for movie in expected]
+
+
+def test_kserves_own_types_know_every_field_of_the_inference_service(
+    kserve_python: Path | None, tmp_path: Path
+) -> None:
+    if kserve_python is None:
+        pytest.skip("KServe can't be installed here")
+    script = Path(__file__).parent / "kserve_types.py"
+
+    def unknown_fields(manifest: Path) -> list[str]:
+        finished = subprocess.run([kserve_python, script, manifest], check=True, capture_output=True, encoding="utf-8")
+        return json.loads(finished.stdout)
+
+    manifest = ROOT / "deploy" / "kserve.yaml"
+    misspelt = tmp_path / "misspelt.yaml"
+    misspelt.write_text(manifest.read_text(encoding="utf-8").replace("storageUri", "storageURL"), encoding="utf-8")
+
+    assert unknown_fields(manifest) == []
+    assert unknown_fields(misspelt) == [".spec.predictor.model.storageURL"]
