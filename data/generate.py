@@ -106,7 +106,7 @@ def _write_sample(stack: ExitStack) -> Path:
     except OSError as error:
         raise InputError(
             f"the sample can't be written to {parent} ({error.strerror}): set TMPDIR to a folder with free space",
-            code="F16",
+            code="F04",
         ) from error
     return folder
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
@@ -77,7 +78,9 @@ def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
         if line.isspace():
             continue
         try:
-            request = json.loads(line)
+            request = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+        except OverflowError as error:
+            raise InputError(f"{source}, line {number} holds a number that is too large", code="M14") from error
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}, line {number} is not JSON", code="M14") from error
         history = request.get("history") if isinstance(request, dict) else request
@@ -86,6 +89,18 @@ def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
                 f'{source}, line {number} is no history: write {{"history": [1270, 1197]}}, movie ids', code="M14"
             )
         yield {"id": request["id"]} if isinstance(request, dict) and "id" in request else {}, history
+
+
+def _refuse_constant(sign: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python reads and JSON doesn't know: an id is repeated in the answer."""
+    raise ValueError(sign)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise OverflowError(text)
+    return value
 
 
 def _write(answers: TextIO, batch: list[tuple[dict[str, Any], list[int]]], ids: np.ndarray, scores: np.ndarray) -> None:

@@ -32,7 +32,7 @@ HELP = [
     ("models",),
     *(("models", command) for command in ("list", "show", "rollback")),
     ("kubeflow_runner",),
-    *(("kubeflow_runner", command) for command in ("compile", "submit", "upload")),
+    *(("kubeflow_runner", command) for command in ("compile", "submit", "upload", "schedule", "runs")),
     *(
         (f"benchmarks.{name}",)
         for name in (
@@ -41,7 +41,7 @@ HELP = [
             "load",
             "peers.choose",
             "pipeline_speed",
-            "quality",
+            "quality.comparison",
             "search",
             "serve_speed",
             "train_speed",
@@ -66,6 +66,7 @@ QUESTIONS: dict[str, Callable[[SampleRun, Path], list[object]]] = {
         *("compile", "--config", "sample", "--image", "r/n:1", "--output", folder / "compiled.yaml")
     ],
     "kubeflow_runner submit": lambda run, folder: ["submit", minimal(folder), "--dry-run"],
+    "kubeflow_runner schedule": lambda run, folder: ["schedule", minimal(folder), "--every", "1d", "--dry-run"],
     "kubeflow_runner upload": lambda run, folder: ["upload", minimal(folder), "--dry-run"],
 }
 
@@ -105,7 +106,7 @@ def heavy(tmp_path_factory) -> Iterator[Commands]:
 
 def assert_no_space_was_said(ended: Ended, *, progress: bool = False) -> None:
     lines = ended.errors.splitlines()
-    assert (ended.code, lines[-1:]) == (2, ["error: standard output can't be written: No space left on device"])
+    assert (ended.code, lines[-1:]) == (2, ["error: standard output can't be written: No space left on device [F10]"])
     assert progress or len(lines) == 1, ended.errors
     assert "Traceback" not in ended.errors
 

@@ -140,8 +140,8 @@ def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_anot
     done = run_command_of(name, tmp_path / "out", before, TMPDIR=str(small))
     if done.returncode == 77:
         pytest.skip("a full temporary folder needs the right to mount a disk")
-    reason = f"{small} (No space left on device): set TMPDIR to a folder with free space [F16]"
-    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason}\n")
+    reason = f"{small} (No space left on device): set TMPDIR to a folder with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason} [F04]\n")
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
@@ -149,8 +149,8 @@ def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_anot
 def test_without_any_temporary_folder_one_line_says_how_to_name_one(tmp_path, name):
     before = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']"
     done = run_command_of(name, tmp_path / "out", before)
-    said = "no folder for temporary files can be written to: set TMPDIR to one with free space [F04]"
-    assert (done.returncode, done.stderr) == (2, f"error: {said}\n")
+    said = "no folder for temporary files can be written to: set TMPDIR to one with free space"
+    assert (done.returncode, done.stderr) == (2, f"error: {said} [F04]\n")
 
 
 def test_a_temporary_folder_that_is_not_there_is_passed_over(tmp_path):
@@ -199,8 +199,8 @@ def test_a_fault_within_a_command_is_none_of_standard_output_which_gets_no_byte_
 
 
 def test_an_error_is_said_though_what_was_printed_before_it_finds_no_space():
-    done = ask("print(1); raise InputError('it is wrong', code='X00')", line="COMMAND > /dev/full")
-    assert (done.returncode, done.stderr) == (2, "error: it is wrong [X00]\n")
+    done = ask("print(1); raise InputError('it is wrong', code='A01')", line="COMMAND > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: it is wrong [A01]\n")
 
 
 @pytest.mark.parametrize("line", ["COMMAND 2> /dev/full", "COMMAND 2> >(exec true)"])

@@ -57,7 +57,8 @@ def cells(table: str) -> dict[str, list[str]]:
 
 
 COMMANDS = [
-    "quality", "gate", "search", "generate_speed", "pipeline_speed", "train_speed", "serve_speed", "load", "peers.choose",
+    "quality", "gate", "search", "peers.choose", "generate_speed", "pipeline_speed", "train_speed", "serve_speed",
+    "load",
 ]  # fmt: skip
 """As the documentation names them, whatever folder the code lies in."""
 

@@ -53,4 +53,4 @@ def test_a_movie_that_everybody_rated_once_makes_no_example_which_is_said_in_one
     code = run(tmp_path, write_release(tmp_path / "release", times_each=1))
 
     assert code == 2
-    assert capsys.readouterr().err == "error: no example is left: no user has 3 ratings of at least 2 stars\n"
+    assert capsys.readouterr().err == "error: no example is left: no user has 3 ratings of at least 2 stars [C09]\n"

@@ -111,7 +111,7 @@ def test_kserves_own_types_know_every_field_of_the_inference_service(
     script = Path(__file__).parent / "kserve_types.py"
 
     def unknown_fields(manifest: Path) -> list[str]:
-        finished = subprocess.run([kserve_python, script, manifest], check=True, capture_output=True, text=True)
+        finished = subprocess.run([kserve_python, script, manifest], check=True, capture_output=True, encoding="utf-8")
         return json.loads(finished.stdout)
 
     manifest = ROOT / "deploy" / "kserve.yaml"
