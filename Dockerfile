@@ -9,6 +9,9 @@ RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -r
 RUN python -m venv /opt/venv
 # The same lock as for local runs. It changes seldom, so that its layer mostly comes from the cache.
 COPY requirements.txt /tmp/requirements.txt
+# The same release of TensorFlow without its kernels for GPUs, which are 0.8 GB; `tensorflow` for an image that has some.
+ARG TENSORFLOW=tensorflow-cpu
+RUN sed --in-place "s/^tensorflow==/${TENSORFLOW}==/" /tmp/requirements.txt && grep "^${TENSORFLOW}==" /tmp/requirements.txt
 # pip compiles what it installs: without that, every task would compile TensorFlow and TFX when it starts.
 RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --requirement /tmp/requirements.txt
 

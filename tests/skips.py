@@ -17,6 +17,8 @@ _SMALL_DISKS = "needs the right to mount small disks in a namespace of its own, 
 
 _HISTORY = "needs the repository's history, which a shallow clone lacks"
 
+_IMAGE = "needs podman and an image that was built from the Dockerfile, which no build server has"
+
 _KSERVE = "needs KServe's package, which has to be installed in an environment of its own"
 
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
@@ -29,6 +31,7 @@ ALLOWED: dict[str, str] = {
     "tests/reliability/test_error_messages.py::test_no_space_for_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
     "tests/data/test_train_labels.py::test_the_periods_of_the_real_ml_latest_small_": _REAL_DATA,
+    "tests/kubeflow/test_real_image.py::": _IMAGE,
     "tests/kubeflow/test_real_object_store.py::": _GO,
     "tests/pipeline/test_real_data.py::": _REAL_DATA,
     "tests/reliability/test_upgrades.py::": _HISTORY,

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
@@ -306,30 +306,30 @@ class ConformingExecutor:
             log = launcher_path(logs.uri, home)
         result.handed_over[name] = json_format.MessageToDict(executor_input)
         placeholder = json_format.MessageToJson(executor_input, indent=None)
-        mounts = self._mounts(component.executor_label)
-        command = []
-        for part in [*container.command, *container.args]:
-            part = part.replace("{{$}}", placeholder)
-            for inside, folder in mounts.items():
-                part = part.replace(f"{inside}/", f"{folder}/")
-            if len(part.encode()) >= MAX_ARGUMENT_BYTES:
-                raise TaskFailedError("argument list too long")
-            command.append(part)
-        environment = image_environment(home)
+        command = [part.replace("{{$}}", placeholder) for part in [*container.command, *container.args]]
+        if any(len(part.encode()) >= MAX_ARGUMENT_BYTES for part in command):
+            raise TaskFailedError("argument list too long")
         # Open before the command runs, as with the launcher: nothing else may be made at that path.
-        with _SLOTS, log.open("w") as output:
-            process = subprocess.run(
-                ["/usr/bin/env", *command],
-                env=environment,
-                cwd=environment["PYTHONPATH"],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+        with _SLOTS, log.open("w", encoding="utf-8") as output:
+            code = self._execute(command, home, self._mounts(component.executor_label), output)
         result.logs[name] = log.read_text()
-        if process.returncode:
-            raise TaskFailedError(f"exit code {process.returncode}")
+        if code:
+            raise TaskFailedError(f"exit code {code}")
         return self._collect_outputs(executor_input, home)
+
+    def _execute(self, command: list[str], home: Path, mounts: Mapping[str, Path], output: TextIO) -> int:
+        """Run a task's command, with the paths of the volumes turned into this machine's, and return its exit code."""
+        environment = image_environment(home)
+        for inside, folder in mounts.items():
+            command = [part.replace(f"{inside}/", f"{folder}/") for part in command]
+        return subprocess.run(
+            ["/usr/bin/env", *command],
+            env=environment,
+            cwd=environment["PYTHONPATH"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
 
     def _drive(
         self, name: str, component: specs.ComponentSpec, inputs: specs.ExecutorInput.Inputs, home: Path
