@@ -26,6 +26,9 @@ from pipeline.kubeflow.backend_rules import check_documents, check_run, read_doc
 from pipeline.kubeflow.connection import Api, Connection
 
 _POLL_SECONDS = 5.0
+_MOST_FAILURES = 3
+"""After this many questions in a row without an answer, a run is no longer waited for."""
+
 _SUCCEEDED = "SUCCEEDED"
 _ENDED = frozenset((_SUCCEEDED, "FAILED", "SKIPPED", "CANCELED"))
 _GOES_ON = frozenset(("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED"))
@@ -126,8 +129,18 @@ def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _
         The run failed or was cancelled, or the host can't be asked any more.
     """
     api = Api(connection)
+    failures = 0
     while True:
-        run = api.ask(RunServiceApi(api.client).get_run, run_id)
+        try:
+            run = api.ask(RunServiceApi(api.client).get_run, run_id)
+        except InputError as error:
+            # A run takes hours, in which an answer or two may fail.
+            failures += 1
+            if failures == _MOST_FAILURES:
+                raise InputError(f"the run {run_id} goes on, and can't be watched: {error}", code=error.code) from error
+            time.sleep(poll_seconds)
+            continue
+        failures = 0
         state = run.get("state", "RUNTIME_STATE_UNSPECIFIED")
         if run.get("run_id") != run_id or not isinstance(state, str) or state not in _ENDED | _GOES_ON:
             raise InputError(
@@ -138,8 +151,8 @@ def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _
         if state == _SUCCEEDED:
             return
         if state in _ENDED:
-            error = run.get("error")
-            message = error.get("message") if isinstance(error, dict) else None
+            reason = run.get("error")
+            message = reason.get("message") if isinstance(reason, dict) else None
             raise InputError(f"the run {run_id} ended as {state}" + (f": {message}" if message else ""), code="K02")
         time.sleep(poll_seconds)
 

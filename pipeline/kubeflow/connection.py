@@ -254,6 +254,8 @@ def _has_host(url: str) -> bool:
 
 def _proxy(url: str) -> tuple[str, dict[str, str] | None]:
     """Return a proxy's URL without its password, and the headers that carry that."""
+    # As in the environment of many: curl takes it so, too.
+    url = url if "://" in url else f"http://{url}"
     shown = _without_password(url)
     try:
         parts = urllib3.util.parse_url(url)

@@ -261,6 +261,22 @@ def test_waiting_goes_on_while_the_run_does():
     assert len(server.requests) == 4
 
 
+def test_an_answer_or_two_that_fail_do_not_end_the_waiting():
+    replies = iter([(500, "{}"), (200, "<html>"), (200, '{"run_id": "r1", "state": "RUNNING"}')] * 2)
+
+    def answer(_: BaseHTTPRequestHandler) -> Reply:
+        status, body = next(replies, (200, '{"run_id": "r1", "state": "SUCCEEDED"}'))
+        return status, {}, body.encode()
+
+    with front(answer) as server:
+        wait_for_run("r1", Connection(server.url), poll_seconds=0.01)
+    assert len(server.requests) == 7
+    with front(lambda _: (500, {}, b"{}")) as server:
+        with pytest.raises(InputError, match=r"^the run r1 goes on, and can't be watched: .*refused the request"):
+            wait_for_run("r1", Connection(server.url), poll_seconds=0.01)
+        assert len(server.requests) == 3
+
+
 def test_a_proxy_that_is_dead_is_named_by_the_message(
     file: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
@@ -367,7 +383,8 @@ def test_a_certificate_that_is_not_trusted_and_a_host_without_tls_are_told_apart
         ("--token-file", b"secret\nsecret", "must be one line of text"),
         ("--cookies-file", "secr\u00e9t".encode(), "holds signs beyond ASCII"),
         ("--proxy", b"socks5://127.0.0.1:1", "is not an http:// or https:// URL"),
-        ("--proxy", b"127.0.0.1:1", "is not an http:// or https:// URL"),
+        ("--proxy", b"http://", "is not an http:// or https:// URL"),
+        ("--proxy", b"127.0.0.1:1", "(through the proxy http://127.0.0.1:1) can't be reached"),
         ("--host", b"localhost:8888", "is not a URL"),
         ("--host", b"http://", "is not a URL"),
         ("--host", b"http://[::1", "is not a URL"),
