@@ -1,0 +1,467 @@
+"""A remedy that a message names has to help: each is followed, and then the same command ends well.
+
+A scenario yields a command that ends with the code of its message, does what message and page say, and yields the
+command to run then.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import kubeflow_runner
+import models
+import recommend
+from data import generate
+from data.errors import InputError
+from pipeline.local import choose_settings
+from pipeline.settings import parse_values
+from serving.versions import publish
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "data"))
+sys.path.append(str(ROOT / "tests" / "kubeflow"))
+
+from api_server import ApiServer  # noqa: E402
+from data_helpers import write_csv_release  # noqa: E402
+from minimal_spec import minimal_documents  # noqa: E402
+from plain_reference import PlainMovie, PlainRating  # noqa: E402
+
+Command = tuple[Any, ...]
+Scenario = Callable[[Path], Iterator[Command]]
+
+SCENARIOS: dict[str, tuple[str, Scenario]] = {}
+
+
+def remedy(code: str) -> Callable[[Scenario], Scenario]:
+    def add(scenario: Scenario) -> Scenario:
+        name = f"{code} {scenario.__name__.replace('_', ' ')}"
+        assert name not in SCENARIOS
+        SCENARIOS[name] = (code, scenario)
+        return scenario
+
+    return add
+
+
+def settings(config: str, *values: str) -> int:
+    """Choose settings as the runners do, which go on to load TFX."""
+    try:
+        parse_values(values)
+        choose_settings(config, None, None, None, values)
+    except InputError as error:
+        print(f"error: {error.line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+RUN: dict[str, Callable[[list[str]], int]] = {
+    "generate": generate.run,
+    "recommend": recommend.main,
+    "models": models.main,
+    "kubeflow": kubeflow_runner.main,
+    "settings": lambda arguments: settings(*arguments),
+}
+
+
+MOVIES = {number: PlainMovie(f"Movie {number} (1990)", ("Drama",)) for number in range(1, 21)}
+RATINGS = [
+    PlainRating(user, 1 + (user + place) % 20, 4.0, 10**9 + 60 * place + user)
+    for user in (1, 2, 3)
+    for place in range(16)
+]
+RATINGS_HEADER = "userId,movieId,rating,timestamp\n"
+MOVIES_HEADER = "movieId,title,genres\n"
+
+
+def release(folder: Path) -> Path:
+    """Write a release that examples can be made from."""
+    return write_csv_release(folder / "release", RATINGS, MOVIES)
+
+
+def from_source(source: Path, *options: str, name: str = "ml-latest-small") -> Command:
+    return ("generate", "--release", name, "--source", source, "--output", source.parent / "made", *options)
+
+
+def packed(folder: Path, source: Path) -> bytes:
+    """Return a release as the zip archive that GroupLens makes of it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for file in sorted(source.iterdir()):
+            archive.write(file, f"ml-latest-small/{file.name}")
+    return content.getvalue()
+
+
+@remedy("D01")
+def put_the_source_where_it_was_named(folder):
+    yield from_source(folder / "release")
+    release(folder)
+    yield from_source(folder / "release")
+
+
+@remedy("D03")
+def give_the_folder_in_place_of_a_file_in_it(folder):
+    source = release(folder)
+    yield from_source(source / "ratings.csv")
+    yield from_source(source)
+
+
+@remedy("D04")
+def put_a_whole_archive_in_the_place_of_a_damaged_one(folder):
+    content = packed(folder, release(folder))
+    archive = folder / "ml-latest-small.zip"
+    archive.write_bytes(content[:-100])
+    yield from_source(archive)
+    archive.write_bytes(content)
+    yield from_source(archive)
+
+
+@remedy("D05")
+def put_the_file_that_is_missing(folder):
+    source = release(folder)
+    (source / "movies.csv").rename(folder / "kept")
+    yield from_source(source)
+    (folder / "kept").rename(source / "movies.csv")
+    yield from_source(source)
+
+
+@remedy("D06")
+def give_one_of_the_folders(folder):
+    both = folder / "both"
+    for name in ("one", "other"):
+        shutil.copytree(release(folder), both / name)
+    yield from_source(both)
+    yield from_source(both / "one")
+
+
+@remedy("D07")
+def take_the_archive_as_grouplens_packs_it(folder):
+    source = release(folder)
+    archive = folder / "ml-latest-small.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("../ratings.csv", "")
+    yield from_source(archive)
+    archive.write_bytes(packed(folder, source))
+    yield from_source(archive)
+
+
+def corrected(code: str, file: str, content: bytes, what: str) -> None:
+    """Add a scenario of a file that is wrong, and is corrected."""
+
+    def scenario(folder: Path) -> Iterator[Command]:
+        source = release(folder)
+        right = (source / file).read_bytes()
+        (source / file).write_bytes(content)
+        yield from_source(source)
+        (source / file).write_bytes(right)
+        yield from_source(source)
+
+    scenario.__name__ = f"correct_{what}"
+    remedy(code)(scenario)
+
+
+corrected("D11", "movies.csv", f"{MOVIES_HEADER}1,Am\u00e9lie,Drama\n".encode("latin-1"), "the encoding of movies")
+corrected("D11", "ratings.csv", RATINGS_HEADER.encode("utf-16"), "the encoding of ratings")
+corrected("D12", "movies.csv", f"{MOVIES_HEADER}1,A\0B,Drama\n".encode(), "a NUL byte")
+corrected("D14", "ratings.csv", b"user;movie;stars;time\n1;2;3;4\n", "the header of ratings")
+corrected("D14", "movies.csv", b"id,name\n1,A\n", "the header of movies")
+corrected("D15", "ratings.csv", RATINGS_HEADER.encode(), "ratings that list nothing")
+corrected("D15", "movies.csv", MOVIES_HEADER.encode(), "movies that list nothing")
+corrected("D16", "movies.csv", f"{MOVIES_HEADER}1,A\n".encode(), "a movie without genres")
+corrected("D16", "ratings.csv", f"{RATINGS_HEADER}1,2,3.0\n".encode(), "a rating without a time")
+corrected("D17", "ratings.csv", f"{RATINGS_HEADER}0x10,2,3.0,4\n".encode(), "a user id")
+corrected("D17", "movies.csv", f"{MOVIES_HEADER}one,A,Drama\n".encode(), "a movie id")
+corrected("D18", "ratings.csv", f"{RATINGS_HEADER}1,2,7.5,4\n".encode(), "stars")
+corrected("D19", "ratings.csv", f"{RATINGS_HEADER}1,2,3.0,-4\n".encode(), "a time")
+corrected("D20", "movies.csv", f'{MOVIES_HEADER}1,"A,Drama\n'.encode(), "a quotation mark")
+corrected("D21", "movies.csv", f"{MOVIES_HEADER}1,,Drama\n".encode(), "an empty title")
+corrected("D22", "movies.csv", f"{MOVIES_HEADER}1,A,Drama\n1,B,Drama\n".encode(), "a movie that is listed twice")
+
+
+@remedy("A01")
+def name_a_release_that_there_is(folder):
+    source = release(folder)
+    yield from_source(source, name="ml-2m")
+    yield from_source(source)
+
+
+@remedy("C09")
+def lower_the_filters(folder):
+    source = release(folder)
+    yield from_source(source, "--min-rating", "5")
+    yield from_source(source, "--min-rating", "3")
+
+
+@remedy("C10")
+def choose_another_split_where_all_have_one_time(folder):
+    ratings = [rating._replace(time=10**9) for rating in RATINGS]
+    source = write_csv_release(folder / "release", ratings, MOVIES)
+    yield from_source(source, "--split", "temporal")
+    yield from_source(source, "--split", "random")
+
+
+@remedy("C11")
+def move_the_train_fraction_towards_the_middle(folder):
+    source = release(folder)
+    yield from_source(source, "--train-fraction", "0.999")
+    yield from_source(source, "--train-fraction", "0.5")
+
+
+@remedy("F02")
+def name_a_place_for_the_output_that_can_be_written(folder):
+    source = release(folder)
+    (folder / "a-file").touch()
+    yield ("generate", "--release", "ml-latest-small", "--source", source, "--output", folder / "a-file" / "made")
+    yield from_source(source)
+
+
+@remedy("F05")
+def name_another_folder_than_one_with_something_else(folder):
+    source = release(folder)
+    (folder / "mine").mkdir()
+    (folder / "mine" / "letter.txt").touch()
+    yield ("generate", "--release", "ml-latest-small", "--source", source, "--output", folder / "mine")
+    assert (folder / "mine" / "letter.txt").exists()
+    yield from_source(source)
+
+
+@remedy("C01")
+def take_a_configuration_that_there_is(folder):
+    yield ("settings", "fasst")
+    yield ("settings", "fast")
+
+
+@remedy("C03")
+def write_the_configuration_as_yaml(folder):
+    file = folder / "mine.yaml"
+    file.write_text("name: [", encoding="utf-8")
+    yield ("settings", file)
+    file.write_text("name: mine\ndata: {release: sample}\n", encoding="utf-8")
+    yield ("settings", file)
+
+
+@remedy("C04")
+def write_name_and_data_into_the_configuration(folder):
+    file = folder / "mine.yaml"
+    file.write_text("- name\n", encoding="utf-8")
+    yield ("settings", file)
+    file.write_text("name: mine\ndata: {release: sample}\n", encoding="utf-8")
+    yield ("settings", file)
+
+
+@remedy("C05")
+def set_a_value_that_the_message_allows(folder):
+    yield ("settings", "fast", "model.dropout=2")
+    yield ("settings", "fast", "model.dropout=0.2")
+
+
+@remedy("C06")
+def set_a_name_in_a_group_that_there_is(folder):
+    yield ("settings", "fast", "modell.dropout=0.2")
+    yield ("settings", "fast", "model.dropout=0.2")
+
+
+@remedy("A02")
+def write_a_setting_as_name_and_value(folder):
+    yield ("settings", "fast", "model.dropout")
+    yield ("settings", "fast", "model.dropout=0.2")
+
+
+def versions(folder: Path) -> Path:
+    """Publish two versions of a pipeline, and return the serving folder."""
+    serving = folder / "serving"
+    for number in (1, 2):
+        model = folder / f"model-{number}"
+        model.mkdir()
+        (model / "saved_model.pb").write_text(f"graph {number}", encoding="utf-8")
+        publish(model, serving / "pipeline", {"pipeline": "pipeline"}, keep=5)
+    return serving
+
+
+@remedy("M03")
+def name_a_version_that_is_listed(folder):
+    serving = versions(folder)
+    yield ("models", "show", "7", "--serving", serving)
+    yield ("models", "show", "1", "--serving", serving)
+
+
+@remedy("M07")
+def roll_back_to_an_older_version(folder):
+    serving = versions(folder)
+    yield ("models", "rollback", "2", "--serving", serving)
+    yield ("models", "rollback", "1", "--serving", serving)
+
+
+@remedy("M08")
+def roll_back_to_a_version_that_nobody_changed(folder):
+    serving = versions(folder)
+    model = folder / "model-3"
+    model.mkdir()
+    (model / "saved_model.pb").write_text("graph 3", encoding="utf-8")
+    publish(model, serving / "pipeline", {"pipeline": "pipeline"}, keep=5)
+    (serving / "pipeline" / "1" / "saved_model.pb").write_text("another", encoding="utf-8")
+    yield ("models", "rollback", "1", "--serving", serving)
+    yield ("models", "rollback", "2", "--serving", serving)
+
+
+@remedy("A08")
+def choose_among_several_pipelines(folder):
+    serving = versions(folder)
+    shutil.copytree(serving / "pipeline", serving / "other")
+    yield ("models", "show", "--serving", serving)
+    yield ("models", "show", "--serving", serving / "other")
+
+
+def compiled(folder: Path, change: Callable[[list[dict[str, Any]]], object] = lambda documents: None) -> Path:
+    documents = minimal_documents()
+    change(documents)
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    return file
+
+
+def dry(file: Path, *options: str) -> Command:
+    return ("kubeflow", "submit", file, "--dry-run", *options)
+
+
+@remedy("K03")
+def give_the_yaml_file_that_was_compiled(folder):
+    yield dry(folder / "small.json")
+    yield dry(compiled(folder))
+
+
+@remedy("K04")
+def correct_the_path_of_the_compiled_file(folder):
+    yield dry(folder / "missing.yaml")
+    yield dry(compiled(folder))
+
+
+@remedy("K31")
+def compile_again_what_is_no_pipeline(folder):
+    file = folder / "small.yaml"
+    file.write_text("a: 1\n", encoding="utf-8")
+    yield dry(file)
+    yield dry(compiled(folder))
+
+
+@remedy("K32")
+def give_the_pipeline_a_name_in_lower_case(folder):
+    yield dry(compiled(folder, lambda documents: documents[0]["pipelineInfo"].update(name="Mine")))
+    yield dry(compiled(folder))
+
+
+@remedy("K37")
+def leave_out_a_parameter_that_the_pipeline_has_not(folder):
+    file = compiled(folder)
+    yield dry(file, "--data-root", "minio://bucket/data")
+    yield dry(file)
+
+
+@remedy("K24")
+def write_the_root_as_a_uri(folder):
+    file = compiled(folder)
+    yield dry(file, "--pipeline-root", "/data/root")
+    yield dry(file, "--pipeline-root", "minio://bucket/root")
+
+
+@remedy("K06")
+def write_the_interval_with_its_unit(folder):
+    file = compiled(folder)
+    yield ("kubeflow", "schedule", file, "--dry-run", "--every", "90")
+    yield ("kubeflow", "schedule", file, "--dry-run", "--every", "90m")
+
+
+@remedy("K07")
+def write_five_fields_of_cron(folder):
+    file = compiled(folder)
+    yield ("kubeflow", "schedule", file, "--dry-run", "--cron", "30 4")
+    yield ("kubeflow", "schedule", file, "--dry-run", "--cron", "30 4 * * *")
+
+
+@remedy("K40")
+def copy_the_data_into_the_bucket_of_the_root(folder):
+    data_root = {"parameterType": "STRING", "defaultValue": "minio://bucket/data"}
+    file = compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(data_root=data_root))
+    yield dry(file, "--data-root", "s3://other/data")
+    yield dry(file, "--data-root", "minio://bucket/copied")
+
+
+def on_a_cluster(code: str, what: str, wrong: Callable[[Path], list[str]], right: Callable[[Path], list[str]]) -> None:
+    """Add a scenario of options that are wrong for a server that works."""
+
+    def scenario(folder: Path) -> Iterator[Command]:
+        file = compiled(folder)
+        with ApiServer() as server:
+            for options in (wrong, right):
+                yield ("kubeflow", "submit", file, "--host", server.url, *options(folder))
+
+    scenario.__name__ = what
+    remedy(code)(scenario)
+
+
+def written(file: Path, text: str) -> Path:
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+on_a_cluster("K10", "write the host in full", lambda _: ["--host", "localhost:8888"], lambda _: [])
+on_a_cluster("K19", "give the port that listens", lambda _: ["--host", "http://127.0.0.1:9"], lambda _: [])
+on_a_cluster("K11", "leave out the path behind the host", lambda _: ["--host", "HOST/elsewhere"], lambda _: [])
+on_a_cluster("K17", "write http in place of https", lambda _: ["--host", "HTTPS"], lambda _: [])
+on_a_cluster("K21", "write the proxy as a URL", lambda _: ["--proxy", "socks5://127.0.0.1:9"], lambda _: [])
+on_a_cluster(
+    "K22",
+    "name a file of certificates",
+    lambda folder: ["--ca-cert", str(written(folder / "empty.pem", ""))],
+    lambda _: [],
+)
+on_a_cluster(
+    "K23",
+    "write the token on one line",
+    lambda folder: ["--token-file", str(written(folder / "token", "two\nlines"))],
+    lambda folder: ["--token-file", str(written(folder / "token", "one"))],
+)
+
+
+@pytest.mark.parametrize(("code", "scenario"), SCENARIOS.values(), ids=SCENARIOS)
+def test_what_the_message_advises_helps(code, scenario, tmp_path, capsys):
+    follow(code, scenario, tmp_path, capsys)
+
+
+def test_every_scenario_is_of_a_code_that_the_page_has():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    codes = set(re.findall(r"^### ([A-Z][0-9]{2}):", page, flags=re.MULTILINE))
+    assert {code for code, _ in SCENARIOS.values()} <= codes
+
+
+def follow(code: str, scenario: Scenario, folder: Path, capsys: pytest.CaptureFixture) -> None:
+    steps = scenario(folder)
+    ended, line = ask(next(steps), capsys)
+    assert ended == 2, line
+    assert line.endswith(f"[{code}]")
+    ended, line = ask(next(steps), capsys)
+    assert ended == 0, line
+
+
+def ask(command: Command, capsys: pytest.CaptureFixture) -> tuple[int, str]:
+    """Run a command; return its exit code and the last line of its standard error."""
+    name, *arguments = command
+    host = next((value for value in arguments if str(value).startswith("http://127")), "")
+    arguments = [
+        str(value).replace("HOST", host).replace("HTTPS", host.replace("http:", "https:")) for value in arguments
+    ]
+    capsys.readouterr()
+    try:
+        code = RUN[name](arguments)
+    except SystemExit as ended:
+        code = ended.code
+    lines = capsys.readouterr().err.splitlines()
+    return code, lines[-1] if lines else ""
