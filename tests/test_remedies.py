@@ -6,10 +6,12 @@ command to run then.
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +37,7 @@ from api_server import ApiServer  # noqa: E402
 from data_helpers import write_csv_release  # noqa: E402
 from minimal_spec import minimal_documents  # noqa: E402
 from plain_reference import PlainMovie, PlainRating  # noqa: E402
+from test_connection import api_answer, front, login_answer  # noqa: E402
 
 Command = tuple[Any, ...]
 Scenario = Callable[[Path], Iterator[Command]]
@@ -429,6 +432,152 @@ on_a_cluster(
     lambda folder: ["--token-file", str(written(folder / "token", "two\nlines"))],
     lambda folder: ["--token-file", str(written(folder / "token", "one"))],
 )
+
+
+@functools.cache
+def home_of_models() -> tempfile.TemporaryDirectory:
+    """Return a folder that is removed when the tests are over."""
+    return tempfile.TemporaryDirectory(prefix="next-movie-remedies-")
+
+
+@functools.cache
+def model() -> Path:
+    """Export a model over forty movies, called `Movie number 1 (1999)` and so on."""
+    # TensorFlow takes its time to load.
+    from synthetic_model import export_untrained_model
+
+    return export_untrained_model(Path(home_of_models().name) / "1", 40)
+
+
+def asked(*options: object) -> Command:
+    return ("recommend", "--model", model(), *options)
+
+
+@remedy("A07")
+def give_titles_as_titles(folder):
+    yield asked("--history", "Movie number 7 (1999)")
+    yield asked("--history-titles", "Movie number 7 (1999)")
+
+
+@remedy("M11")
+def give_the_id_of_a_movie_that_no_title_is_like(folder):
+    yield asked("--history-titles", "Solaris")
+    yield asked("--history", "7")
+
+
+@remedy("M12")
+def write_the_title_in_full_with_its_year(folder):
+    yield asked("--history-titles", "Movie number")
+    yield asked("--history-titles", "Movie number 7 (1999)")
+
+
+@remedy("M04")
+def name_the_folder_of_a_version(folder):
+    yield ("recommend", "--model", folder, "--history", "7")
+    yield asked("--history", "7")
+
+
+@remedy("M01")
+def name_the_model_where_none_is_published(folder):
+    (folder / "serving").mkdir()
+    yield ("models", "show", "--serving", folder / "serving")
+    yield ("models", "show", "--serving", versions(folder))
+
+
+@remedy("A06")
+def correct_the_path_of_the_batch(folder):
+    yield asked("--batch", folder / "missing", "--output", folder / "out")
+    yield asked("--batch", written(folder / "in.jsonl", "[7]\n"), "--output", folder / "out")
+
+
+@remedy("M14")
+def correct_the_line_of_a_batch(folder):
+    batch = written(folder / "in.jsonl", '{"history": "seven"}\n')
+    yield asked("--batch", batch, "--output", folder / "out")
+    written(batch, '{"history": [1270, 1197]}\n')
+    yield asked("--batch", batch, "--output", folder / "out")
+
+
+@remedy("F08")
+def name_a_file_in_that_folder(folder):
+    batch = written(folder / "in.jsonl", "[7]\n")
+    yield asked("--batch", batch, "--output", folder)
+    yield asked("--batch", batch, "--output", folder / "out")
+
+
+@remedy("F09")
+def remove_links_in_a_circle(folder):
+    batch = written(folder / "in.jsonl", "[7]\n")
+    (folder / "out").symlink_to(folder / "out")
+    yield asked("--batch", batch, "--output", folder / "out")
+    (folder / "out").unlink()
+    yield asked("--batch", batch, "--output", folder / "out")
+
+
+@remedy("K05")
+def leave_out_an_experiment_that_the_cluster_has_not(folder):
+    with ApiServer() as server:
+        yield ("kubeflow", "runs", "--host", server.url, "--experiment", "mine")
+        yield ("kubeflow", "runs", "--host", server.url)
+
+
+def behind(code: str, what: str, wall: Callable[[Any], Any], *options: str) -> None:
+    """Add a scenario of an API behind a wall that lets those through who give options."""
+
+    def scenario(folder: Path) -> Iterator[Command]:
+        file = compiled(folder)
+        with front(lambda request: wall(request) or api_answer(request)) as server:
+            yield ("kubeflow", "submit", file, "--host", server.url)
+            filled = [option.replace("FILE", str(written(folder / "given", "a=b"))) for option in options]
+            yield ("kubeflow", "submit", file, "--host", server.url, *filled)
+
+    scenario.__name__ = what
+    remedy(code)(scenario)
+
+
+behind(
+    "K12",
+    "give the session of a login",
+    lambda request: None if request.headers["Cookie"] else login_answer(request),
+    "--cookies-file=FILE",
+)
+behind(
+    "K13",
+    "give a token",
+    lambda request: None if request.headers["Authorization"] else (401, {}, b"Unauthorized"),
+    "--token-file=FILE",
+)
+
+
+@remedy("K14")
+def give_the_address_that_the_host_moved_to(folder):
+    file = compiled(folder)
+    with front(api_answer) as real, front(lambda request: (301, {"Location": real.url + request.path}, b"")) as old:
+        yield ("kubeflow", "submit", file, "--host", old.url)
+        yield ("kubeflow", "submit", file, "--host", real.url)
+
+
+@remedy("K38")
+def give_a_value_of_the_declared_type(folder):
+    flag = {"parameterType": "BOOLEAN", "defaultValue": True}
+    wrong = compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(epochs=flag))
+    yield dry(wrong, "--epochs", "3")
+    yield dry(compiled(folder), "--epochs", "3")
+
+
+@remedy("K33")
+def shorten_what_makes_the_file_too_large(folder):
+    long = {"parameterType": "STRING", "defaultValue": "x" * 1_600_000}
+    yield dry(compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(long=long)))
+    yield dry(compiled(folder))
+
+
+@remedy("K36")
+def shorten_a_parameter(folder):
+    text = {"parameterType": "STRING", "defaultValue": ""}
+    file = compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(beam_args=text))
+    yield dry(file, f"--beam-arg={'x' * 140_000}")
+    yield dry(file, "--beam-arg=x")
 
 
 @pytest.mark.parametrize(("code", "scenario"), SCENARIOS.values(), ids=SCENARIOS)
