@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from data.columns import columns
-from data.command import CommandParser, run_command
+from data.command import CommandParser, add_beam_option, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import user_path, write_text
@@ -131,13 +131,7 @@ def _add_run_options(parser: argparse.ArgumentParser, *, needs_file: bool = True
         "--data-root", type=_uri, metavar="URI", help="the release's archive or folder, or generated data"
     )
     parser.add_argument("--epochs", type=int, metavar="N", help="the most epochs of training")
-    parser.add_argument(
-        "--beam-arg",
-        action="append",
-        default=[],
-        metavar="ARG",
-        help="an option for Beam, such as --beam-arg=--runner=…",
-    )
+    add_beam_option(parser)
     parser.add_argument("--service-account", metavar="NAME", help="of Kubernetes, for the run's pods")
     parser.add_argument("--no-cache", action="store_true", help="run every task, whatever the backend has in its cache")
     _add_connection(parser)

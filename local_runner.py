@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data.command import EXIT_FAILED, CommandParser, run_command
+from data.command import EXIT_FAILED, CommandParser, add_beam_option, run_command
 from data.environment import prepare_environment
 from data.user_files import check_work_dir, user_path
 from data.version import add_version_option
@@ -40,13 +40,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
     parser.add_argument("--no-cache", action="store_true", help="run every step, changed or not")
-    parser.add_argument(
-        "--beam-arg",
-        action="append",
-        default=[],
-        metavar="ARG",
-        help="an option for Beam, such as --beam-arg=--runner=…",
-    )
+    add_beam_option(parser)
     parser.add_argument("--verbose", action="store_true", help="show what the libraries log")
     return parser.parse_args(arguments)
 

@@ -42,6 +42,17 @@ class StandardOutputLost(BaseException):
         self.error = error
 
 
+def add_beam_option(parser: argparse.ArgumentParser, effect: str = "an option for Beam") -> None:
+    """Add `--beam-arg`, whose help begins with its effect."""
+    parser.add_argument(
+        "--beam-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help=f"{effect}, such as --beam-arg=--runner=PortableRunner; may be repeated",
+    )
+
+
 def run_command(main: Callable[[], int | None], *, stopped: str = "stopped", outlives_reader: bool = False) -> int:
     """Run a command and return its exit code; what ends it early is one line on standard error.
 

@@ -26,11 +26,8 @@ class CodedMessage:
         return f"{self.message} [{self.code}]"
 
 
-class InputError(ValueError):
-    """Something that was given (a file, a setting, a host) can't be used.
-
-    Entry points print `line` without a traceback and exit with a non-zero code. As text the error is its message alone,
-    so that a message around it doesn't hold two codes.
+class CodedError(Exception):
+    """An error whose message has a code. As text it is its message alone: a message around it doesn't hold two codes.
 
     Parameters
     ----------
@@ -51,3 +48,10 @@ class InputError(ValueError):
     def line(self) -> str:
         """The message as a person sees it, which ends with the code."""
         return CodedMessage(self.message, code=self.code).line
+
+
+class InputError(CodedError, ValueError):
+    """Something that was given (a file, a setting, a host) can't be used.
+
+    Entry points print `line` without a traceback and exit with a non-zero code.
+    """

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.command import CommandParser, run_command
+from data.command import CommandParser, add_beam_option, run_command
 from data.errors import InputError
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
@@ -360,13 +360,7 @@ def _parser() -> argparse.ArgumentParser:
         + "; ".join(f"{spelt(name)}: {strategy.summary}" for name, strategy in STRATEGIES.items()),
     )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
-    parser.add_argument(
-        "--beam-arg",
-        action="append",
-        default=[],
-        metavar="FLAG",
-        help="a flag for Beam, which then runs the steps, such as --beam-arg=--runner=PortableRunner; may be repeated",
-    )
+    add_beam_option(parser, "an option for Beam, which then runs the steps")
     parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries log")
     return parser
 

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
-from data.errors import CodedMessage, InputError
+from data.errors import CodedError, CodedMessage, InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, build_schema
 from data.generate import generate
@@ -39,22 +39,8 @@ _NO_OTHER_WORKERS = (
 )
 
 
-class StepFailedError(RuntimeError):
-    """A step of the pipeline failed, and not because of something that was given.
-
-    Parameters
-    ----------
-    message, code
-        As for `CodedMessage`.
-    """
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message, code)
-        self.message = message
-        self.code = code
-
-    def __str__(self) -> str:
-        return self.message
+class StepFailedError(CodedError, RuntimeError):
+    """A step of the pipeline failed, and not because of something that was given."""
 
 
 def run_locally(
