@@ -63,6 +63,9 @@ files = st.binary(max_size=60) | (
 @given(content=files)
 @example(content=b'{"history": [1], "id": NaN}')
 @example(content=b'{"history": [1], "id": -1e999}')
+@example(content=b"\xef")
+@example(content=b"\xef\xbb\xbf")
+@example(content=b"\xef\xbb\xbf[1]\n\xef\xbb\xbf[2]")
 def test_any_batch_is_answered_line_by_line_in_json_or_refused_and_nothing_written(tmp_path: Path, content: bytes):
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(content)
@@ -75,7 +78,7 @@ def test_any_batch_is_answered_line_by_line_in_json_or_refused_and_nothing_writt
         assert not target.exists()
         return
     answers = [strict(line) for line in target.read_text(encoding="utf-8").split("\n")[:-1]]
-    asked = [strict(line) for line in io.StringIO(content.decode("utf-8-sig"), None) if not line.isspace()]
+    asked = [strict(line) for line in io.StringIO(content.decode("utf-8-sig"), None) if line.strip()]
     assert len(answers) == len(asked) == answered
     for request, answer, history in zip(asked, answers, model.histories, strict=True):
         given_history = request["history"] if isinstance(request, dict) else request
