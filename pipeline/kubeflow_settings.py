@@ -200,6 +200,21 @@ class VolumeSettings(BaseModel):
     """Where tasks see it."""
 
 
+class WebhookSettings(BaseModel):
+    """Where the last task of a run says how the run ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret: ObjectName
+    """The secret that holds the address, in the namespace of the runs."""
+
+    key: str = Field(default="url", min_length=1)
+    """The secret's key."""
+
+    page: str | None = Field(default=None, pattern=r"^https?://[^\s]+$")
+    """URL of Kubeflow's pages, for a link to the run."""
+
+
 class KubeflowSettings(BaseModel):
     """A run on a cluster."""
 
@@ -224,6 +239,9 @@ class KubeflowSettings(BaseModel):
 
     volume: VolumeSettings = VolumeSettings()
     """What outlives a run."""
+
+    webhook: WebhookSettings | None = None
+    """Has a task at the end of each run, whatever became of it, post how the run ended."""
 
     defaults: ComponentSettings = ComponentSettings()
     """For every component."""

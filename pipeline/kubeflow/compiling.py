@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection, Mapping
+from graphlib import TopologicalSorter
 from typing import Any, Literal
 
 import yaml
@@ -16,6 +18,7 @@ from data.errors import InputError
 from data.releases.release import find_release
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
+from pipeline.kubeflow.notify import WEBHOOK_VARIABLE
 from pipeline.kubeflow.pods import describe_pod, pod_settings
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
 from pipeline.kubeflow.uris import check_default_credentials, check_uri, to_local
@@ -26,6 +29,9 @@ from pipeline.settings import RunPaths, Settings
 BackendName = Literal["kfp", "vertex"]
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
+
+LAST_TASK = "Notify"
+LAST_COMMAND = ("python", "-m", "pipeline.kubeflow.notify")
 
 _GENERATOR = "DataGenerator"
 """The task whose data come from outside."""
@@ -94,9 +100,13 @@ def compile_pipeline(
         _apply_settings(spec, name, cluster.of(name))
         _choose_caching(spec, name, settings, lasting)
     if backend == "vertex":
+        if cluster.webhook is not None:
+            raise InputError("Vertex has no secrets for kubeflow.webhook: use its own notifications", code="K41")
         _refuse_pod_settings(spec, cluster)
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         return json.dumps(job, sort_keys=True, indent=2) + "\n"
+    if cluster.webhook is not None:
+        _add_last_task(spec, cluster, f"{lasting}/states/{settings.pipeline_name}", image)
     documents = [spec]
     executors = _kubernetes_executors(spec, cluster)
     if executors:
@@ -217,11 +227,53 @@ def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> di
     executors: dict[str, Any] = {}
     for name in _container_tasks(spec):
         extra = describe_pod(cluster.of(name))
-        if _mentions(spec, name, cluster.volume.mount_path):
+        if cluster.webhook is not None or _mentions(spec, name, cluster.volume.mount_path):
             extra["pvcMount"] = [{"constant": cluster.volume.claim, "mountPath": cluster.volume.mount_path}]
+        if cluster.webhook is not None and name == LAST_TASK:
+            address = {"secretKey": cluster.webhook.key, "envVar": WEBHOOK_VARIABLE}
+            extra.setdefault("secretAsEnv", []).append({"secretName": cluster.webhook.secret, "keyToEnv": [address]})
         if extra:
             executors[_label(spec, name)] = extra
     return executors
+
+
+def _add_last_task(spec: dict[str, Any], cluster: KubeflowSettings, states: str, image: str) -> None:
+    """Have every task leave its state in a folder, and a last one, which runs whatever became of them, post the end.
+
+    Argo lets it run once all others have ended or were left out (`depends_exit_handler` of the backend's compiler).
+    """
+    tasks = spec["root"]["dag"]["tasks"]
+    names = _container_tasks(spec)
+    for name in names:
+        _container(spec, name)["args"].append(f"--states={states}")
+    never_cached = [name for name in names if not tasks[name]["cachingOptions"]["enableCache"]]
+    arguments = [
+        "--executor_input={{$}}",
+        f"--states={states}",
+        f"--tasks={','.join(_in_order(tasks, names))}",
+        f"--never_cached={','.join(never_cached)}",
+        *([f"--page={cluster.webhook.page}"] if cluster.webhook is not None and cluster.webhook.page else []),
+    ]
+    label = f"{LAST_TASK}_executor"
+    tasks[LAST_TASK] = {
+        "taskInfo": {"name": LAST_TASK},
+        "componentRef": {"name": LAST_TASK},
+        "dependentTasks": sorted(tasks),
+        "triggerPolicy": {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"},
+        "cachingOptions": {"enableCache": False},
+    }
+    # An output, for its URI alone, which holds the run's id.
+    place = {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}}
+    spec["components"][LAST_TASK] = {"executorLabel": label, "outputDefinitions": {"artifacts": {"place": place}}}
+    spec["deploymentSpec"]["executors"][label] = {
+        "container": {"image": cluster.of(LAST_TASK).image or image, "command": list(LAST_COMMAND), "args": arguments}
+    }
+
+
+def _in_order(tasks: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """Return the names of tasks, each after those that it waits for."""
+    waits_for = {name: task.get("dependentTasks", []) for name, task in sorted(tasks.items())}
+    return [name for name in TopologicalSorter(waits_for).static_order() if name in names]
 
 
 def _refuse_pod_settings(spec: dict[str, Any], cluster: KubeflowSettings) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +22,9 @@ from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
 from data.command import CommandParser
 from data.environment import prepare_environment
 from data.errors import InputError
+from pipeline.error_messages import one_line
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
+from pipeline.kubeflow.task_states import FAILED, RUNNING, SUCCEEDED, TaskState, locate, write_state
 from pipeline.kubeflow.uris import to_local, to_remote
 from pipeline.tfx_imports import defer_cloud_extensions
 
@@ -30,6 +32,9 @@ LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 """Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
 
 EXIT_INPUT_ERROR = 2
+
+METRICS = "system.Metrics"
+"""The type by which Kubeflow knows metrics."""
 
 _INPUT_BASE = "input_base"
 _INPUT_CONFIG = "input_config"
@@ -42,15 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options, beam_args = _parse(arguments)
     prepare_environment()
     defer_cloud_extensions()
+    keep_state = _state_keeper(options)
+    keep_state(TaskState(RUNNING))
     try:
-        run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
-        code = 0
+        metrics = run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
+        code, state = 0, TaskState(SUCCEEDED, metrics=metrics)
     except InputError as error:
         print(f"error: {error.line}", file=sys.stderr)
-        code = EXIT_INPUT_ERROR
-    except Exception:
+        code, state = EXIT_INPUT_ERROR, TaskState(FAILED, error.line)
+    except Exception as error:
         traceback.print_exc()
-        code = 1
+        code, state = 1, TaskState(FAILED, one_line(error))
+    keep_state(state)
     sys.stdout.flush()
     sys.stderr.flush()
     # The task's work is done and written, or has failed. Native libraries that abort while the interpreter takes
@@ -58,8 +66,26 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os._exit(code)
 
 
-def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_root: str) -> None:
-    """Run one task on local paths, and write its output with remote ones.
+def _state_keeper(options: argparse.Namespace) -> Callable[[TaskState], None]:
+    """Return what leaves the task's state for the run's last task; nothing is left where no folder is named."""
+    outputs = json.loads(options.json_serialized_invocation_args)["outputs"].get("artifacts", {})
+    uris = [artifact.get("uri", "") for _, artifact in _single(outputs)]
+    located = locate(uris, options.states.name) if options.states is not None else None
+
+    def keep(state: TaskState) -> None:
+        if located is None:
+            return
+        try:
+            write_state(options.states, *located, state)
+        except OSError as error:
+            # The task's work counts, and not what is said of it.
+            print(f"the state of the task can't be kept: {error}", file=sys.stderr)
+
+    return keep
+
+
+def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_root: str) -> dict[str, Any]:
+    """Run one task on local paths, write its output with remote ones, and return the metrics among it.
 
     Parameters
     ----------
@@ -73,6 +99,8 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     """
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     invocation = json.loads(options.json_serialized_invocation_args)
+    outputs = _single(invocation["outputs"].get("artifacts", {}))
+    measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == METRICS]
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
     from data.beam_generation import IN_PROCESS_ARGS
@@ -95,6 +123,8 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     output_file = Path(invocation["outputs"]["outputFile"])
     output = json.loads(output_file.read_text(encoding="utf-8"))
     output_file.write_text(json.dumps(globalize(output, launcher_root)), encoding="utf-8")
+    put_out = dict(_single(output.get("artifacts", {})))
+    return {key: value for name in measuring for key, value in put_out.get(name, {}).get("metadata", {}).items()}
 
 
 def localize(
@@ -192,6 +222,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     parser.add_argument("--output_names", type=_split, metavar="NAME,NAME")
+    parser.add_argument("--states", type=Path, metavar="FOLDER")
     return parser.parse_known_args(arguments)
 
 

@@ -116,6 +116,8 @@ class ConformingExecutor:
         Whose driver and launcher are followed.
     cache
         Outputs of earlier tasks by the fingerprint of their keys; of one pipeline, for the fingerprint doesn't name it.
+    secrets
+        Their values by name and key.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class ConformingExecutor:
         work: Path,
         release: Release = "2.17.0",
         cache: dict[str, dict[str, Artifact]] | None = None,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         content = request["pipeline_spec"]
         self.spec = json_format.ParseDict(content.get("pipeline_spec", content), specs.PipelineSpec())
@@ -143,6 +146,7 @@ class ConformingExecutor:
         self.root = f"{runtime['pipeline_root'].rstrip('/')}/{self.spec.pipeline_info.name}/{uuid.uuid4()}"
         self.store, self.volumes, self.work, self.release = store, volumes, work, release
         self.cache = {} if cache is None else cache
+        self.secrets = secrets or {}
 
     def run(self, only: str | None = None, earlier: RunResult | None = None) -> RunResult:
         """Run task after task, ready ones side by side, until all are done or one has failed.
@@ -162,7 +166,10 @@ class ConformingExecutor:
         with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
             while waiting or running:
                 ready = [name for name, task in waiting.items() if set(task.dependent_tasks) <= set(result.succeeded)]
-                for name in sorted(ready) if not result.failed else []:
+                if result.failed:
+                    # Nothing follows a failure but what runs whatever became of the rest, once that is over.
+                    ready = [] if running else [name for name, task in waiting.items() if _runs_anyhow(task)]
+                for name in sorted(ready):
                     del waiting[name]
                     running[pool.submit(self._run_task, name, tasks[name], result)] = name
                 if not running:
@@ -311,15 +318,23 @@ class ConformingExecutor:
             raise TaskFailedError("argument list too long")
         # Open before the command runs, as with the launcher: nothing else may be made at that path.
         with _SLOTS, log.open("w", encoding="utf-8") as output:
-            code = self._execute(command, home, self._mounts(component.executor_label), output)
+            label = component.executor_label
+            code = self._execute(command, home, self._mounts(label), self._secret_variables(label), output)
         result.logs[name] = log.read_text()
         if code:
             raise TaskFailedError(f"exit code {code}")
         return self._collect_outputs(executor_input, home)
 
-    def _execute(self, command: list[str], home: Path, mounts: Mapping[str, Path], output: TextIO) -> int:
+    def _execute(
+        self,
+        command: list[str],
+        home: Path,
+        mounts: Mapping[str, Path],
+        variables: Mapping[str, str],
+        output: TextIO,
+    ) -> int:
         """Run a task's command, with the paths of the volumes turned into this machine's, and return its exit code."""
-        environment = image_environment(home)
+        environment = {**image_environment(home), **variables}
         for inside, folder in mounts.items():
             command = [part.replace(f"{inside}/", f"{folder}/") for part in command]
         return subprocess.run(
@@ -361,10 +376,21 @@ class ConformingExecutor:
         return {mount["mountPath"]: self.volumes[mount["constant"]] for mount in self._pvc_mounts(executor_label)}
 
     def _pvc_mounts(self, executor_label: str) -> list[dict[str, Any]]:
-        if executor_label not in self.platform.platforms["kubernetes"].deployment_spec.executors:
+        return self._of_pod(executor_label, "pvcMount")
+
+    def _secret_variables(self, executor_label: str) -> dict[str, str]:
+        """Return the environment variables that come from secrets."""
+        return {
+            pair["envVar"]: self.secrets[secret["secretName"]][pair["secretKey"]]
+            for secret in self._of_pod(executor_label, "secretAsEnv")
+            for pair in secret["keyToEnv"]
+        }
+
+    def _of_pod(self, executor_label: str, field_name: str) -> list[dict[str, Any]]:
+        executors = self.platform.platforms["kubernetes"].deployment_spec.executors
+        if executor_label not in executors:
             return []
-        settings = self.platform.platforms["kubernetes"].deployment_spec.executors[executor_label]
-        return json_format.MessageToDict(settings).get("pvcMount", [])
+        return json_format.MessageToDict(executors[executor_label]).get(field_name, [])
 
     def _collect_outputs(self, executor_input: specs.ExecutorInput, home: Path) -> dict[str, Artifact]:
         """Read the executor's output, upload what lies at local paths, and record the artifacts."""
@@ -390,6 +416,15 @@ class ConformingExecutor:
 
 class TaskFailedError(Exception):
     """A task did not do what the launcher needs."""
+
+
+def _runs_anyhow(task: specs.PipelineTaskSpec) -> bool:
+    """Return whether a task waits for others to have ended, and not to have succeeded.
+
+    `depends_exit_handler` in `backend/src/v2/compiler/argocompiler/dag.go`; Argo holds it back until all are over, and
+    tasks that are left out are over too.
+    """
+    return task.trigger_policy.strategy == specs.PipelineTaskSpec.TriggerPolicy.ALL_UPSTREAM_TASKS_COMPLETED
 
 
 def _through_metadata(metadata: Struct) -> Struct:

@@ -55,7 +55,7 @@ def front(answer: Callable[[BaseHTTPRequestHandler], Reply], context: ssl.SSLCon
             self.do_GET()
 
         def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             served.requests.append(self)
             status, headers, body = answer(self)
             self.send_response(status)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,7 +27,9 @@ IMAGE = os.environ.get("NEXT_MOVIE_IMAGE")
 class ContainerExecutor(ConformingExecutor):
     """Runs each task's command in a container of its own; its mounts belong to another user, and are open to all."""
 
-    def _execute(self, command: list[str], home: Path, mounts: Mapping[str, Path], output: TextIO) -> int:
+    def _execute(
+        self, command: list[str], home: Path, mounts: Mapping[str, Path], variables: Mapping[str, str], output: TextIO
+    ) -> int:
         folders = {f"/{name}": home / name for name in ("gcs", "s3", "minio")}
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
@@ -43,6 +46,7 @@ class ContainerExecutor(ConformingExecutor):
         ]
         options += ["--security-opt=no-new-privileges"]
         options += [f"--volume={folder}:{inside}" for inside, folder in places.items()]
+        options += [f"--env={name}={value}" for name, value in variables.items()]
         # In the container the launcher's folders lie at the root.
         command = [part.replace(f"{home}/", "/") for part in command]
         return subprocess.run(
@@ -54,7 +58,8 @@ class ContainerCluster(Cluster):
     """A cluster whose tasks run in containers."""
 
     def _executor(self, request: Mapping[str, Any], work: Path) -> ConformingExecutor:
-        return ContainerExecutor(request, self.store, {"next-movie": self.volume}, work, self.release, self.cache)
+        volumes, secrets = {"next-movie": self.volume}, {"hook": {"url": "http://127.0.0.1:9/nobody"}}
+        return ContainerExecutor(request, self.store, volumes, work, self.release, self.cache, secrets)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +71,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> ContainerCluster:
 
 @pytest.fixture(scope="module")
 def compiled(cluster: ContainerCluster) -> Path:
-    return cluster.compile("contained", "minio://mlpipeline/v2/artifacts")
+    return cluster.compile("contained", "minio://mlpipeline/v2/artifacts", webhook={"secret": "hook"})
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,12 @@ def test_every_task_runs_in_the_image_and_a_model_is_published(
     assert set(first.succeeded) == tasks_of(compiled)
     assert [folder.name for folder in cluster.serving.iterdir()] == ["1"]
     assert len(Recommender.load(cluster.serving / "1").recommend([], k=5)) == 5
+
+
+def test_the_last_task_knows_the_decision_and_fails_nothing_where_nobody_is_reached(first: RunResult):
+    line = json.loads(first.logs["Notify"].splitlines()[0])
+    assert (line["state"], line["decision"]) == ("SUCCEEDED", "published as version 1")
+    assert "not posted, attempt 3 of 3" in first.logs["Notify"]
 
 
 def test_what_is_published_belongs_to_the_images_user(cluster: ContainerCluster, first: RunResult):
