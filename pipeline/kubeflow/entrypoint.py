@@ -68,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _state_keeper(options: argparse.Namespace) -> Callable[[TaskState], None]:
     """Return what leaves the task's state for the run's last task; nothing is left where no folder is named."""
-    outputs = json.loads(options.json_serialized_invocation_args)["outputs"].get("artifacts", {})
-    uris = [artifact.get("uri", "") for _, artifact in _single(outputs)]
-    located = locate(uris, options.states.name) if options.states is not None else None
+    located = None
+    if options.states is not None:
+        outputs = json.loads(options.json_serialized_invocation_args).get("outputs", {}).get("artifacts", {})
+        located = locate([artifact.get("uri", "") for _, artifact in _single(outputs)], options.states.name)
 
     def keep(state: TaskState) -> None:
         if located is None:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.command import CommandParser
 from pipeline.kubeflow.task_states import SUCCEEDED, RunEnd, conclude, locate, read_states
 
 WEBHOOK_VARIABLE = "NEXT_MOVIE_WEBHOOK"
@@ -91,7 +92,7 @@ def _names(text: str) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.kubeflow.notify", allow_abbrev=False)
+    parser = CommandParser(prog="python -m pipeline.kubeflow.notify", allow_abbrev=False)
     parser.add_argument("--executor_input", required=True)
     parser.add_argument("--states", required=True, type=Path, metavar="FOLDER")
     parser.add_argument("--tasks", required=True, type=_names, metavar="NAME,NAME")
