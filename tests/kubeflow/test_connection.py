@@ -153,6 +153,18 @@ def test_a_redirect_to_the_same_api_elsewhere_names_the_host_to_give(file: Path,
     assert line.startswith(f"error: {old.url} redirects to {real.url}: give that as --host")
 
 
+def test_credentials_do_not_follow_a_redirect_to_another_server(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "given").write_text("a=b", encoding="ascii")
+    options = [f"--token-file={tmp_path / 'given'}", f"--cookies-file={tmp_path / 'given'}"]
+    with front(api_answer) as other, front(lambda _: (302, {"Location": f"{other.url}/login"}, b"")) as server:
+        refused(capsys, "submit", file, "--host", server.url, *options)
+    (asked,), (followed,) = server.requests, other.requests
+    assert (asked.headers["Authorization"], asked.headers["Cookie"]) == ("Bearer a=b", "a=b")
+    assert followed.headers["Authorization"] is followed.headers["Cookie"] is None
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
