@@ -70,7 +70,7 @@ def _show(options: argparse.Namespace) -> int:
     from pipeline.inspection.statistics_store import open_source
 
     with open_source(options.source, options.work_dir, options.pipeline) as source:
-        splits = [(split, source.figures(split)) for split in source.splits]
+        splits = [(split, source.read_statistics(split)) for split in source.splits]
         if options.html is not None:
             from pipeline.inspection.page import render_inspection
 
@@ -124,7 +124,7 @@ def _validate(options: argparse.Namespace) -> int:
         if options.html is not None:
             from pipeline.inspection.page import render_inspection
 
-            splits = [(split, source.figures(split)) for split in source.splits]
+            splits = [(split, source.read_statistics(split)) for split in source.splits]
             page = render_inspection(
                 f"Data of {source.name}",
                 splits,

@@ -90,20 +90,20 @@ def _answer(options: argparse.Namespace) -> int:
         return 0
     if options.similar_to is not None:
         asked = _find_movie(recommender, options.similar_to)
-        said = f"Like {recommender.catalogue.title(asked)}"
+        lead = f"Like {recommender.catalogue.title(asked)}"
         answer = recommender.similar(asked, options.k)
     else:
         if history is None:
             history = _find_movies(recommender, options.history_titles)
         _warn_of_unknown(recommender, history)
-        said = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
+        lead = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
     if options.json:
         print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
         print(f"no movie is left to recommend: the model in {folder} knows no other than those given")
     else:
-        print(f"{said or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+        print(f"{lead or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
     return 0
 
 

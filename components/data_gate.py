@@ -101,11 +101,11 @@ def find_drift(
         for reason in info.reason
         if anomalies_pb2.AnomalyInfo.Type.Name(reason.type).startswith(_DRIFT_REASONS)
     ]
-    told = measured | {finding.feature for finding in findings}
+    named = measured | {finding.feature for finding in findings}
     not_compared = {
         feature.name: other_lengths.get(feature.name, "the statistics hold nothing that could be compared")
         for feature in schema.feature
-        if feature.HasField("drift_comparator") and feature.name not in told
+        if feature.HasField("drift_comparator") and feature.name not in named
     }
     return Drift(findings=findings, distances=distances, not_compared=not_compared)
 

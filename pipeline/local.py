@@ -127,8 +127,8 @@ def _bring_metadata_up_to_date(run_paths: RunPaths) -> None:
     if reroot(run_paths.local_metadata):
         print("  moved or copied since the last run: its metadata now name the new place, and every step runs")
     if deleted := mark_deleted(run_paths.local_metadata):
-        told = ", ".join(f"{node} ({count})" for node, count in deleted.items())
-        print(f"  deleted since the last run, and made anew where it is needed: artifacts of {told}")
+        listed = ", ".join(f"{node} ({count})" for node, count in deleted.items())
+        print(f"  deleted since the last run, and made anew where it is needed: artifacts of {listed}")
 
 
 def choose_settings(

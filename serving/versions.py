@@ -84,11 +84,11 @@ def model_digest(model: Path) -> str:
 def read_publication(version_folder: Path) -> dict[str, Any]:
     """Return the publication of a published model; empty if there is none that can be read."""
     try:
-        said = json.loads((version_folder / PUBLICATION_FILE).read_text(encoding="utf-8"))
+        publication = json.loads((version_folder / PUBLICATION_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         # One damaged or foreign version must not keep others from being published, or listed.
         return {}
-    return said if isinstance(said, dict) else {}
+    return publication if isinstance(publication, dict) else {}
 
 
 def find_published(serving: Path, digest: str) -> int | None:
@@ -250,7 +250,7 @@ def _add_and_clear(model: Path, digest: str, serving: Path, publication: dict[st
 
 def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any]) -> int:
     version = _next_version(serving)
-    said = {
+    publication = {
         **publication,
         "model_digest": digest,
         "version": version,
@@ -258,9 +258,9 @@ def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any]) -
     }
     place = serving / str(version)
     if in_object_store(serving):
-        _copy_graph_last(model, place, said)
+        _copy_graph_last(model, place, publication)
     else:
-        _copy_and_rename(model, place, said)
+        _copy_and_rename(model, place, publication)
     return version
 
 
@@ -269,29 +269,29 @@ def in_object_store(serving: Path) -> bool:
     return serving.is_absolute() and serving.parts[1:2] != () and serving.parts[1] in _OBJECT_STORE_MOUNTS
 
 
-def _copy_and_rename(model: Path, place: Path, said: dict[str, Any]) -> None:
+def _copy_and_rename(model: Path, place: Path, publication: dict[str, Any]) -> None:
     staging = place.with_name(f"{_STAGING_PREFIX}{uuid.uuid4().hex}")
     try:
         shutil.copytree(model, staging)
-        _say(staging, said)
+        _write_publication(staging, publication)
         _flush(staging)
         staging.rename(place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _copy_graph_last(model: Path, place: Path, said: dict[str, Any]) -> None:
+def _copy_graph_last(model: Path, place: Path, publication: dict[str, Any]) -> None:
     shutil.copytree(model, place, ignore=lambda folder, _: [GRAPH_FILE] if Path(folder) == model else [])
-    _say(place, said)
+    _write_publication(place, publication)
     partial = place / f".{GRAPH_FILE}.partial"
     shutil.copyfile(model / GRAPH_FILE, partial)
     # A single file can be renamed in one step there too.
     partial.rename(place / GRAPH_FILE)
 
 
-def _say(folder: Path, said: dict[str, Any]) -> None:
+def _write_publication(folder: Path, publication: dict[str, Any]) -> None:
     (folder / PUBLICATION_FILE).parent.mkdir(exist_ok=True)
-    (folder / PUBLICATION_FILE).write_text(json.dumps(said, indent=2, allow_nan=False), encoding="utf-8")
+    (folder / PUBLICATION_FILE).write_text(json.dumps(publication, indent=2, allow_nan=False), encoding="utf-8")
 
 
 def _flush(folder: Path) -> None:

@@ -96,11 +96,11 @@ class _StopWithoutNumbers(keras.callbacks.Callback):
         if not all(tf.reduce_all(tf.math.is_finite(weight)) for weight in self.model.trainable_variables):
             raise self._error("weights are no numbers")
 
-    def _error(self, said: str) -> InputError:
+    def _error(self, fault: str) -> InputError:
         settings = ["learning_rate"] + (["weight_decay"] if self._training.optimizer == "adamw" else [])
         named = " or ".join(f"training.{name} ({getattr(self._training, name):g} now)" for name in settings)
         return InputError(
-            f"training stopped in epoch {self._epoch} of {self._training.epochs}: {said}: lower {named}", code="R07"
+            f"training stopped in epoch {self._epoch} of {self._training.epochs}: {fault}: lower {named}", code="R07"
         )
 
 

@@ -130,9 +130,9 @@ def _passed_the_gate(store: mlmd.MetadataStore) -> set[int]:
     the gate's own is made by TFX from the name of its module.
     """
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
-    told = store.get_events_by_artifact_ids(verdicts) if verdicts else []
+    events = store.get_events_by_artifact_ids(verdicts) if verdicts else []
     # The report reads a verdict too, and other statistics with it.
-    gates = {event.execution_id for event in told if event.type == _Event.OUTPUT}
+    gates = {event.execution_id for event in events if event.type == _Event.OUTPUT}
     return {
         event.artifact_id
         for event in store.get_events_by_execution_ids(list(gates))

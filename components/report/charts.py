@@ -37,7 +37,7 @@ _IDS = re.compile(r'(id="|url\(#|href="#)([A-Za-z][\w-]*)')
 _numbers = count(1)
 
 
-def _said(value: float | None) -> str:
+def _as_text(value: float | None) -> str:
     return "no number" if value is None else f"{value:.3f}"
 
 
@@ -49,8 +49,10 @@ def learning_curve(values: Sequence[float | None], label: str) -> Markup:
         y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
     )
     chart = base.mark_line(color=_MODEL, strokeWidth=2) + base.mark_point(color=_MODEL, filled=True, size=36)
-    said = f"Line: {label} by epoch, from {_said(values[0])} to {_said(values[-1])} in {len(values)} epochs."
-    return _svg(chart.properties(width=WIDTH, height=170), said)
+    description = (
+        f"Line: {label} by epoch, from {_as_text(values[0])} to {_as_text(values[-1])} in {len(values)} epochs."
+    )
+    return _svg(chart.properties(width=WIDTH, height=170), description)
 
 
 def recall_bars(rows: Sequence[MetricRow]) -> Markup:
@@ -66,20 +68,22 @@ def recall_bars(rows: Sequence[MetricRow]) -> Markup:
                 if value is not None
             ]
     shown = [(who, colour) for who, colour in series if any(bar["who"] == who for bar in bars)]
-    said = "Bars: " + "; ".join(f"{bar['metric']} of {bar['who']} {bar['text']}" for bar in bars) + "."
-    return _svg(_grouped(bars, "metric", shown, [row["metric"] for row in bars]), said)
+    description = "Bars: " + "; ".join(f"{bar['metric']} of {bar['who']} {bar['text']}" for bar in bars) + "."
+    return _svg(_grouped(bars, "metric", shown, [row["metric"] for row in bars]), description)
 
 
 def slice_bars(slices: Sequence[SliceFacts], title: str) -> Markup:
     """Draw recall@10 in each slice of a feature, beside popularity's."""
     bars = [
-        {"slice": part.value, "who": who, "value": value, "text": _said(value)}
+        {"slice": part.value, "who": who, "value": value, "text": _as_text(value)}
         for part in slices
         for who, value in (("model", part.recall), ("popularity", part.recall_popularity))
     ]
-    said = f"Bars: recall@10 by {title}: " + "; ".join(f"{part.value}: {_said(part.recall)}" for part in slices) + "."
+    description = (
+        f"Bars: recall@10 by {title}: " + "; ".join(f"{part.value}: {_as_text(part.recall)}" for part in slices) + "."
+    )
     series = [("model", _MODEL), ("popularity", _FLOOR)]
-    return _svg(_grouped(bars, "slice", series, [part.value for part in slices]), said)
+    return _svg(_grouped(bars, "slice", series, [part.value for part in slices]), description)
 
 
 def history_line(history: Sequence[PastRun]) -> Markup:
@@ -105,9 +109,9 @@ def history_line(history: Sequence[PastRun]) -> Markup:
             legend=None,
         ),
     )
-    marks = [f"{_said(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
-    said = f"Line: recall@10 by run: {'; '.join(marks)}."
-    return _svg((floor + line + points).properties(width=WIDTH, height=170), said)
+    marks = [f"{_as_text(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
+    description = f"Line: recall@10 by run: {'; '.join(marks)}."
+    return _svg((floor + line + points).properties(width=WIDTH, height=170), description)
 
 
 def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequence[str]) -> Markup:
@@ -148,10 +152,10 @@ def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequen
         )
     )
     top = max(bars, key=lambda bar: bar["share"], default=None)
-    said = f"Bars: shares of {what} in {' and '.join(splits)}" + (
+    description = f"Bars: shares of {what} in {' and '.join(splits)}" + (
         f"; the largest is {top['value']} with {top['share']:.1%} in {top['who']}." if top else "."
     )
-    return _svg(chart.properties(width=WIDTH, height=170), said)
+    return _svg(chart.properties(width=WIDTH, height=170), description)
 
 
 def _grouped(bars: list[dict[str, Any]], by: str, series: Sequence[tuple[str, str]], order: Sequence[str]) -> alt.Chart:

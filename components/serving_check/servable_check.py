@@ -64,8 +64,8 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
         return Servability(findings=[f"the model did not answer all requests within {settings.max_seconds:g} s"])
     lines = process.stdout.strip().splitlines()
     if process.returncode != 0 or not lines:
-        said = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        return Servability(findings=[f"the process that asked the model ended with {process.returncode}: {said}"])
+        last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
+        return Servability(findings=[f"the process that asked the model ended with {process.returncode}: {last_line}"])
     return Servability.model_validate_json(lines[-1])
 
 

@@ -78,9 +78,9 @@ def as_statistics(counts: ValueCounts) -> statistics_pb2.DatasetFeatureStatistic
     statistics = statistics_pb2.DatasetFeatureStatisticsList()
     dataset = statistics.datasets.add(num_examples=counts.examples)
     for name, feature in sorted(counts.features.items()):
-        told = dataset.features.add(type=feature.kind)
-        told.path.step.append(name)
-        strings = told.string_stats
+        entry = dataset.features.add(type=feature.kind)
+        entry.path.step.append(name)
+        strings = entry.string_stats
         strings.common_stats.num_non_missing = feature.present
         strings.common_stats.tot_num_values = feature.times.total()
         strings.unique = len(feature.times)

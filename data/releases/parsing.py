@@ -93,8 +93,8 @@ def read_ratings(source: Source, release: Release) -> Iterator[NDArray[np.void]]
         with reading(source, release.ratings_file):
             fault = find_fault(source, release)
         if fault is None:
-            said = str(error).splitlines()[0] if str(error) else repr(error)
-            fault = CodedMessage(f"is not a ratings file ({said})", code="D13")
+            reason = str(error).splitlines()[0] if str(error) else repr(error)
+            fault = CodedMessage(f"is not a ratings file ({reason})", code="D13")
         raise InputError(f"{source.label}: {release.ratings_file} {fault.message}", code=fault.code) from error
 
 

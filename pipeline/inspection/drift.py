@@ -118,9 +118,12 @@ def compare(left: Side, right: Side) -> Comparison:
     InputError
         A split is missing or empty.
     """
-    left_statistics, right_statistics = left.source.figures(left.split), right.source.figures(right.split)
-    for side, figures in ((left, left_statistics), (right, right_statistics)):
-        if not figures.examples:
+    left_statistics, right_statistics = (
+        left.source.read_statistics(left.split),
+        right.source.read_statistics(right.split),
+    )
+    for side, statistics in ((left, left_statistics), (right, right_statistics)):
+        if not statistics.examples:
             raise InputError(f"{side.name} holds no examples, so that there is nothing to compare", code="S09")
     limits = _limits(left_statistics, right_statistics, right.source.schema())
     measured = tfdv.validate_statistics(
@@ -154,12 +157,12 @@ def compare(left: Side, right: Side) -> Comparison:
         ],
         not_compared={
             name: f"{side.name} has no values of it"
-            for side, figures, other in (
+            for side, statistics, other in (
                 (left, left_statistics, right_statistics),
                 (right, right_statistics, left_statistics),
             )
             for name in other.features
-            if _has_values(other, name) and not _has_values(figures, name)
+            if _has_values(other, name) and not _has_values(statistics, name)
         },
     )
 
@@ -203,8 +206,8 @@ def _limits(left: SplitStatistics, right: SplitStatistics, schema: schema_pb2.Sc
     return limits
 
 
-def _has_values(figures: SplitStatistics, name: str) -> bool:
-    return name in figures.features and figures.features[name].values > 0
+def _has_values(statistics: SplitStatistics, name: str) -> bool:
+    return name in statistics.features and statistics.features[name].values > 0
 
 
 def _allowed_by(schema: schema_pb2.Schema, name: str) -> dict[str, float]:

@@ -61,7 +61,7 @@ def render_inspection(
         "inspection.html",
         title=title,
         lead=lead,
-        sections=[(name, said) for name, said, shown in asked if shown] + always,
+        sections=[(name, label) for name, label, shown in asked if shown] + always,
         splits=splits,
         overview=overview_rows(splits),
         tables=feature_tables(splits, catalogue),
@@ -80,9 +80,9 @@ def _charts(splits: Named) -> list[dict[str, object]]:
         if feature.kind == "movie":
             continue
         name, title = feature.name, feature.meaning.capitalize()
-        counts = {said: split.features[name].counts for said, split in splits if name in split.features}
+        counts = {label: split.features[name].counts for label, split in splits if name in split.features}
         if name == features.CONTEXT_MOVIE_YEAR:
-            counts = {said: _in_spans(of_split) for said, of_split in counts.items()}
+            counts = {label: _in_spans(of_split) for label, of_split in counts.items()}
         order = _order_of(feature, counts)
         if order:
             drawn.append({"title": title, "chart": charts.share_bars(counts, title.lower(), order)})
@@ -113,12 +113,12 @@ def _in_spans(counts: dict[str, int]) -> dict[str, int]:
 
 def _top_movies(splits: Named, catalogue: Catalogue) -> list[dict[str, object]]:
     tables: list[dict[str, object]] = []
-    for said, split in splits:
+    for label, split in splits:
         feature = split.features.get(features.LABEL_MOVIE_ID)
         top = list(feature.top(_TOP_MOVIES)) if feature is not None else []
         rows = [
             (catalogue.title(int(value)), times, share, round(100 * share / top[0][2], 1))
             for value, times, share in top
         ]
-        tables.append({"title": f"As labels of {said}", "rows": rows})
+        tables.append({"title": f"As labels of {label}", "rows": rows})
     return tables

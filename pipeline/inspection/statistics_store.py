@@ -68,7 +68,7 @@ class StatisticsSet:
         """The splits that there are statistics of, train first."""
         return split_names(self.unpadded)
 
-    def figures(self, split: str) -> SplitStatistics:
+    def read_statistics(self, split: str) -> SplitStatistics:
         """Return a split's figures, padding left out.
 
         Raises

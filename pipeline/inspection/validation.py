@@ -88,11 +88,11 @@ def infer_differences(source: StatisticsSet) -> list[SchemaDifference]:
     left, right = _by_name(curated), _by_name(inferred)
     differences = []
     for name in dict.fromkeys([*left, *right]):
-        said = [_describe(of.get(name), schema) for of, schema in ((left, curated), (right, inferred))]
+        described = [_describe(of.get(name), schema) for of, schema in ((left, curated), (right, inferred))]
         differences += [
-            SchemaDifference(feature=name, what=what, curated=said[0][what], inferred=said[1][what])
-            for what in said[0]
-            if said[0][what] != said[1][what]
+            SchemaDifference(feature=name, what=what, curated=described[0][what], inferred=described[1][what])
+            for what in described[0]
+            if described[0][what] != described[1][what]
         ]
     return differences
 

@@ -203,10 +203,10 @@ class _CheckedRest(RESTClientObject):
         if not error.status:
             return self._not_trusted(error.reason)
         body = error.body.decode("utf-8", errors="replace") if isinstance(error.body, bytes) else error.body
-        said = _quote(_message_in(body or "") or error.reason or "no reason given")
+        reason = _quote(_message_in(body or "") or error.reason or "no reason given")
         if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return InputError(
-                f"{self._through} refuses the request ({error.status}: {said}); {_CREDENTIALS}", code="K13"
+                f"{self._through} refuses the request ({error.status}: {reason}); {_CREDENTIALS}", code="K13"
             )
         if error.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return InputError(
@@ -217,7 +217,7 @@ class _CheckedRest(RESTClientObject):
             return InputError(
                 f"{self._host} is no API server of Kubeflow Pipelines: it has no {urlsplit(url).path}", code="K11"
             )
-        return InputError(f"{self._through} refused the request ({error.status}): {said}", code="K16")
+        return InputError(f"{self._through} refused the request ({error.status}): {reason}", code="K16")
 
     def _not_trusted(self, reason: object) -> InputError:
         if "WRONG_VERSION_NUMBER" in str(reason):
@@ -318,8 +318,8 @@ def _message_in(body: str) -> str:
         return body
     if isinstance(content, dict):
         for field in ("error", "message", "error_details"):
-            if isinstance(said := content.get(field), str) and said.strip():
-                return said
+            if isinstance(reason := content.get(field), str) and reason.strip():
+                return reason
     return body
 
 

@@ -80,7 +80,7 @@ def test_data_are_inspected_in_a_moved_directory_before_any_new_run(moved, capsy
 
     shown = json.loads(capsys.readouterr().out)
     assert code == 0
-    assert shown["splits"]["train"] == source.figures("train").model_dump()
+    assert shown["splits"]["train"] == source.read_statistics("train").model_dump()
     for place in (source.unpadded, source.padded, source.examples):
         assert place.is_relative_to(moved.work_dir)
         assert place.is_dir()
