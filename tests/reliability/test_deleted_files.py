@@ -94,9 +94,9 @@ def test_shards_damaged_behind_a_steps_back_are_made_anew_as_the_message_says(pl
 def test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at(place):
     (place.home / "metadata.sqlite").unlink()
     said = refusal(place.run(), code=2)
-    assert said.endswith(f"move {place.home} away and run again; what is published stays")
+    assert said.endswith(f"move {place.home} away and run again; what is published stays [R02]")
 
     place.home.rename(place.home.with_name("away"))
     nothing_ran = refusal(place.run("--from-node", "Trainer"), code=2)
-    assert nothing_ran.endswith(f"nothing ran in {place.work_dir} to begin with: run without it")
+    assert nothing_ran.endswith(f"nothing ran in {place.work_dir} to begin with: run without it [A04]")
     assert_published(place.run(), place)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +98,13 @@ def test_a_failed_step_is_told_on_top_with_its_error(
     def run_out_of_memory(*_: Any) -> None:
         raise MemoryError("no room for <b>anything</b>")
 
-    # Not `run_fn` itself: TFX loads its module anew.
-    monkeypatch.setattr("trainer_module.training.fit", run_out_of_memory)
     with sample_run.put_back():
-        with pytest.raises(StepFailedError, match="Trainer"):
+        with monkeypatch.context() as changed, pytest.raises(StepFailedError, match="Trainer"):
+            # Not `run_fn` itself: TFX loads its module anew.
+            changed.setattr("trainer_module.training.fit", run_out_of_memory)
             run_locally(config=str(config), work_dir=sample_run.work_dir)
+        # The module that was loaded anew keeps what it imported.
+        importlib.reload(sys.modules["trainer_module.trainer"])
         text = local_page(sample_run).read_text()
 
     assert str(local_page(sample_run)) in capsys.readouterr().out
