@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from data.columns import columns
 from data.command import CommandParser, print_json, run_command
 from data.errors import InputError
+from data.full_disk import disk_full, is_disk_full
 from data.user_files import user_path
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
@@ -68,6 +70,12 @@ def _run(options: argparse.Namespace) -> int:
         else:
             _roll_back(_only(pipelines), options.version)
     except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(error.filename or options.serving) from error
+        if isinstance(error, shutil.Error):
+            # The faults of a whole tree, each with what it says; the first stands for all.
+            place, _, reason = error.args[0][0]
+            raise InputError(f"{place} can't be used: {reason}", code="M10") from error
         if error.filename is None:
             raise
         raise InputError(f"{error.filename} can't be used: {error.strerror or error}", code="M10") from error

@@ -37,9 +37,9 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     python = folder / "bin" / "python"
     complete = folder / "complete"
     digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
-    if complete.is_file() and complete.read_text(encoding="utf-8") == digest:
-        return python
     try:
+        if complete.is_file() and complete.read_text(encoding="utf-8") == digest:
+            return python
         shutil.rmtree(folder, ignore_errors=True)
         for command in _commands(folder, python, packages):
             subprocess.run(command, check=True, capture_output=True, encoding="utf-8", timeout=_SECONDS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data.errors import InputError
+from data.full_disk import disk_full, is_disk_full
 
 
 @contextmanager
@@ -32,6 +33,8 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
             progress(f"another run is writing {output}; waiting for it")
             lock.acquire()
     except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(output.parent) from error
         raise InputError(f"{output.parent} can't be written: {error.strerror or error}", code="F02") from error
     try:
         yield

@@ -133,7 +133,7 @@ class _Descriptor(io.FileIO):
 
 @contextmanager
 def _watched(name: str, forgiven: type[OSError] | None) -> Iterator[None]:
-    """Tell faults of a standard stream from all others; a stream put in its place by others stays as it is."""
+    """Have a stream's faults forgiven or raised as `StandardOutputLost`; one that others put there stays as it is."""
     stream = getattr(sys, name)
     if stream is not getattr(sys, f"__{name}__") or not isinstance(stream, io.TextIOWrapper):
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import math
 import re
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from data.command import CommandParser, add_beam_option, run_command
 from data.errors import InputError
+from data.full_disk import disk_full, is_disk_full
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
 from data.user_files import user_path
@@ -279,9 +279,8 @@ def _disk_faults(output: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        # What Beam wraps loses its number and only says so in words.
-        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
-            raise InputError(f"no space left on the disk of {output}; free some and run again", code="F01") from error
+        if is_disk_full(error):
+            raise disk_full(output) from error
         if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
             raise InputError(f"{output} can't be written: {error}", code="F02") from error
         raise

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from data.command import StandardOutputLost
 from data.errors import InputError
+from data.full_disk import disk_full, is_disk_full
 
 _PATTERN_SIGNS = "[]*?\\"
 _LONGEST_PATH = 512
@@ -115,6 +116,8 @@ def writing(path: Path) -> Iterator[TextIO]:
         with _replacing(path.resolve()) as file:
             yield file
     except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(path) from error
         raise InputError(f"{path} can't be written: {error.strerror or error}", code="F02") from error
     except RuntimeError as error:
         # Python 3.10 says so of links that lead in a circle.

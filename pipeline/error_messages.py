@@ -10,9 +10,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from data.errors import CodedMessage, InputError
+from data.full_disk import is_disk_full
 from pipeline.defaults import METADATA_FILE
 
-_NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
 _NO_MODULE = re.compile(r"No module named '([^']+)'")
 _NOT_PERMITTED = re.compile(r"Permission denied|Read-only file system|readonly database")
 _DAMAGED = re.compile(
@@ -58,7 +58,7 @@ def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | Non
         The folder of the run's artifacts: what is missing or damaged there is an earlier step's. None before any step.
     """
     # On a full disk the cleaning up fails too, in many ways.
-    if any(_NO_SPACE.search(str(cause)) for cause in _causes(error, handled=True)):
+    if any(is_disk_full(cause) for cause in _causes(error, handled=True)):
         return CodedMessage("no space is left on the disk: free some and run again", code="F01")
     for cause in _causes(error):
         meaning = _meaning_of(cause, work_dir, artifacts)

@@ -29,6 +29,7 @@ ALLOWED: dict[str, str] = {
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_100k_": _REAL_DATA,
     "tests/reliability/test_error_messages.py::test_a_work_directory_that_can_not_be_written_": _SMALL_DISKS,
     "tests/reliability/test_error_messages.py::test_no_space_for_": _SMALL_DISKS,
+    "tests/test_surroundings.py::test_a_full_disk_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
     "tests/data/test_train_labels.py::test_the_periods_of_the_real_ml_latest_small_": _REAL_DATA,
     "tests/kubeflow/test_real_image.py::": _IMAGE,

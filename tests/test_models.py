@@ -134,7 +134,9 @@ def test_a_disk_that_can_not_be_written_is_one_line_and_nothing_changes(serving,
         raise OSError(28, "No space left on device", str(serving))
 
     monkeypatch.setattr(shutil, "copytree", fail)
-    assert_refused(capsys, "rollback", 1, "--serving", serving, said="No space left on device")
+    assert_refused(
+        capsys, "rollback", 1, "--serving", serving, said=f"no space left on the disk of {serving.resolve()}"
+    )
     assert published_versions(serving / NAME) == [1, 2]
 
 

@@ -35,9 +35,9 @@ sys.path.append(str(ROOT / "tests" / "kubeflow"))
 
 from api_server import ApiServer  # noqa: E402
 from data_helpers import write_csv_release  # noqa: E402
+from front_server import api_answer, front, login_answer  # noqa: E402
 from minimal_spec import minimal_documents  # noqa: E402
 from plain_reference import PlainMovie, PlainRating  # noqa: E402
-from test_connection import api_answer, front, login_answer  # noqa: E402
 
 Command = tuple[Any, ...]
 Scenario = Callable[[Path], Iterator[Command]]

@@ -145,6 +145,43 @@ def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_anot
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
+ON_A_FULL_DISK = {
+    "an output": "from data.user_files import write_text; write_text(SMALL / 'out', 'x' * 100_000)",
+    "a rollback": "import models; sys.exit(models.main(['rollback', '1', '--serving', str(SMALL)]))",
+}
+
+
+@pytest.mark.parametrize("what", ON_A_FULL_DISK)
+def test_a_full_disk_is_told_from_rights_that_are_missing_and_nothing_is_lost(tmp_path, what):
+    small = tmp_path / "small"
+    small.mkdir()
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'reliability')!r})\n"
+        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
+        "from data.command import run_command\nfrom serving.versions import publish, published_versions\n"
+        f"SMALL, HOME = Path({str(small)!r}), Path({str(tmp_path)!r})\n"
+        "try: mount_small_disk(SMALL, 98304)\nexcept OSError: sys.exit(77)\n"
+        "for number in (1, 2):\n"
+        "    model = HOME / f'model-{number}'; model.mkdir()\n"
+        "    (model / 'saved_model.pb').write_bytes(bytes([number]) * 30_000)\n"
+        "    publish(model, SMALL / 'pipeline', {'pipeline': 'pipeline'}, keep=5)\n"
+        f"def main(): {ON_A_FULL_DISK[what]}\n"
+        "try: code = run_command(main)\nexcept SystemExit as end: code = end.code\n"
+        "assert published_versions(SMALL / 'pipeline') == [1, 2]\n"
+        "assert not (SMALL / 'out').exists()\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=BUFFERED, capture_output=True, encoding="utf-8", check=False
+    )
+    if done.returncode == 77:
+        pytest.skip("a full disk needs the right to mount one")
+    *_, line = done.stderr.splitlines()
+    assert done.returncode == 2, done.stderr
+    assert line.startswith(f"error: no space left on the disk of {small}")
+    assert line.endswith("free some and run again [F01]")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_without_any_temporary_folder_one_line_says_how_to_name_one(tmp_path, name):
     before = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/nowhere']"

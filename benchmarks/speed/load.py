@@ -25,7 +25,6 @@ from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
 from benchmarks.http_server import NAME, PACKAGES, running_server
 from data.command import CommandParser, run_command
-from data.errors import InputError
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.user_files import user_path
@@ -71,10 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
     movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
-    try:
-        python = make_environment(options.environment, PACKAGES)
-    except OSError as error:
-        raise InputError(f"{options.environment} can't be made: {error}", code="B07") from error
+    python = make_environment(options.environment, PACKAGES)
     load_before = os.getloadavg()[0]
     with running_server(python, model) as server:
         tallies, memory, seconds = put_under_load(server.url, server.pid, movies, options.clients, 60 * options.minutes)
@@ -91,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
 def put_under_load(
     url: str, server_pid: int, movies: list[int], clients: int, seconds: float
 ) -> tuple[list[Tally], list[tuple[float, float]], float]:
-    """Ask from several threads until the time is over.
+    """Send requests from several threads until the time is over.
 
     Parameters
     ----------
@@ -127,7 +123,7 @@ def put_under_load(
 
 
 def make_table(tallies: Sequence[Tally], memory: Sequence[tuple[float, float]], seconds: float) -> str:
-    """Lay out throughput, latencies, errors and memory over time, and over all of it."""
+    """Return a table of throughput, latencies, errors and memory over time, and over all of it."""
     answers = np.array([answer for tally in tallies for answer in tally.answers], float).reshape(-1, 2)
     errors = sum(len(tally.errors) for tally in tallies)
     edges = np.linspace(0, seconds, _SHOWN_PERIODS + 1)

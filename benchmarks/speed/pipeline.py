@@ -221,7 +221,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
 
 
 def cost_table(name: str, run: PipelineRun) -> str:
-    """Lay out what each step took, and all of them."""
+    """Return a table of what each step took, and all of them."""
     rows = [run.imports, *run.steps, run.data_steps, run.all_steps, run.process]
     return markdown_table(
         [name, "seconds", "CPU seconds", "peak MiB"],
@@ -230,7 +230,7 @@ def cost_table(name: str, run: PipelineRun) -> str:
 
 
 def ratio_table(textbook: PipelineRun, ours: PipelineRun) -> str:
-    """Lay out how much faster ours is, and what of its Trainer is no epoch."""
+    """Return a table of how much faster ours is, and what of its Trainer is no epoch."""
     figures: dict[str, Callable[[PipelineRun], float]] = {
         "first step to Transform": lambda run: run.data_steps.seconds,
         "first epoch": lambda run: run.epochs[0],
@@ -249,7 +249,7 @@ def ratio_table(textbook: PipelineRun, ours: PipelineRun) -> str:
 
 
 def recall_table(recalls: dict[str, dict[str, float]]) -> str:
-    """Lay out recalls, `{pipeline: {kind of recall: value}}`."""
+    """Return a table of recalls, `{pipeline: {kind of recall: value}}`."""
     kinds = list(next(iter(recalls.values())))
     return markdown_table(
         ["model", *kinds], [[name, *(f"{values[kind]:.4f}" for kind in kinds)] for name, values in recalls.items()]

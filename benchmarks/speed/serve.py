@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:
-    """Lay out what a process found about one model, a row for each batch size.
+    """Return a table of what a process found about one model, a row for each batch size.
 
     Parameters
     ----------

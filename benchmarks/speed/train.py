@@ -72,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def step_row(name: str, result: dict[str, float]) -> list[str]:
-    """Lay out a step's figures: batch, milliseconds alone and with input, input's share, windows a second, memory.
+    """Return a step's row: batch, milliseconds alone and with input, input's share, windows a second, memory.
 
     Parameters
     ----------

@@ -173,10 +173,13 @@ def source_digest(source: Source, names: tuple[str, ...]) -> str:
 
 @contextmanager
 def reading(source: Source, name: str) -> Iterator[None]:
-    """Turn what a damaged file raises while it is read into an `InputError`."""
+    """Turn what a file raises while it is read, damaged or refused by the system, into an `InputError`."""
     try:
         yield
     except READ_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            # The system's own word. What gzip and zipfile find has no number.
+            raise InputError(f"{source.label}: {name} can't be read: {error.strerror}", code="D02") from error
         raise InputError(f"{source.label}: {name} is damaged ({error}); fetch it again", code="D04") from error
 
 

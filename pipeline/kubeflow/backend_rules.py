@@ -16,7 +16,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from data.errors import InputError
 from pipeline.kubeflow.run_parameters import DATA_ROOT
-from pipeline.kubeflow.uris import check_default_credentials, check_uri
+from pipeline.kubeflow.uris import check_default_credentials, check_uri, opens_with_default_credentials
 
 SCHEMA_VERSION = "2.1.0"
 
@@ -199,19 +199,12 @@ def check_run(spec: pipeline_spec_pb2.PipelineSpec, parameters: Mapping[str, Any
             check_uri(pipeline_root, "the pipeline root")
         if data_root:
             check_uri(data_root, "the data root")
-            if pipeline_root is not None and _is_one_bucket(compiled_data, spec.default_pipeline_root):
+            # A file whose own data lie elsewhere was compiled for credentials that open more.
+            by_default = opens_with_default_credentials(compiled_data, spec.default_pipeline_root)
+            if pipeline_root is not None and by_default:
                 check_default_credentials(data_root, pipeline_root)
     except InputError as error:
         raise RefusedError(str(error), code=error.code) from error
-
-
-def _is_one_bucket(data_root: str, pipeline_root: str) -> bool:
-    """Return whether a file was compiled for the default credentials: with others, buckets may differ."""
-    try:
-        check_default_credentials(data_root, pipeline_root)
-    except InputError:
-        return False
-    return True
 
 
 def _parse(content: Mapping[str, Any], message: Any, what: str) -> Any:

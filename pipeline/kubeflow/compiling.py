@@ -22,7 +22,7 @@ from pipeline.kubeflow.notify import WEBHOOK_VARIABLE
 from pipeline.kubeflow.pods import describe_pod, pod_settings
 from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
 from pipeline.kubeflow.uris import check_default_credentials, check_uri, to_local
-from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
+from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings, WebhookSettings
 from pipeline.pipeline import create_pipeline
 from pipeline.settings import RunPaths, Settings
 
@@ -106,7 +106,10 @@ def compile_pipeline(
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         return json.dumps(job, sort_keys=True, indent=2) + "\n"
     if cluster.webhook is not None:
-        _add_last_task(spec, cluster, f"{lasting}/states/{settings.pipeline_name}", image)
+        _add_last_task(spec, cluster.webhook, f"{lasting}/states/{settings.pipeline_name}")
+        _container(spec, LAST_TASK)["image"] = cluster.of(LAST_TASK).image or image
+        # It isn't tried again: it ends as the run did.
+        _set_resources(spec, LAST_TASK, cluster.of(LAST_TASK))
     documents = [spec]
     executors = _kubernetes_executors(spec, cluster)
     if executors:
@@ -119,10 +122,11 @@ def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> 
     """Return TFX's PipelineJob as JSON has it."""
     graph.enable_cache = False
     ids = [node.id for node in graph.components]
-    unknown = sorted(set(cluster.components) - set(ids))
+    known = [*ids, LAST_TASK] if cluster.webhook is not None else ids
+    unknown = sorted(set(cluster.components) - set(known))
     if unknown:
         raise InputError(
-            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(ids)}",
+            f"kubeflow.components names {', '.join(unknown)}, but the pipeline's components are {', '.join(known)}",
             code="K27",
         )
     config = tfx.orchestration.experimental.KubeflowV2DagRunnerConfig(
@@ -176,21 +180,25 @@ def _name_shown_types(spec: dict[str, Any], name: str) -> None:
 
 def _apply_settings(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
     """Write a component's settings into its container and its task."""
-    container, task = _container(spec, name), _task(spec, name)
+    _set_resources(spec, name, chosen)
+    if chosen.retries:
+        policy = {"maxRetryCount": chosen.retries, "backoffDuration": "30s", "backoffFactor": 2.0}
+        _task(spec, name)["retryPolicy"] = policy
+
+
+def _set_resources(spec: dict[str, Any], name: str, chosen: ComponentSettings) -> None:
     amounts = {
         "cpuLimit": chosen.cpu,
         "cpuRequest": chosen.cpu_request or chosen.cpu,
         "memoryLimit": chosen.memory_gb,
         "memoryRequest": chosen.memory_request_gb or chosen.memory_gb,
     }
-    resources: dict[str, Any] = {name: amount for name, amount in amounts.items() if amount is not None}
+    resources: dict[str, Any] = {resource: amount for resource, amount in amounts.items() if amount is not None}
     if chosen.accelerator is not None:
         # Counts are 64-bit integers, which JSON's protobuf spells as text.
         resources["accelerator"] = {"type": chosen.accelerator.type, "count": str(chosen.accelerator.count)}
     if resources:
-        container["resources"] = resources
-    if chosen.retries:
-        task["retryPolicy"] = {"maxRetryCount": chosen.retries, "backoffDuration": "30s", "backoffFactor": 2.0}
+        _container(spec, name)["resources"] = resources
 
 
 def _choose_caching(spec: dict[str, Any], name: str, settings: Settings, lasting: str) -> None:
@@ -237,7 +245,7 @@ def _kubernetes_executors(spec: dict[str, Any], cluster: KubeflowSettings) -> di
     return executors
 
 
-def _add_last_task(spec: dict[str, Any], cluster: KubeflowSettings, states: str, image: str) -> None:
+def _add_last_task(spec: dict[str, Any], webhook: WebhookSettings, states: str) -> None:
     """Have every task leave its state in a folder, and a last one, which runs whatever became of them, post the end.
 
     Argo lets it run once all others have ended or were left out (`depends_exit_handler` of the backend's compiler).
@@ -252,7 +260,7 @@ def _add_last_task(spec: dict[str, Any], cluster: KubeflowSettings, states: str,
         f"--states={states}",
         f"--tasks={','.join(_in_order(tasks, names))}",
         f"--never_cached={','.join(never_cached)}",
-        *([f"--page={cluster.webhook.page}"] if cluster.webhook is not None and cluster.webhook.page else []),
+        *([f"--page={webhook.page}"] if webhook.page else []),
     ]
     label = f"{LAST_TASK}_executor"
     tasks[LAST_TASK] = {
@@ -265,9 +273,7 @@ def _add_last_task(spec: dict[str, Any], cluster: KubeflowSettings, states: str,
     # An output, for its URI alone, which holds the run's id.
     place = {"artifactType": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}}
     spec["components"][LAST_TASK] = {"executorLabel": label, "outputDefinitions": {"artifacts": {"place": place}}}
-    spec["deploymentSpec"]["executors"][label] = {
-        "container": {"image": cluster.of(LAST_TASK).image or image, "command": list(LAST_COMMAND), "args": arguments}
-    }
+    spec["deploymentSpec"]["executors"][label] = {"container": {"command": list(LAST_COMMAND), "args": arguments}}
 
 
 def _in_order(tasks: Mapping[str, Any], names: Collection[str]) -> list[str]:

@@ -33,9 +33,7 @@ LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 
 EXIT_INPUT_ERROR = 2
 
-METRICS = "system.Metrics"
-"""The type by which Kubeflow knows metrics."""
-
+_METRICS = SHOWN_TYPES["ScalarMetrics"]
 _INPUT_BASE = "input_base"
 _INPUT_CONFIG = "input_config"
 _DATA_INPUT = "data"
@@ -101,7 +99,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     invocation = json.loads(options.json_serialized_invocation_args)
     outputs = _single(invocation["outputs"].get("artifacts", {}))
-    measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == METRICS]
+    measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == _METRICS]
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
     from data.beam_generation import IN_PROCESS_ARGS

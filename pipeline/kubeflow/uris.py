@@ -38,14 +38,19 @@ def check_default_credentials(data_root: str, pipeline_root: str) -> None:
     InputError
         The data lie in another bucket: the launcher would fail to download them.
     """
-    bucket, of_data = _bucket(pipeline_root), _bucket(data_root)
-    if bucket.startswith("minio://") and of_data != bucket:
+    if not opens_with_default_credentials(data_root, pipeline_root):
         raise InputError(
-            f"the data root {data_root} is not in {bucket}, the bucket of the pipeline root, and the backend's default "
-            "credentials open no other: copy the data there, or give the cluster credentials for their bucket and set "
-            "kubeflow.own_credentials",
+            f"the data root {data_root} is not in {_bucket(pipeline_root)}, the bucket of the pipeline root, and the "
+            "backend's default credentials open no other: copy the data there, or give the cluster credentials for "
+            "their bucket and set kubeflow.own_credentials",
             code="K40",
         )
+
+
+def opens_with_default_credentials(data_root: str, pipeline_root: str) -> bool:
+    """Return whether data lie where the credentials reach that `check_default_credentials` is about."""
+    bucket = _bucket(pipeline_root)
+    return not bucket.startswith("minio://") or _bucket(data_root) == bucket
 
 
 def _bucket(uri: str) -> str:

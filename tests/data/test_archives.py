@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 from data.errors import InputError
 from data.releases import archives
-from data.releases.archives import open_source, source_digest
+from data.releases.archives import open_source, reading, source_digest
 
 NAMES = ("ratings.csv", "movies.csv")
 
@@ -153,3 +156,25 @@ def test_a_file_that_never_was_a_zip_archive_is_not_to_be_fetched_again(tmp_path
     with pytest.raises(InputError, match=r"is not a zip archive; give the folder that holds") as refused:
         open_source(tmp_path / "ratings.csv", NAMES)
     assert "fetch" not in str(refused.value)
+
+
+class RefusingSource:
+    """A source whose file the system doesn't let be read, as it does whoever lacks the right; root lacks none."""
+
+    label = "release"
+
+    def open(self, name: str):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+
+
+def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged():
+    source = RefusingSource()
+    with pytest.raises(InputError) as refused, reading(source, "ratings.csv"):
+        source.open("ratings.csv")
+    assert refused.value.line == "release: ratings.csv can't be read: Permission denied [D02]"
+
+
+def test_what_gzip_or_zipfile_find_is_damage():
+    with pytest.raises(InputError) as refused, reading(RefusingSource(), "ratings.csv"):
+        raise gzip.BadGzipFile("Not a gzipped file")
+    assert refused.value.line == "release: ratings.csv is damaged (Not a gzipped file); fetch it again [D04]"

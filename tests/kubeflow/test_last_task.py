@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from executor import Artifact, ConformingExecutor, RunResult
+from front_server import front
 from google.protobuf.struct_pb2 import Struct
 from object_store import ObjectStore
 from server_rules import check_documents
-from test_connection import front
 
 from data.errors import InputError
 from pipeline.kubeflow import notify
@@ -147,6 +147,18 @@ def test_the_last_task_waits_for_all_and_every_task_leaves_its_state(documents):
     address = {"secretKey": "url", "envVar": "NEXT_MOVIE_WEBHOOK"}
     assert pods["Notify_executor"]["secretAsEnv"] == [{"secretName": "hook", "keyToEnv": [address]}]
     assert [name for name in pods if "secretAsEnv" in pods[name]] == ["Notify_executor"]
+
+
+@pytest.mark.slow
+def test_the_last_task_has_settings_like_any_other_but_is_not_tried_again():
+    settings = {"kubeflow.defaults": {"cpu": 1, "retries": 2}, "kubeflow.components": {"Notify": {"memory_gb": 1}}}
+    documents = compiled(**settings)
+    container = documents[0]["deploymentSpec"]["executors"]["Notify_executor"]["container"]
+    assert container["image"] == "registry.example/next-movie:1"
+    assert container["resources"] == {"cpuLimit": 1, "cpuRequest": 1, "memoryLimit": 1, "memoryRequest": 1}
+    assert "retryPolicy" not in documents[0]["root"]["dag"]["tasks"]["Notify"]
+    with pytest.raises(InputError, match="names Notify, but the pipeline's components are"):
+        compiled(**settings, **{"kubeflow.webhook": None})
 
 
 @pytest.mark.slow
