@@ -3,6 +3,10 @@
 PYTHON = .venv/bin/python
 FUZZ_EXAMPLES ?= 20000
 
+# Tests run in as many processes as there are processors, four at most: each takes up to 4 GiB. A file's tests stay together.
+WORKERS ?= logical
+SHARED = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-engines doctest lint format fuzz lock clean
 
@@ -13,7 +17,7 @@ run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the
 	$(PYTHON) local_runner.py $(if $(CONFIG),--config $(CONFIG))
 
 test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest $(SHARED) $(ARGS)
 
 test-engines: .venv/.installed-dev ## build real engines with Go, and run the tests against them
 	$(PYTHON) tools/engines.py

@@ -22,7 +22,7 @@ prepare_environment()
 defer_cloud_extensions()
 
 import real_data  # noqa: E402
-from fuzzing import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: E402, F401
+from fuzzing import mark_and_count, pytest_terminal_summary  # noqa: E402, F401
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ hypothesis.settings.register_profile("ci", derandomize=True, **_COMMON)
 hypothesis.settings.register_profile("default", **_COMMON)
 os.environ.setdefault("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI", "").lower() == "true" else "default")
 hypothesis.settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark Hypothesis's tests, and begin with the files that hold slow ones where workers share the tests."""
+    mark_and_count(items)
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ hypothesis.settings.register_profile(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def mark_and_count(items: list[pytest.Item]) -> None:
     """Mark Hypothesis's tests, and have them count their inputs."""
     for item in items:
         handle = getattr(getattr(item, "obj", None), "hypothesis", None)

@@ -70,7 +70,14 @@ QUESTIONS: dict[str, Callable[[SampleRun, Path], list[object]]] = {
     "kubeflow_runner upload": lambda run, folder: ["upload", minimal(folder), "--dry-run"],
 }
 
-HEAVY = ("local_runner", "pipeline.pipeline", "pipeline.kubeflow.compiling", "pipeline.inspection.statistics_store")
+HEAVY = (
+    "local_runner",
+    "pipeline.pipeline",
+    "pipeline.kubeflow.compiling",
+    "pipeline.inspection.statistics_store",
+    "data.local_generation",
+    "serving.batch_inference",
+)
 
 
 def batch(folder: Path) -> Path:

@@ -132,7 +132,7 @@ def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_anot
     small = tmp_path / "small"
     small.mkdir()
     before = (
-        f"sys.path.insert(0, {str(ROOT / 'tests' / 'reliability')!r})\n"
+        f"sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
         f"try: mount_small_disk(Path({str(small)!r}), 8192)\nexcept OSError: sys.exit(77)\n"
         f"Path({str(small / 'held')!r}).write_text('x', encoding='utf-8')"
@@ -156,7 +156,7 @@ def test_a_full_disk_is_told_from_rights_that_are_missing_and_nothing_is_lost(tm
     small = tmp_path / "small"
     small.mkdir()
     script = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'reliability')!r})\n"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
         "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
         "from data.command import run_command\nfrom serving.versions import publish, published_versions\n"
         f"SMALL, HOME = Path({str(small)!r}), Path({str(tmp_path)!r})\n"

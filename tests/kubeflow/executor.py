@@ -3,7 +3,7 @@
 It does what `backend/src/v2/driver` and `backend/src/v2/component/launcher_v2.go` of kubeflow/pipelines do, no less and
 no more: a task gets remote URIs, untyped input artifacts, numbers as doubles; what it leaves at the launcher's local
 paths goes to the object store, and only to keys below the run's own root. Each task's command runs as a process of its
-own, with the image's environment and nothing else.
+own, with the image's environment and nothing else; `ForkingExecutor` forks it instead of starting it anew.
 
 What the releases hand over differs: `recorded_executor_input.json` is what the real driver of 2.17.0 wrote.
 """
@@ -18,12 +18,13 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from forked_runs import run_module
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 from kfp.pipeline_spec import pipeline_spec_pb2 as specs
@@ -337,9 +338,13 @@ class ConformingExecutor:
         environment = {**image_environment(home), **variables}
         for inside, folder in mounts.items():
             command = [part.replace(f"{inside}/", f"{folder}/") for part in command]
+        return self._start(command, environment, output)
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], output: TextIO) -> int:
+        """Run a command in a process of its own, as a container does."""
         return subprocess.run(
             ["/usr/bin/env", *command],
-            env=environment,
+            env=dict(environment),
             cwd=environment["PYTHONPATH"],
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -412,6 +417,16 @@ class ConformingExecutor:
                 self.store.put(local, artifact.uri)
             recorded[key] = Artifact(str(next(_ARTIFACT_IDS)), artifact.uri, _through_metadata(artifact.metadata))
         return recorded
+
+
+class ForkingExecutor(ConformingExecutor):
+    """Runs each task in a fork of a process that has loaded TFX, which spares the time that this takes."""
+
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], output: TextIO) -> int:
+        if command[:2] != ["python", "-m"]:
+            return super()._start(command, environment, output)
+        module, *arguments = command[2:]
+        return run_module(module, arguments, environment, Path(environment["PYTHONPATH"]), Path(output.name))
 
 
 class TaskFailedError(Exception):

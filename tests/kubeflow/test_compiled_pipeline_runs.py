@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from api_server import ApiServer
 from browser import chromium, open_browser
-from executor import EXECUTOR_LOGS, IMAGE_COMMIT, Artifact, ConformingExecutor, Release, RunResult
+from executor import EXECUTOR_LOGS, IMAGE_COMMIT, Artifact, ConformingExecutor, ForkingExecutor, Release, RunResult
 from object_store import ObjectStore
 from server_rules import check_documents
 
@@ -48,6 +49,7 @@ class Cluster:
     folder: Path
     release: Release
     cache: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    executor: type[ConformingExecutor] = ForkingExecutor
 
     @classmethod
     def make(cls, folder: Path, release: Release) -> Cluster:
@@ -105,7 +107,7 @@ class Cluster:
         return self._executor(request, work).run(only=task, earlier=earlier)
 
     def _executor(self, request: dict[str, Any], work: Path) -> ConformingExecutor:
-        return ConformingExecutor(request, self.store, {CLAIM: self.volume}, work, self.release, self.cache)
+        return self.executor(request, self.store, {CLAIM: self.volume}, work, self.release, self.cache)
 
     def output(self, result: RunResult, task: str, key: str) -> Path:
         """Return where an output lies in the object store."""
@@ -114,8 +116,14 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """Give a cluster on which nothing ran yet."""
+    """Return a cluster on which nothing ran yet."""
     return Cluster.make(tmp_path_factory.mktemp("cluster"), "2.17.0")
+
+
+@pytest.fixture(scope="session")
+def planned_cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """Return an empty cluster whose backend does without ML Metadata."""
+    return Cluster.make(tmp_path_factory.mktemp("planned-cluster"), "next")
 
 
 @pytest.fixture(scope="session")
@@ -153,8 +161,10 @@ def from_archive(used_cluster: Cluster) -> Path:
 @pytest.fixture(scope="session")
 def runs(cluster: Cluster, used_cluster: Cluster, compiled: Path, from_archive: Path) -> list[RunResult]:
     """Run both, side by side, so that the tests take half the time."""
+    # One run has processes as a cluster has them: begun anew for each task.
+    as_on_clusters = dataclasses.replace(cluster, executor=ConformingExecutor)
     with ThreadPoolExecutor() as pool:
-        ends = [pool.submit(cluster.run, compiled), pool.submit(used_cluster.run, from_archive, "--epochs=1")]
+        ends = [pool.submit(as_on_clusters.run, compiled), pool.submit(used_cluster.run, from_archive, "--epochs=1")]
         codes, results = zip(*(end.result() for end in ends), strict=True)
     for code, result in zip(codes, results, strict=True):
         assert (code, result.state) == (0, "SUCCEEDED"), {name: result.logs[name] for name in result.failed}
@@ -171,6 +181,14 @@ def first(runs: list[RunResult]) -> RunResult:
 def later(runs: list[RunResult]) -> RunResult:
     """Return the run on the used cluster of 2.4.0, artifacts under minio://, from the archive, with fewer epochs."""
     return runs[1]
+
+
+@pytest.fixture(scope="session")
+def planned(planned_cluster: Cluster, compiled: Path) -> RunResult:
+    """Return the run on the backend that is planned after 2.17.0."""
+    code, result = planned_cluster.run(compiled)
+    assert (code, result.state) == (0, "SUCCEEDED"), {name: result.logs[name] for name in result.failed}
+    return result
 
 
 def tasks_of(compiled: Path) -> set[str]:
@@ -395,3 +413,20 @@ def test_a_second_submission_runs_only_what_reads_the_volume_and_what_follows(
         "ServableCheck",
     }
     assert set(second.succeeded) == tasks_of(compiled)
+
+
+def test_without_ml_metadata_and_uris_of_metrics_everything_runs_shows_and_is_published_as_well(
+    planned_cluster: Cluster, compiled: Path, planned: RunResult, sample_run: SampleRun
+):
+    assert set(planned.succeeded) == tasks_of(compiled)
+    for inputs in (handed["inputs"] for handed in planned.handed_over.values()):
+        for given in inputs.get("artifacts", {}).values():
+            assert "store_session_info" not in given["artifacts"][0].get("metadata", {})
+    shown = planned.outputs["RunPages"]
+    assert shown["metrics"].uri == ""
+    assert dict(shown["metrics"].metadata.items())["decision"] == "published as version 1"
+    assert [path.name for path in planned_cluster.serving.iterdir()] == ["1"]
+    is_close(
+        metrics_of(planned_cluster.output(planned, "Evaluator", "evaluation")),
+        metrics_of(sample_run.artifact("Evaluator", "evaluation")),
+    )

@@ -1,4 +1,4 @@
-"""The command, run again and again in forks of one process that has loaded TFX already.
+"""Commands, run again and again in forks of one process that has loaded TFX already.
 
 A fork has the command's exit code, standard output and standard error, and can be killed, without the twenty seconds
 that loading TFX takes.
@@ -7,6 +7,7 @@ that loading TFX takes.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import logging
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +30,14 @@ _PRELOADED = [
     "pipeline.local",
     "pipeline.runs.report",
     "pipeline.runs.summary",
+    "pipeline.kubeflow.entrypoint",
+    "pipeline.kubeflow.tfx_internals",
     "trainer_module.trainer",
     "components.evaluation.retrieval_metrics",
 ]
 _TIMEOUT_SECONDS = 300
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parent.parent
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 Hook = Callable[[], None]
@@ -92,9 +95,31 @@ def run(*arguments: object, before: Hook | None = None, after: Hook | None = Non
     return Run(*arguments, before=before, after=after).end()
 
 
-def _run_here(arguments: list[str], output: Path, errors: Path, before: Hook | None, after: Hook | None) -> None:
+def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> int:
+    """Run a module's `main` in a folder, with an environment and nothing else of ours, and return its exit code.
+
+    What it writes is appended to `log`.
+    """
+    process = _start(target=_run_module_here, args=(module, list(arguments), dict(environment), folder, log))
+    process.join()
+    return process.exitcode
+
+
+def _run_module_here(module: str, arguments: list[str], environment: dict[str, str], folder: Path, log: Path) -> None:
+    _write_to(log, log)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    importlib.import_module(module).main(arguments)
+
+
+def _write_to(output: Path, errors: Path) -> None:
     for path, descriptor in ((output, 1), (errors, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), descriptor)
+
+
+def _run_here(arguments: list[str], output: Path, errors: Path, before: Hook | None, after: Hook | None) -> None:
+    _write_to(output, errors)
     import local_runner
 
     if before is not None:
