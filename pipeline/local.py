@@ -14,13 +14,14 @@ from google.protobuf import text_format
 from data.errors import CodedError, CodedMessage, InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, build_schema
+from data.full_disk import disk_full, is_disk_full
 from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
-from pipeline.runs.progress import show_progress
+from pipeline.runs.progress import progress_shown
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
 from serving.versions import adopt
 
@@ -220,6 +221,8 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
             f"another run is at work in {work_dir}: wait for it, or name another --work-dir", code="F12"
         ) from error
     except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(work_dir) from error
         raise InputError(
             f"{work_dir} can't be written: name another --work-dir ({error.strerror})", code="F03"
         ) from error
@@ -250,19 +253,21 @@ def _run(
     if from_node is not None:
         run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node))
         check_earlier_steps(graph, run_options.from_nodes, run_paths.local_metadata)
-    steps = show_progress(verbose=verbose)
-    try:
-        FreshNodeRunner(from_node).run(graph, run_options=run_options)
-    except InputError as error:
-        reason = _for_the_whole_run(CodedMessage(error.message, code=error.code), from_node)
-        _report_failure(settings, run_paths, steps.running, reason)
-        raise InputError(reason.message, code=reason.code) from error
-    except Exception as error:
-        reason = _for_the_whole_run(describe_failure(error, work_dir, Path(run_paths.pipeline_root)), from_node)
-        _report_failure(settings, run_paths, steps.running, reason)
-        if verbose:
-            raise
-        raise StepFailedError(f"step {steps.running or '(none)'} failed: {reason.message}", code=reason.code) from error
+    with progress_shown(verbose=verbose) as steps:
+        try:
+            FreshNodeRunner(from_node).run(graph, run_options=run_options)
+        except InputError as error:
+            reason = _for_the_whole_run(CodedMessage(error.message, code=error.code), from_node)
+            _report_failure(settings, run_paths, steps.running, reason)
+            raise InputError(reason.message, code=reason.code) from error
+        except Exception as error:
+            reason = _for_the_whole_run(describe_failure(error, work_dir, Path(run_paths.pipeline_root)), from_node)
+            _report_failure(settings, run_paths, steps.running, reason)
+            if verbose:
+                raise
+            raise StepFailedError(
+                f"step {steps.running or '(none)'} failed: {reason.message}", code=reason.code
+            ) from error
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record)
     try:

@@ -324,7 +324,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
             from benchmarks.speed.stock_tfx import textbook_pipeline
             from pipeline.pipeline import create_pipeline
-            from pipeline.runs.progress import show_progress
+            from pipeline.runs.progress import progress_shown
         started = time.monotonic()
         settings = _settings(options)
         paths = _places(options, settings, options.part)
@@ -333,10 +333,9 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         else:
             graph = create_pipeline(settings, paths)
         # Standard output is for the result alone.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), progress_shown(verbose=False) as steps:
             epochs = _EpochClock()
             logging.getLogger(_TRAINER_LOG).addHandler(epochs)
-            steps = show_progress(verbose=False)
             logging.getLogger("absl").addHandler(_StepClock(steps, meter))
             tfx.orchestration.LocalDagRunner().run(graph)
         seconds = time.monotonic() - started

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
 import time
+from collections.abc import Iterator
 
 import absl.logging
 
@@ -51,8 +53,9 @@ class _NotePrinter(logging.Handler):
         print(f"{_INDENT}{_INDENT}{record.getMessage()}", flush=True)
 
 
-def show_progress(*, verbose: bool) -> StepPrinter:
-    """Route TFX's step records and the project's own notes to standard output.
+@contextlib.contextmanager
+def progress_shown(*, verbose: bool) -> Iterator[StepPrinter]:
+    """Route TFX's step records and the project's own notes to standard output, and end that afterwards.
 
     Parameters
     ----------
@@ -60,13 +63,20 @@ def show_progress(*, verbose: bool) -> StepPrinter:
         Whether everything else that TFX logs is shown as well.
     """
     steps = StepPrinter()
+    verbosity = absl.logging.get_verbosity()
+    libraries, notes = logging.getLogger("absl"), logging.getLogger("next_movie")
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in (libraries, notes)]
     # By absl's own call: TFX's steps save and restore the verbosity that absl remembers.
     absl.logging.set_verbosity(absl.logging.INFO)
-    libraries = logging.getLogger("absl")
     libraries.handlers = [steps]
     libraries.propagate = verbose
-    notes = logging.getLogger("next_movie")
     notes.setLevel(logging.INFO)
     notes.handlers = [_NotePrinter()]
     notes.propagate = False
-    return steps
+    try:
+        yield steps
+    finally:
+        absl.logging.set_verbosity(verbosity)
+        for logger, handlers, level, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pipeline.runs.progress import StepPrinter
+from pipeline.runs.progress import StepPrinter, progress_shown
 
 
 @pytest.fixture
@@ -51,3 +51,18 @@ def test_the_step_that_runs_is_known_until_it_is_finished(steps):
 def test_other_records_are_not_shown(steps, capsys):
     log(steps, "Component Trainer has something to say.", "MetadataStore with DB connection initialized")
     assert capsys.readouterr().out == ""
+
+
+def test_progress_is_shown_while_a_run_lasts_and_no_longer(capsys):
+    libraries, notes = logging.getLogger("absl"), logging.getLogger("next_movie")
+    before = [(logger.handlers, logger.level, logger.propagate) for logger in (libraries, notes)]
+
+    with pytest.raises(RuntimeError), progress_shown(verbose=False) as shown:
+        libraries.info("Component Trainer is running.")
+        notes.getChild("trainer").info("epoch 1 of 2")
+        assert shown.running == "Trainer"
+        raise RuntimeError
+    notes.getChild("trainer").info("epoch 2 of 2")
+
+    assert capsys.readouterr().out == "    epoch 1 of 2\n"
+    assert [(logger.handlers, logger.level, logger.propagate) for logger in (libraries, notes)] == before
