@@ -16,7 +16,7 @@ from data.errors import InputError
 from data.user_files import user_path, write_text
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
-from pipeline.tfx_imports import defer_cloud_extensions
+from pipeline.tfx_imports import defer_cloud_extensions, without_garbage_collection
 
 if TYPE_CHECKING:
     from pipeline.kubeflow.client import RunRequest
@@ -168,7 +168,8 @@ def _compile(options: argparse.Namespace) -> None:
 
     check_image(options.image)
     settings = choose_settings(options.config, options.release, None, options.split, options.values)
-    from pipeline.kubeflow.compiling import compile_pipeline
+    with without_garbage_collection():
+        from pipeline.kubeflow.compiling import compile_pipeline
 
     text = compile_pipeline(settings, image=options.image, backend=options.backend, pipeline_root=options.pipeline_root)
     try:

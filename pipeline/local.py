@@ -23,6 +23,7 @@ from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
 from pipeline.runs.progress import progress_shown
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
+from pipeline.tfx_imports import without_garbage_collection
 from serving.versions import adopt
 
 DEFAULT_RELEASE = "ml-1m"
@@ -236,13 +237,14 @@ def _run(
     settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
     print("  loading TFX, which takes some 12 seconds ...", flush=True)
-    from tfx.orchestration.pipeline import RunOptions
+    with without_garbage_collection():
+        from tfx.orchestration.pipeline import RunOptions
 
-    from pipeline.partial_run import FreshNodeRunner, check_earlier_steps
-    from pipeline.pipeline import create_pipeline, nodes_to_start
-    from pipeline.runs.record import read_run_record
-    from pipeline.runs.report import write_local_report
-    from pipeline.runs.summary import print_summary
+        from pipeline.partial_run import FreshNodeRunner, check_earlier_steps
+        from pipeline.pipeline import create_pipeline, nodes_to_start
+        from pipeline.runs.record import read_run_record
+        from pipeline.runs.report import write_local_report
+        from pipeline.runs.summary import print_summary
 
     graph = create_pipeline(settings, run_paths)
     graph.enable_cache = use_cache

@@ -54,6 +54,29 @@ def test_verbose_keeps_the_libraries_as_loud_as_they_are():
     assert run_python(code) == "1 False"
 
 
+def test_the_end_of_a_process_does_not_look_through_what_was_imported():
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 1000)); "
+        "from data.environment import prepare_environment; prepare_environment()"
+    )
+    assert run_python(code) == "True"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_imports_without_garbage_collection_leave_the_collector_as_it_was(before):
+    code = (
+        f"import gc; gc.enable() if {before} else gc.disable()\n"
+        "from pipeline.tfx_imports import without_garbage_collection\n"
+        "kept = [[]]\n"
+        "try:\n"
+        "    with without_garbage_collection():\n"
+        "        print(gc.isenabled(), gc.get_freeze_count()); raise ImportError\n"
+        "except ImportError:\n"
+        "    print(gc.isenabled(), gc.get_freeze_count() > 0, any(one is kept for one in gc.get_objects()))"
+    )
+    assert run_python(code).splitlines() == ["False 0", f"{before} True False"]
+
+
 def test_preparing_too_late_is_an_error():
     code = (
         "import sys; sys.modules['tensorflow'] = sys\n"

@@ -26,7 +26,7 @@ from pipeline.error_messages import one_line
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
 from pipeline.kubeflow.task_states import FAILED, RUNNING, SUCCEEDED, TaskState, locate, write_state
 from pipeline.kubeflow.uris import to_local, to_remote
-from pipeline.tfx_imports import defer_cloud_extensions
+from pipeline.tfx_imports import defer_cloud_extensions, without_garbage_collection
 
 LAUNCHER_ROOT_VARIABLE = "NEXT_MOVIE_LAUNCHER_ROOT"
 """Environment variable that names the folder in which the launcher's folders `gcs`, `s3` and `minio` lie."""
@@ -102,8 +102,9 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == _METRICS]
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
-    from data.beam_generation import IN_PROCESS_ARGS
-    from pipeline.kubeflow import tfx_internals
+    with without_garbage_collection():
+        from data.beam_generation import IN_PROCESS_ARGS
+        from pipeline.kubeflow import tfx_internals
 
     for _, artifact in _single(invocation["outputs"].get("artifacts", {})):
         # The launcher makes the folder above; TFX's local runners make this one too, and components rely on it.
