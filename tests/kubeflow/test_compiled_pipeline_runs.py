@@ -161,10 +161,8 @@ def from_archive(used_cluster: Cluster) -> Path:
 @pytest.fixture(scope="session")
 def runs(cluster: Cluster, used_cluster: Cluster, compiled: Path, from_archive: Path) -> list[RunResult]:
     """Run both, side by side, so that the tests take half the time."""
-    # One run has processes as a cluster has them: begun anew for each task.
-    as_on_clusters = dataclasses.replace(cluster, executor=ConformingExecutor)
     with ThreadPoolExecutor() as pool:
-        ends = [pool.submit(as_on_clusters.run, compiled), pool.submit(used_cluster.run, from_archive, "--epochs=1")]
+        ends = [pool.submit(cluster.run, compiled), pool.submit(used_cluster.run, from_archive, "--epochs=1")]
         codes, results = zip(*(end.result() for end in ends), strict=True)
     for code, result in zip(codes, results, strict=True):
         assert (code, result.state) == (0, "SUCCEEDED"), {name: result.logs[name] for name in result.failed}
@@ -342,6 +340,18 @@ def test_a_model_that_falls_behind_the_published_one_is_not_published(used_clust
     assert later.outputs["Evaluator"]["blessing"].metadata["blessed"] == 0
     assert later.outputs["Pusher"]["pushed_model"].metadata["pushed"] == 0
     assert [path.name for path in used_cluster.serving.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("task", ["DataGenerator", "Transform", "RunPages"])
+def test_a_task_in_a_process_of_its_own_ends_as_in_a_fork(
+    cluster: Cluster, compiled: Path, first: RunResult, task: str
+):
+    fresh = dataclasses.replace(cluster, executor=ConformingExecutor, cache={})
+    result = fresh.run_one_task(compiled, task, earlier=first)
+    assert result.succeeded == [task], result.logs
+    assert result.outputs[task].keys() == first.outputs[task].keys()
+    for name, artifact in first.outputs[task].items():
+        assert result.outputs[task][name].metadata == artifact.metadata
 
 
 def test_a_failing_task_stops_the_run_and_is_named(

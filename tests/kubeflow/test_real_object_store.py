@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from executor import EXECUTOR_LOGS, RunResult
+from executor import EXECUTOR_LOGS, ConformingExecutor, RunResult
 from seaweedfs import S3Store, running_store
 from test_compiled_pipeline_runs import Cluster, tasks_of
 
@@ -48,7 +48,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreCluster]:
     (folder / "volume").mkdir()
     (folder / "seaweedfs").mkdir()
     with running_store(program, folder / "seaweedfs", BUCKET) as objects:
-        yield StoreCluster(folder, "2.17.0", objects=objects)
+        # As on a cluster, each task has a process of its own.
+        yield StoreCluster(folder, "2.17.0", executor=ConformingExecutor, objects=objects)
 
 
 @pytest.fixture(scope="module")
