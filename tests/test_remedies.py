@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 import yaml
 
+import inspect_data
 import kubeflow_runner
 import models
 import recommend
+from benchmarks.quality import comparison, gate
 from data import generate
 from data.errors import InputError
 from pipeline.local import choose_settings
@@ -57,9 +59,14 @@ def remedy(code: str) -> Callable[[Scenario], Scenario]:
 
 def settings(config: str, *values: str) -> int:
     """Choose settings as the runners do, which go on to load TFX."""
+    return chosen(config, None, None, *values)
+
+
+def chosen(config: str | None, release: str | None, source: Path | None, *values: str) -> int:
+    """Choose settings by configuration, release and source."""
     try:
         parse_values(values)
-        choose_settings(config, None, None, None, values)
+        choose_settings(config, release, source, None, values)
     except InputError as error:
         print(f"error: {error.line}", file=sys.stderr)
         return 2
@@ -72,6 +79,10 @@ RUN: dict[str, Callable[[list[str]], int]] = {
     "models": models.main,
     "kubeflow": kubeflow_runner.main,
     "settings": lambda arguments: settings(*arguments),
+    "source": lambda arguments: chosen(None, arguments[0] or None, Path(arguments[1])),
+    "inspect": inspect_data.main,
+    "gate": gate.main,
+    "comparison": comparison.main,
 }
 
 
@@ -578,6 +589,219 @@ def shorten_a_parameter(folder):
     file = compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(beam_args=text))
     yield dry(file, f"--beam-arg={'x' * 140_000}")
     yield dry(file, "--beam-arg=x")
+
+
+@remedy("A03")
+def name_the_release_of_a_source(folder):
+    yield ("source", "", release(folder))
+    yield ("source", "ml-latest-small", folder / "release")
+
+
+@remedy("C02")
+def write_the_path_in_full(folder):
+    written(folder / "mine.yaml", "name: mine\ndata: {release: sample}\n")
+    yield ("settings", "~nobody-of-this-name/mine.yaml")
+    yield ("settings", folder / "mine.yaml")
+
+
+@remedy("C07")
+def choose_an_option_in_its_range(folder):
+    source = release(folder)
+    yield from_source(source, "--min-rating", "7")
+    yield from_source(source, "--min-rating", "3")
+
+
+def inspected(what: str, *arguments: object) -> Command:
+    return ("inspect", what, *arguments)
+
+
+def generated(folder: Path, name: str = "made") -> Path:
+    """Generate examples."""
+    assert generate.run([*map(str, from_source(release(folder))[1:-2]), "--output", str(folder / name)]) == 0
+    return folder / name
+
+
+@remedy("G01")
+def generate_into_a_folder_that_is_to_be_inspected(folder):
+    (folder / "made").mkdir()
+    yield inspected("show", folder / "made")
+    generated(folder)
+    yield inspected("show", folder / "made")
+
+
+def broken(code: str, what: str, fault: Callable[[Path], object], mend: Callable[[Path], object] | None = None) -> None:
+    """Add a scenario of generated data with a fault, which is mended or generated again."""
+
+    def scenario(folder: Path) -> Iterator[Command]:
+        made = generated(folder)
+        fault(made)
+        yield inspected("show", made)
+        if mend is None:
+            shutil.rmtree(folder / "release")
+            generated(folder)
+        else:
+            mend(made)
+        yield inspected("show", made)
+
+    scenario.__name__ = what
+    remedy(code)(scenario)
+
+
+def a_shard(made: Path) -> Path:
+    return min(made.glob("train-*.gz"))
+
+
+broken("G02", "generate again what has a damaged manifest", lambda made: written(made / "manifest.json", "{"))
+broken(
+    "G03",
+    "remove a copy of a shard",
+    lambda made: shutil.copy(a_shard(made), made / "train-00001-of-00002.tfrecord.gz"),
+    lambda made: (made / "train-00001-of-00002.tfrecord.gz").unlink(),
+)
+broken("G04", "generate again what lacks a shard", lambda made: a_shard(made).unlink())
+broken("G04", "generate again what has a changed shard", lambda made: a_shard(made).write_bytes(b""))
+
+
+@remedy("S01")
+def take_a_split_that_there_is(folder):
+    made = generated(folder)
+    yield inspected("compare", f"{made}:trian", f"{made}:eval")
+    yield inspected("compare", f"{made}:train", f"{made}:eval")
+
+
+@remedy("S02")
+def name_data_in_a_way_that_there_is(folder):
+    yield inspected("show", "lattest", "--work-dir", folder)
+    yield inspected("show", generated(folder))
+
+
+@remedy("S08")
+def name_the_folder_of_data_without_a_run(folder):
+    yield inspected("show", "--work-dir", folder)
+    yield inspected("show", generated(folder))
+
+
+@remedy("M02")
+def take_a_pipeline_that_is_there(folder):
+    serving = versions(folder)
+    yield ("models", "show", "--serving", serving, "--pipeline", "other")
+    yield ("models", "show", "--serving", serving, "--pipeline", "pipeline")
+
+
+def copied_model(folder: Path) -> Path:
+    return Path(shutil.copytree(model(), folder / "serving" / "pipeline" / "1"))
+
+
+@remedy("M05")
+def name_a_model_that_this_pipeline_published(folder):
+    other = copied_model(folder)
+    shutil.rmtree(other / "assets.extra")
+    yield ("recommend", "--model", other, "--history", "7")
+    yield asked("--history", "7")
+
+
+@remedy("M06")
+def publish_an_earlier_version_in_place_of_a_damaged_model(folder):
+    serving = folder / "serving"
+    for _ in range(2):
+        publish(model(), serving / "pipeline", {"pipeline": "pipeline"}, keep=5)
+    (serving / "pipeline" / "2" / "saved_model.pb").write_bytes(b"no graph")
+    yield ("recommend", "--model", serving / "pipeline", "--history", "7")
+    assert models.main(["rollback", "1", "--serving", str(serving)]) == 0
+    yield ("recommend", "--model", serving / "pipeline", "--history", "7")
+
+
+def another_schedule(request: Any) -> Any:
+    return 200, {"Content-Type": "application/json"}, b'{"recurring_run_id": "another"}'
+
+
+@remedy("K08")
+def give_the_host_that_keeps_the_schedule(folder):
+    with ApiServer() as server, front(another_schedule) as other:
+        file = compiled(folder)
+        asked_for = ["schedule", str(file), "--every", "90m", "--host", server.url]
+        assert kubeflow_runner.main(asked_for) == 0
+        (identity,) = server.schedules
+        yield ("kubeflow", "schedule", "--pause", identity, "--host", other.url)
+        yield ("kubeflow", "schedule", "--pause", identity, "--host", server.url)
+
+
+behind(
+    "K16",
+    "change what the API refuses",
+    lambda request: None if request.headers["Authorization"] else (400, {}, b'{"error": "no namespace"}'),
+    "--token-file=FILE",
+)
+
+
+@remedy("K34")
+def remove_a_setting_that_kubernetes_does_not_know(folder):
+    executors = {"make": {"nodeSelektor": {"labels": {"a": "b"}}}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    yield dry(compiled(folder, lambda documents: documents.__setitem__(slice(1, None), [platform])))
+    yield dry(compiled(folder))
+
+
+@remedy("K35")
+def correct_a_negative_resource(folder):
+    yield dry(compiled(folder, lambda d: container(d).update(resources={"cpuLimit": -1.0})))
+    yield dry(compiled(folder, lambda d: container(d).update(resources={"cpuLimit": 1.0})))
+
+
+def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    return documents[0]["deploymentSpec"]["executors"]["make"]["container"]
+
+
+@remedy("K39")
+def give_the_parameter_that_is_missing(folder):
+    needed = {"parameterType": "STRING"}
+    file = compiled(folder, lambda d: d[0]["root"]["inputDefinitions"]["parameters"].update(data_root=needed))
+    yield dry(file)
+    yield dry(file, "--data-root", "minio://bucket/data")
+
+
+@remedy("K25")
+def name_the_image_as_registries_do(folder):
+    yield compiling(folder, {}, "--image", "Registry/Next-Movie:1")
+    yield compiling(folder, {})
+
+
+def compiling(folder: Path, kubeflow: dict[str, Any], *options: str, name: str = "mine") -> Command:
+    """Compile a configuration with settings for the cluster."""
+    settings = {"name": name, "data": {"release": "sample"}, "kubeflow": kubeflow}
+    config = written(folder / "mine.yaml", yaml.safe_dump(settings))
+    output = folder / ("out.json" if "vertex" in options else "out.yaml")
+    image = () if "--image" in options else ("--image", "registry.example/next-movie:1")
+    return ("kubeflow", "compile", "--config", config, "--output", output, *image, *options)
+
+
+def recompiled(code: str, what: str, wrong: dict[str, Any], right: dict[str, Any], *options: str) -> None:
+    """Add a scenario of settings for the cluster that are wrong, and are changed."""
+
+    def scenario(folder: Path) -> Iterator[Command]:
+        yield compiling(folder, wrong, *options)
+        yield compiling(folder, right, *options)
+
+    scenario.__name__ = what
+    remedy(code)(scenario)
+
+
+VERTEX = ("--backend", "vertex", "--pipeline-root", "gs://bucket/root")
+recompiled(
+    "K27",
+    "take a component that there is",
+    {"components": {"Trianer": {"retries": 1}}},
+    {"components": {"Trainer": {"retries": 1}}},
+)
+recompiled("K29", "let the cache be off where data may change", {"components": {"Pusher": {"caching": True}}}, {})
+recompiled("K30", "take pod settings out for Vertex", {"defaults": {"image_pull_policy": "Always"}}, {}, *VERTEX)
+recompiled("K41", "take the webhook out for Vertex", {"webhook": {"secret": "hook"}}, {}, *VERTEX)
+
+
+@remedy("K26")
+def give_vertex_a_root_in_cloud_storage(folder):
+    yield compiling(folder, {}, "--backend", "vertex", "--pipeline-root", "s3://bucket/root")
+    yield compiling(folder, {}, *VERTEX)
 
 
 @pytest.mark.parametrize(("code", "scenario"), SCENARIOS.values(), ids=SCENARIOS)

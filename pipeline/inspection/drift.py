@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
@@ -94,7 +95,7 @@ class Side:
 
 
 def parse_side(text: str) -> tuple[str, str]:
-    """Read `[SOURCE:]SPLIT` or `SOURCE`; return source and split.
+    """Read `[SOURCE:]SPLIT` or `SOURCE`; return source and split, a misspelt one behind a folder too.
 
     >>> parse_side("eval"), parse_side("previous"), parse_side("runs/data/newer:eval")
     (('latest', 'eval'), ('previous', 'train'), ('runs/data/newer', 'eval'))
@@ -102,7 +103,8 @@ def parse_side(text: str) -> tuple[str, str]:
     if text in ("train", "eval"):
         return LATEST, text
     source, colon, split = text.rpartition(":")
-    return (source, split) if colon and split in ("train", "eval") else (text, "train")
+    names_split = split in ("train", "eval") or (Path(source).is_dir() and not Path(text).exists())
+    return (source, split) if colon and names_split else (text, "train")
 
 
 def compare(left: Side, right: Side) -> Comparison:
