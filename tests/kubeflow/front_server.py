@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,3 +76,14 @@ def login_answer(request: BaseHTTPRequestHandler) -> Reply:
     if request.path.startswith("/dex"):
         return 200, {"Content-Type": "text/html"}, b"<html>Log in to Your Account</html>"
     return 302, {"Location": "/dex/auth?state=secret"}, b""
+
+
+def own_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Return the certificate of an authority of one's own, and what serves with it."""
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return folder / "ca.pem", context

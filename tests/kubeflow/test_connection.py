@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 import yaml
 from api_server import ROOT as API_ROOT
 from api_server import RUN_ID, ApiServer
-from front_server import Front, Reply, api_answer, front, login_answer
+from front_server import Front, Reply, api_answer, front, login_answer, own_authority
 from google.protobuf import json_format
 from hypothesis import example, given
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -283,15 +282,7 @@ def test_a_token_that_changes_is_read_anew(file: Path, tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
-    """Return the certificate of an authority of one's own, and what serves with it."""
-    folder = tmp_path_factory.mktemp("tls")
-    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
-    return folder / "ca.pem", context
+    return own_authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.mark.parametrize("by", ["--ca-cert", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
