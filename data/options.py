@@ -12,7 +12,9 @@ from data.errors import InputError
 from data.splits import SPLIT_NAMES, STRATEGIES, unspelt
 from data.splits.base import SplitStrategy
 
-ReleaseName = Literal["ml-1m", "ml-100k", "ml-latest-small", "sample"]
+ReleaseName = Literal[
+    "ml-1m", "ml-100k", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small", "sample"
+]
 if TYPE_CHECKING:
     SplitName = str
 else:

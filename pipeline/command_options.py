@@ -21,7 +21,7 @@ def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_
         "--config", metavar="NAME_OR_FILE", help=f"a name in configs/ or a YAML file (default: {no_config})"
     )
     parser.add_argument(
-        "--release", help=f"the MovieLens release: ml-1m, ml-100k, ml-latest-small or sample (default: {no_release})"
+        "--release", help=f"the MovieLens release, from ml-100k to ml-32m, or sample (default: {no_release})"
     )
     parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument(

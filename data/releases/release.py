@@ -50,6 +50,25 @@ _TABS = RatingsFormat("\t", ("user", "movie", "stars", "time"), None)
 # Split at single colons, the delimiter `::` leaves an empty column between any two.
 _DOUBLE_COLONS = RatingsFormat(":", ("user", "", "movie", "", "stars", "", "time"), None)
 
+_SITE = "https://files.grouplens.org/datasets/movielens"
+
+
+def _in_csv(name: str, archive: RemoteArchive | None) -> Release:
+    """Return a release in the form that GroupLens gives all since 2015."""
+    return Release(
+        name=name,
+        ratings_file="ratings.csv",
+        movies_file="movies.csv",
+        ratings_format=_CSV,
+        movies_format="csv",
+        min_stars=0.5,
+        max_stars=5.0,
+        half_stars=True,
+        archive=archive,
+    )
+
+
+# Where GroupLens publishes an MD5 beside the archive, it is that. What it replaces from time to time has no digest.
 _RELEASES = {
     release.name: release
     for release in (
@@ -63,7 +82,7 @@ _RELEASES = {
             max_stars=5.0,
             half_stars=False,
             archive=RemoteArchive(
-                "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+                f"{_SITE}/ml-1m.zip",
                 size=5_917_549,
                 digest=("sha256", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20"),
             ),
@@ -77,35 +96,36 @@ _RELEASES = {
             min_stars=1.0,
             max_stars=5.0,
             half_stars=False,
-            # GroupLens publishes an MD5 only.
+            archive=RemoteArchive(f"{_SITE}/ml-100k.zip", digest=("md5", "0e33842e24a9c977be4e0107933c0723")),
+        ),
+        Release(
+            name="ml-10m",
+            ratings_file="ratings.dat",
+            movies_file="movies.dat",
+            ratings_format=_DOUBLE_COLONS,
+            movies_format="dat",
+            min_stars=0.5,
+            max_stars=5.0,
+            half_stars=True,
             archive=RemoteArchive(
-                "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
-                digest=("md5", "0e33842e24a9c977be4e0107933c0723"),
+                f"{_SITE}/ml-10m.zip", size=65_566_137, digest=("md5", "ce571fd55effeba0271552578f2648bd")
             ),
         ),
-        Release(
-            name="ml-latest-small",
-            ratings_file="ratings.csv",
-            movies_file="movies.csv",
-            ratings_format=_CSV,
-            movies_format="csv",
-            min_stars=0.5,
-            max_stars=5.0,
-            half_stars=True,
-            # GroupLens replaces it from time to time, so that no digest can be known.
-            archive=RemoteArchive("https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"),
+        _in_csv(
+            "ml-20m",
+            RemoteArchive(f"{_SITE}/ml-20m.zip", size=198_702_078, digest=("md5", "cd245b17a1ae2cc31bb14903e1204af3")),
         ),
-        Release(
-            name="sample",
-            ratings_file="ratings.csv",
-            movies_file="movies.csv",
-            ratings_format=_CSV,
-            movies_format="csv",
-            min_stars=0.5,
-            max_stars=5.0,
-            half_stars=True,
-            archive=None,
+        _in_csv(
+            "ml-25m",
+            RemoteArchive(f"{_SITE}/ml-25m.zip", size=261_978_986, digest=("md5", "6b51fb2759a8657d3bfcbfc42b592ada")),
         ),
+        _in_csv(
+            "ml-32m",
+            RemoteArchive(f"{_SITE}/ml-32m.zip", size=238_950_008, digest=("md5", "d472be332d4daa821edc399621853b57")),
+        ),
+        _in_csv("ml-latest", RemoteArchive(f"{_SITE}/ml-latest.zip")),
+        _in_csv("ml-latest-small", RemoteArchive(f"{_SITE}/ml-latest-small.zip")),
+        _in_csv("sample", archive=None),
     )
 }
 

@@ -47,7 +47,11 @@ def _movies(folder: Path, name: str, content: bytes) -> list[tuple]:
     [
         ("ml-1m", b"1::1193::5::978300760\n2::661::3::978302109\n"),
         ("ml-100k", b"1\t1193\t5\t978300760\n2\t661\t3\t978302109\n"),
-        ("ml-latest-small", f"{CSV_RATINGS}1,1193,5.0,978300760\n2,661,3.0,978302109\n".encode()),
+        ("ml-10m", b"1::1193::5::978300760\n2::661::3::978302109\n"),
+        *(
+            (name, f"{CSV_RATINGS}1,1193,5.0,978300760\n2,661,3.0,978302109\n".encode())
+            for name in ("ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small")
+        ),
         ("ml-latest-small", f'{CSV_RATINGS}"1","1193","5.0","978300760"\n2,661,3,978302109'.encode()),
     ],
 )
@@ -59,9 +63,18 @@ def test_every_format_of_ratings_is_read(tmp_path: Path, release: str, content: 
     assert _ratings(tmp_path, release, content + b"\n\n") == expected
 
 
-def test_half_stars_are_read(tmp_path: Path):
-    content = f"{CSV_RATINGS}1,2,0.5,978300760\n1,3,4.5,978300760\n".encode()
-    assert [row[2] for row in _ratings(tmp_path, "ml-latest-small", content)] == [0.5, 4.5]
+@pytest.mark.parametrize(
+    ("release", "content"),
+    [
+        ("ml-10m", "1::2::0.5::978300760\n1::3::4.5::978300760\n"),
+        *(
+            (name, f"{CSV_RATINGS}1,2,0.5,978300760\n1,3,4.5,978300760\n")
+            for name in ("ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small")
+        ),
+    ],
+)
+def test_half_stars_are_read(tmp_path: Path, release: str, content: str):
+    assert [row[2] for row in _ratings(tmp_path, release, content.encode())] == [0.5, 4.5]
 
 
 def test_ratings_are_the_same_whatever_the_block_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
