@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,9 @@ from filelock import FileLock, Timeout
 
 from data.errors import InputError
 from data.full_disk import disk_full, is_disk_full
+
+PARTIAL = "partial"
+"""How the name of a folder that is being written goes on."""
 
 
 @contextmanager
@@ -46,6 +51,8 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
 def staged(output: Path) -> Iterator[Path]:
     """Yield an empty folder beside the output, which replaces the output if the block ends without an error.
 
+    Its name is another one each time: what a lost run's workers still write goes nowhere.
+
     To be used within `exclusive`. A process that is killed leaves the former output as it was, or, in the
     moment between two renames, under another name; the next run puts it back. A failed block leaves nothing.
 
@@ -60,8 +67,9 @@ def staged(output: Path) -> Iterator[Path]:
         The folder to fill.
     """
     recover(output)
-    staging, former = _sibling(output, "partial"), _sibling(output, "former")
-    shutil.rmtree(staging, ignore_errors=True)
+    for lost in output.parent.glob(f"{glob.escape(_sibling(output, PARTIAL).name)}*"):
+        shutil.rmtree(lost, ignore_errors=True)
+    staging, former = _sibling(output, f"{PARTIAL}-{uuid.uuid4().hex[:12]}"), _sibling(output, "former")
     staging.mkdir(parents=True)
     try:
         yield staging

@@ -5,15 +5,21 @@ Workers exchange only small arrays and the places of windows in temporary files,
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import signal
+import sys
+import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import AsSingleton
+from apache_beam.runners.runner import PipelineResult
 from numpy.typing import NDArray
 
 from data.examples.shards import Shard
@@ -79,7 +85,12 @@ class _MergeCounts(beam.CombineFn):
         return accumulator if accumulator is not None else ValueTally.of(np.empty(0, dtype=np.int64))
 
 
-def generate_in_beam(blocks: Sequence[UserBlock], plan: GenerationPlan, beam_args: Sequence[str]) -> GenerationResult:
+def generate_in_beam(
+    blocks: Sequence[UserBlock],
+    plan: GenerationPlan,
+    beam_args: Sequence[str],
+    progress: Callable[[str], None] = lambda _: None,
+) -> GenerationResult:
     """Generate the examples of all blocks into shards, as `data.local_generation.generate_in_threads` does.
 
     Parameters
@@ -90,17 +101,60 @@ def generate_in_beam(blocks: Sequence[UserBlock], plan: GenerationPlan, beam_arg
         What to generate, and where.
     beam_args
         Beam's own flags; they win over `IN_PROCESS_ARGS`.
+    progress
+        Called with a line of text if the job outlives this process.
 
     Returns
     -------
     GenerationResult
         The shards, and the counts of train labels.
     """
-    with beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args])) as pipeline:
-        _build(pipeline, blocks, plan)
+    pipeline = beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args]))
+    _build(pipeline, blocks, plan)
+    _wait_for(pipeline.run(), progress)
     shards = tuple(Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys)
     labels = ValueTally(*np.fromfile(_labels_path(plan), dtype=_LABELS_DTYPE).reshape(2, -1))
     return GenerationResult(shards, labels, cut=json.loads(_cut_path(plan).read_bytes()))
+
+
+def _wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
+    """Wait until a job is over; cancel it if this process is to end before, by Ctrl-C or SIGTERM."""
+    with _ended_by_sigterm(), _without_the_servers_log():
+        try:
+            result.wait_until_finish()
+        except (KeyboardInterrupt, SystemExit):
+            try:
+                result.cancel()
+            except Exception as error:
+                reason = str(error).splitlines()
+                progress(f"the job can't be cancelled ({(reason or [type(error).__name__])[0]}): end it on the engine")
+            raise
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end the process as `sys.exit` does, in the main thread, where alone that can be had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _without_the_servers_log() -> Iterator[None]:
+    """Keep errors out of the log where warnings are: a job server's messages hold tracebacks of what is raised too."""
+    root = logging.getLogger()
+    before = root.level
+    if before >= logging.ERROR:
+        root.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: GenerationPlan) -> None:

@@ -74,9 +74,11 @@ def generate(
         The source can't be had or used, nothing is left for a split, or the output can't be written.
     """
     from data.atomic_folder import exclusive, recover, staged
+    from data.job_server import check_job_server
     from data.releases.archives import source_digest
     from data.releases.release import find_release, obtain
 
+    check_job_server(beam_args)
     output = output.resolve()
     release = find_release(options.release)
     with ExitStack() as stack:
@@ -84,7 +86,7 @@ def generate(
             source = _write_sample(stack)
         opened = obtain(release, source, cache_dir, progress)
         digest = source_digest(opened, release.files)
-        with exclusive(output, progress), _disk_faults(output):
+        with exclusive(output, progress), _disk_faults(output, beam_args):
             recover(output)
             present = _present_manifest(output, options, digest, progress)
             if present is not None:
@@ -169,7 +171,7 @@ def _write(
     if beam_args:
         from data.beam_generation import generate_in_beam
 
-        result = generate_in_beam(spill.blocks, plan, beam_args)
+        result = generate_in_beam(spill.blocks, plan, beam_args, progress)
     else:
         result = generate_in_threads(spill.blocks, plan)
     shutil.rmtree(work)
@@ -272,7 +274,7 @@ def _check_replaceable(output: Path) -> None:
 
 
 @contextmanager
-def _disk_faults(output: Path) -> Iterator[None]:
+def _disk_faults(output: Path, beam_args: Sequence[str]) -> Iterator[None]:
     """Turn faults of the disk, also those that Beam wrapped, into an `InputError`."""
     try:
         yield
@@ -281,9 +283,23 @@ def _disk_faults(output: Path) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error):
             raise disk_full(output) from error
+        if beam_args and _names_unseen_staging(error, output):
+            raise InputError(
+                f"a worker of Beam's doesn't see {output.parent}: name an output on a file system that all workers "
+                "share",
+                code="F16",
+            ) from error
         if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
             raise InputError(f"{output} can't be written: {error}", code="F02") from error
         raise
+
+
+def _names_unseen_staging(error: Exception, output: Path) -> bool:
+    """Return whether an error is that of a process that finds no staging folder, which this process has made."""
+    from data.atomic_folder import PARTIAL
+
+    staging = re.escape(str(output.with_name(f".{output.name}.{PARTIAL}-")))
+    return re.search(rf"No such file or directory: '{staging}", str(error)) is not None
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import functools
 import io
 import re
 import shutil
+import socket
 import sys
 import tempfile
 import zipfile
@@ -65,7 +66,7 @@ NOT_FOLLOWED = {
     "rights are to be given, and to root, as whom tests may run, nothing is refused": (
         "D02 F03 F13 G05 M09 M10 M13 M15 R04 S04"
     ),
-    "another machine, program, disk or memory is to be taken": "F04 F10 F11 R06 R08 B01 B05",
+    "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
     "something is to be looked at, and no command ends well after it alone": "R01 K01 K02 K20 S03 S05 S06",
     "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11",
     "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06",
@@ -238,6 +239,15 @@ def name_a_release_that_there_is(folder):
     source = release(folder)
     yield from_source(source, name="ml-2m")
     yield from_source(source)
+
+
+@remedy("A09")
+def write_the_address_of_a_job_server_that_listens(folder):
+    source = release(folder)
+    yield from_source(source, "--beam-arg=--job_endpoint=localhost:9")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        # Beam is asked to run the steps in this process, whatever listens there.
+        yield from_source(source, f"--beam-arg=--job_endpoint=127.0.0.1:{server.getsockname()[1]}")
 
 
 @remedy("C09")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+from data import generate
+from data.errors import InputError
+from data.job_server import check_job_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,10 +31,11 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _serving(module: str, port_flag: str, environment: dict[str, str]) -> Iterator[int]:
-    """Run one of Beam's servers until the block ends."""
+def _serving(module: str | list[str], port_flag: str, environment: dict[str, str]) -> Iterator[int]:
+    """Run one of Beam's servers, a module or a command, until the block ends."""
     port = _free_port()
-    command = [sys.executable, "-m", module, port_flag, str(port)]
+    command = [sys.executable, "-m", module] if isinstance(module, str) else module
+    command = [*command, port_flag, str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
@@ -53,14 +62,135 @@ def test_separate_workers_give_the_same_bytes(small_release: Path, tmp_path: Pat
         _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
         _serving("apache_beam.runners.worker.worker_pool_main", "--service_port", environment) as pool,
     ):
-        flags = [
-            "--runner=PortableRunner",
-            f"--job_endpoint=localhost:{jobs}",
-            "--environment_type=EXTERNAL",
-            f"--environment_config=localhost:{pool}",
-        ]
-        beam_args = [f"--beam-arg={flag}" for flag in flags]
-        there = [*command, *beam_args, "--output", str(tmp_path / "there")]
+        there = [*command, *portable(jobs, pool), "--output", str(tmp_path / "there")]
         subprocess.run(there, cwd=ROOT, env=environment, check=True, timeout=240)
     for file in sorted((tmp_path / "here").iterdir()):
         assert (tmp_path / "there" / file.name).read_bytes() == file.read_bytes()
+
+
+def portable(jobs: int, pool: int) -> list[str]:
+    """Return the options of a job server and of a pool of workers."""
+    flags = [
+        "--runner=PortableRunner",
+        f"--job_endpoint=localhost:{jobs}",
+        "--environment_type=EXTERNAL",
+        f"--environment_config=localhost:{pool}",
+    ]
+    return [f"--beam-arg={flag}" for flag in flags]
+
+
+@pytest.mark.parametrize("option", ["--job_endpoint", "--flink_master"])
+def test_a_server_that_is_not_there_is_told_at_once_and_nothing_is_read(tmp_path: Path, capsys, option: str):
+    address = f"localhost:{_free_port()}"
+    asked = ["--release", "sample", "--output", str(tmp_path / "made"), f"--beam-arg={option}={address}"]
+
+    assert generate.run(asked) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: nothing answers at {option} {address} (")
+    assert line.endswith("): start the server, or correct the address [A09]")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("address", ["somewhere", ":8099", "localhost:", "localhost:99999", "localhost:http"])
+def test_an_address_that_is_none_is_refused(address: str):
+    with pytest.raises(InputError, match=re.escape(f"--job_endpoint {address} is not HOST:PORT")):
+        check_job_server([f"--job_endpoint={address}"])
+
+
+@pytest.mark.parametrize(
+    "beam_args",
+    [[], ["--runner=DirectRunner"], ["--job_endpoint", "embed"], ["--flink_master=[local]"], ["--flink_master=[auto]"]],
+)
+def test_without_a_server_none_is_looked_for(beam_args: list[str]):
+    check_job_server(beam_args)
+
+
+def test_a_server_that_listens_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        check_job_server([f"--job_endpoint=localhost:{port}"])
+        check_job_server(["--flink_master", f"http://localhost:{port}"])
+
+
+@pytest.mark.slow
+def test_workers_that_see_another_disk_are_told_in_one_line_and_the_former_output_stays(
+    small_release: Path, tmp_path: Path
+):
+    may_mount = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import forked_runs; forked_runs._own_mounts()"
+    )
+    if subprocess.run([sys.executable, "-c", may_mount], stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("needs the right to mount a disk")
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    apart = [sys.executable, "-c", POOL_APART.format(tests=str(ROOT / "tests"), folder=str(shared))]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(shared / "made")]
+    with (
+        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
+        _serving(apart, "--service_port", environment) as pool,
+    ):
+        command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool)]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=240
+        )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"error: a worker of Beam's doesn't see {shared}: name an output on a file system that all workers share [F16]"
+    )
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in shared.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_job_whose_client_goes_away_is_cancelled(small_release: Path, tmp_path: Path, number: int, code: int):
+    output = tmp_path / "made"
+    arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (
+        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
+        _serving([sys.executable, "-c", POOL_WITHOUT_WORKERS], "--service_port", environment) as pool,
+        grpc.insecure_channel(f"localhost:{jobs}") as channel,
+    ):
+        server = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool)]
+        client = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, encoding="utf-8")
+        wait_for_state(server, {"RUNNING"})
+        client.send_signal(number)
+        _, errors = client.communicate(timeout=60)
+        state = wait_for_state(server, {"CANCELLING", "CANCELLED"})
+    assert (client.returncode, state) == (code, state), errors
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".made.partial", "made"))] == []
+
+
+def wait_for_state(server: beam_job_api_pb2_grpc.JobServiceStub, states: set[str]) -> str:
+    """Wait until the server's one job is in one of some states, and return that."""
+    for _ in range(600):
+        for job in server.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info:
+            state = beam_job_api_pb2.JobState.Enum.Name(job.state)
+            if state in states:
+                return state
+        time.sleep(0.1)
+    raise AssertionError(f"no job came to {states}")
+
+
+POOL_WITHOUT_WORKERS = """
+import sys
+from apache_beam.portability.api import beam_fn_api_pb2
+from apache_beam.runners.worker import worker_pool_main
+worker_pool_main.BeamFnExternalWorkerPoolServicer.StartWorker = lambda *_: beam_fn_api_pb2.StartWorkerResponse()
+worker_pool_main.main(["pool", *sys.argv[1:]])
+"""
+
+POOL_APART = """
+import sys; sys.path.insert(0, {tests!r})
+from pathlib import Path
+from forked_runs import mount_small_disk
+mount_small_disk(Path({folder!r}), 1 << 20)
+from apache_beam.runners.worker import worker_pool_main
+worker_pool_main.main(["pool", *sys.argv[1:]])
+"""

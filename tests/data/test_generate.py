@@ -420,7 +420,7 @@ def test_a_killed_run_leaves_the_former_output_and_the_next_run_succeeds(
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
     command = [sys.executable, "-m", "data.generate", *arguments, "--seed", "5", "--shards", "40"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list((tmp_path / ".out.partial").glob(pattern)):
+    while process.poll() is None and not list(tmp_path.glob(f".out.partial-*/{pattern}")):
         time.sleep(0.002)
     process.kill()
     assert process.wait() == -signal.SIGKILL

@@ -1,0 +1,52 @@
+"""The server that runs Beam's jobs elsewhere, looked for before anything is read."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Sequence
+from itertools import zip_longest
+
+from data.errors import InputError
+
+SECONDS_TO_ANSWER = 5.0
+
+_SERVERS = {"--job_endpoint": ("embed",), "--flink_master": ("[local]", "[auto]", "local")}
+"""Beam's options that name a server, and the values that name none."""
+
+
+def check_job_server(beam_args: Sequence[str]) -> None:
+    """Try the servers that Beam's options name.
+
+    Beam itself tries for over a minute, and then prints a traceback.
+
+    Parameters
+    ----------
+    beam_args
+        Beam's own flags.
+
+    Raises
+    ------
+    InputError
+        A server takes no connection within `SECONDS_TO_ANSWER`.
+    """
+    for argument, following in zip_longest(beam_args, beam_args[1:], fillvalue=""):
+        option, equals, value = argument.partition("=")
+        address = value if equals else following
+        if option in _SERVERS and address not in _SERVERS[option]:
+            _connect(option, address)
+
+
+def _connect(option: str, address: str) -> None:
+    host, colon, port = address.removeprefix("http://").removeprefix("https://").rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(f"{option} {address} is not HOST:PORT", code="A09")
+    try:
+        with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_ANSWER)):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"nothing answers at {option} {address} ({error.strerror or error}): start the server, or correct the "
+            "address",
+            code="A09",
+        ) from error
