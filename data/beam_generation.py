@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -47,6 +48,9 @@ IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "
 
 
 _LABELS_DTYPE = np.dtype("<i8")
+
+_KEYED_BY_SHARD = tuple[tuple[str, int], Any]
+"""A `ShardKey`, in types that Beam has coders of for any engine, and what belongs to the shard."""
 
 
 class _SumArrays(beam.CombineFn):
@@ -187,9 +191,10 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: Generatio
     )
     windows = users | "Windows" >> beam.FlatMap(
         write_windows, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
-    )
+    ).with_output_types(_KEYED_BY_SHARD)
     # Every shard is written, even one that no window falls into.
-    every_shard = pipeline | "EveryShard" >> beam.Create([(key, None) for key in plan.shard_keys])
+    no_windows = [(key, None) for key in plan.shard_keys]
+    every_shard = pipeline | "EveryShard" >> beam.Create(no_windows).with_output_types(_KEYED_BY_SHARD)
     _ = (
         (windows, every_shard)
         | "WindowsAndShards" >> beam.Flatten()

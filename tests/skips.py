@@ -31,6 +31,7 @@ ALLOWED: dict[str, str] = {
     "tests/reliability/test_error_messages.py::test_no_space_for_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_full_disk_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
+    "tests/data/test_prism.py::": _GO,
     "tests/data/test_distributed.py::test_workers_that_see_another_disk_": _SMALL_DISKS,
     "tests/data/test_train_labels.py::test_the_periods_of_the_real_ml_latest_small_": _REAL_DATA,
     "tests/kubeflow/test_real_image.py::": _IMAGE,

@@ -52,6 +52,14 @@ ENGINES = {
             package="github.com/seaweedfs/seaweedfs/weed",
             what="SeaweedFS, the object store that Kubeflow Pipelines installs since 2.15 (Apache 2.0)",
         ),
+        Engine(
+            name="prism",
+            module="github.com/apache/beam/sdks/v2",
+            version="v2.64.0",
+            checksum="h1:KEsCCu8jTaym2V7jXOmCnmaQ8ZjZL3AqgCrAoOoJZao=",
+            package="github.com/apache/beam/sdks/v2/go/cmd/prism",
+            what="Prism, Beam's own runner of jobs, of the version that requirements.txt pins (Apache 2.0)",
+        ),
     )
 }
 
