@@ -236,7 +236,7 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
 def _run(
     settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
-    print("  loading TFX, which takes some 12 seconds ...", flush=True)
+    print("  loading TFX, which takes some 10 seconds ...", flush=True)
     with without_garbage_collection():
         from tfx.orchestration.pipeline import RunOptions
 

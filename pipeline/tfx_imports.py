@@ -28,7 +28,7 @@ def defer_cloud_extensions() -> None:
 def without_garbage_collection() -> Iterator[None]:
     """Hold the garbage collector back during imports, and never look through what they made.
 
-    TFX's modules are a million objects that stay. The collector would go through them ten times, 2 of 12 seconds.
+    TFX's modules are a million objects that stay. The collector would go through them ten times, 2 of 10 seconds.
     """
     was_enabled = gc.isenabled()
     gc.disable()
