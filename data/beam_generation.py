@@ -23,6 +23,7 @@ from apache_beam.pvalue import AsSingleton
 from apache_beam.runners.runner import PipelineResult
 from numpy.typing import NDArray
 
+from data.beam_options import DEFAULT_ARGS
 from data.examples.shards import Shard
 from data.local_generation import (
     GenerationPlan,
@@ -42,10 +43,6 @@ from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
 from data.timelines.user_blocks import UserBlock
 from data.timelines.value_tally import ValueTally
-
-IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
-"""Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded."""
-
 
 _LABELS_DTYPE = np.dtype("<i8")
 
@@ -104,7 +101,7 @@ def generate_in_beam(
     plan
         What to generate, and where.
     beam_args
-        Beam's own flags; they win over `IN_PROCESS_ARGS`.
+        Beam's own flags; they win over `DEFAULT_ARGS`.
     progress
         Called with a line of text if the job outlives this process.
 
@@ -113,7 +110,7 @@ def generate_in_beam(
     GenerationResult
         The shards, and the counts of train labels.
     """
-    pipeline = beam.Pipeline(options=PipelineOptions([*IN_PROCESS_ARGS, *beam_args]))
+    pipeline = beam.Pipeline(options=PipelineOptions([*DEFAULT_ARGS, *beam_args]))
     _build(pipeline, blocks, plan)
     _wait_for(pipeline.run(), progress)
     shards = tuple(Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys)

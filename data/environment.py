@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from data.errors import InputError
@@ -53,7 +55,20 @@ def prepare_environment(*, verbose: bool = False) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
     # It logs the traceback of what it raises: a step's one clear line would come after a page of it.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    threading.excepthook = _leave_out_beams_reader(threading.excepthook)
     atexit.register(_leave_quietly)
+
+
+_BEAMS_READER = "wait_until_finish_read"
+"""The thread in which Beam's client reads a job's messages. What ends it ends the job, which is told once."""
+
+
+def _leave_out_beams_reader(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[..., object]:
+    def report(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is None or failed.thread.name != _BEAMS_READER:
+            hook(failed)
+
+    return report
 
 
 def _provide_home() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+_TRACEBACK = "Traceback (most recent call last):"
+_INDENTED = re.compile(r"^[ ]+.*\n?", re.MULTILINE)
+_LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,15 @@ class InputError(CodedError, ValueError):
 
     Entry points print `line` without a traceback and exit with a non-zero code.
     """
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's type and the beginning of what it says."""
+    text = f"{type(error).__name__}: {' '.join(last_words(error).split())}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def last_words(error: BaseException) -> str:
+    """Return what an error says, without a traceback that Beam's workers put before it."""
+    text = str(error)
+    return _INDENTED.split(text)[-1].strip() or text if _TRACEBACK in text else text

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.command import CommandParser, add_beam_option, run_command
-from data.errors import InputError
+from data.errors import InputError, one_line
 from data.full_disk import disk_full, is_disk_full
 from data.options import RELEASE_NAMES, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
@@ -74,7 +74,7 @@ def generate(
         The source can't be had or used, nothing is left for a split, or the output can't be written.
     """
     from data.atomic_folder import exclusive, recover, staged
-    from data.job_server import check_job_server
+    from data.beam_options import check_job_server
     from data.releases.archives import source_digest
     from data.releases.release import find_release, obtain
 
@@ -291,6 +291,11 @@ def _disk_faults(output: Path, beam_args: Sequence[str]) -> Iterator[None]:
             ) from error
         if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
             raise InputError(f"{output} can't be written: {error}", code="F02") from error
+        if beam_args:
+            raise InputError(
+                f"the job that generates failed on Beam: {one_line(error)} (--verbose shows all of it)",
+                code="G14",
+            ) from error
         raise
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from data.errors import CodedMessage, InputError
+from data.errors import CodedMessage, InputError, last_words, one_line
 from data.full_disk import is_disk_full
 from pipeline.defaults import METADATA_FILE
 
@@ -25,8 +25,6 @@ _NO_FILES = re.compile(r"No files (?:matched|found)|SavedModel file does not exi
 """What libraries say, where their exceptions' types don't tell."""
 
 _KIND = re.compile(r"(?:\w+\.)*(\w+): ")
-_TRACEBACK = "Traceback (most recent call last):"
-_INDENTED = re.compile(r"^[ ]+.*\n?", re.MULTILINE)
 _NO_PATH = re.compile(r"\{\{.*?\}\}|\[(?:Op:|while running ).*", re.DOTALL)
 _REST_OF_PATH = r"/(?:[^;:'\"\n]|:(?!\s))+"
 _QUOTED_PATH = re.compile(
@@ -37,7 +35,6 @@ _BARE_PATHS = (
     re.compile(r"(?P<path>\S+); (?:No such file or directory|Permission denied|Read-only file system)"),
 )
 
-_LONGEST = 300
 _LOCK_SECONDS = 1.0
 """How long a lock on the metadata is waited for: another of the project's commands holds it for milliseconds."""
 
@@ -65,12 +62,6 @@ def describe_failure(error: BaseException, work_dir: Path, artifacts: Path | Non
         if meaning is not None:
             return meaning
     return CodedMessage(one_line(error), code="R01")
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's type and the beginning of what it says."""
-    text = f"{type(error).__name__}: {' '.join(_last_words(error).split())}"
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 def check_metadata(metadata: Path, artifacts: Path) -> None:
@@ -173,7 +164,7 @@ def _causes(error: BaseException | None, *, handled: bool = False) -> Iterator[B
 def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) -> CodedMessage | None:
     """Return what an error means to a person; None if it is none of those that are known."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    text = _last_words(error)
+    text = last_words(error)
     while match := _KIND.match(text):
         # Beam passes errors on as text, in an error of another type.
         kinds.add(match[1])
@@ -211,12 +202,6 @@ def _not_permitted(reason: str, path: Path | None, work_dir: Path) -> CodedMessa
     if path.is_relative_to(work_dir):
         return CodedMessage(f"the work directory can't be written ({path}: {reason})", code="F03")
     return CodedMessage(f"{path} can't be used: {reason}", code="F13")
-
-
-def _last_words(error: BaseException) -> str:
-    """Return what an error says, without a traceback that Beam's workers put before it."""
-    text = str(error)
-    return _INDENTED.split(text)[-1].strip() or text if _TRACEBACK in text else text
 
 
 def _path_of(error: BaseException, text: str, work_dir: Path) -> Path | None:

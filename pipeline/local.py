@@ -11,7 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
-from data.errors import CodedError, CodedMessage, InputError
+from data.beam_options import DEFAULT_ARGS
+from data.errors import CodedError, CodedMessage, InputError, one_line
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, build_schema
 from data.full_disk import disk_full, is_disk_full
@@ -20,7 +21,7 @@ from data.releases.catalogue import Catalogue
 from data.releases.release import available
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
-from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure, one_line
+from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure
 from pipeline.runs.progress import progress_shown
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
 from pipeline.tfx_imports import without_garbage_collection
@@ -30,9 +31,6 @@ DEFAULT_RELEASE = "ml-1m"
 FALLBACK_RELEASE = "sample"
 
 _PROBE_SECONDS = 5.0
-_LOCAL_BEAM = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
-"""Beam in this process: its own multi-processing is five times slower at this size."""
-
 _NO_OTHER_WORKERS = (
     # Each step would pack TFX up for remote workers, unless they are said to have an image.
     "--sdk_container_image=none",
@@ -197,7 +195,7 @@ def lay_out(
 def _beam_arguments(own: Sequence[str]) -> tuple[str, ...]:
     """Return the local options for Beam and a run's own; those about workers are left out with another runner."""
     elsewhere = any(argument.startswith("--runner") for argument in own)
-    return (*_LOCAL_BEAM, *(() if elsewhere else _NO_OTHER_WORKERS), *own)
+    return (*DEFAULT_ARGS, *(() if elsewhere else _NO_OTHER_WORKERS), *own)
 
 
 def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:

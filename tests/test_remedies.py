@@ -53,6 +53,7 @@ FOLLOWED_ELSEWHERE = {
     "F12": "reliability/test_error_messages.py::test_what_went_wrong_before_is_forgotten_once_nothing_does",
     "G12": "components/test_data_generator.py::test_data_of_another_source_than_stated_are_refused",
     "G13": "components/test_data_gate.py::test_how_many_unseen_labels_are_too_many_is_a_setting",
+    "G14": "data/test_distributed.py::test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds",
     "R02": "reliability/test_deleted_files.py::"
     "test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at",
     "R03": "pipeline/test_locked_metadata.py::"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from data.environment import _BEAMS_READER
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "PYTHONWARNINGS", "CUDA_VISIBLE_DEVICES")
@@ -60,6 +63,23 @@ def test_the_end_of_a_process_does_not_look_through_what_was_imported():
         "from data.environment import prepare_environment; prepare_environment()"
     )
     assert run_python(code) == "True"
+
+
+def test_of_threads_that_fail_only_beams_reader_of_messages_is_silent():
+    code = (
+        "import threading; told = []; threading.excepthook = lambda failed: told.append(failed.thread.name)\n"
+        "from data.environment import prepare_environment; prepare_environment()\n"
+        "for name in ('wait_until_finish_read', 'another'):\n"
+        "    thread = threading.Thread(target=lambda: 1 / 0, name=name); thread.start(); thread.join()\n"
+        "print(told)"
+    )
+    assert run_python(code) == "['another']"
+
+
+def test_beams_reader_of_messages_has_the_name_that_is_looked_for():
+    from apache_beam.runners.portability import portable_runner
+
+    assert f"name='{_BEAMS_READER}'" in inspect.getsource(portable_runner.PipelineResult.wait_until_finish)
 
 
 @pytest.mark.parametrize("before", [True, False])

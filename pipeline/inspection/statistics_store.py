@@ -235,7 +235,7 @@ def _count(folder: Path, scratch: Path) -> StatisticsSet:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from components.statistics.statistics_gen import raise_on_faults, stars_of, write_statistics
-    from data.beam_generation import IN_PROCESS_ARGS
+    from data.beam_options import IN_PROCESS_ARGS
 
     splits = [split for split in SPLITS if manifest.shards_of(split)]
     with beam.Pipeline(options=PipelineOptions(list(IN_PROCESS_ARGS))) as pipeline:

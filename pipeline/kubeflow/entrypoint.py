@@ -21,8 +21,7 @@ import yaml
 from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
 from data.command import CommandParser
 from data.environment import prepare_environment
-from data.errors import InputError
-from pipeline.error_messages import one_line
+from data.errors import InputError, one_line
 from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
 from pipeline.kubeflow.task_states import FAILED, RUNNING, SUCCEEDED, TaskState, locate, write_state
 from pipeline.kubeflow.uris import to_local, to_remote
@@ -103,7 +102,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
     with without_garbage_collection():
-        from data.beam_generation import IN_PROCESS_ARGS
+        from data.beam_options import DEFAULT_ARGS
         from pipeline.kubeflow import tfx_internals
 
     for _, artifact in _single(invocation["outputs"].get("artifacts", {})):
@@ -118,7 +117,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
         options.executor_class_path,
         as_json,
         options.json_serialized_inputs_spec_args,
-        [*IN_PROCESS_ARGS, *beam_args],
+        [*DEFAULT_ARGS, *beam_args],
     )
     output_file = Path(invocation["outputs"]["outputFile"])
     output = json.loads(output_file.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.ingestion import example_reading
 from components.ingestion.example_reading import fixed_lengths, read_batches, read_fixed_lengths
-from data.beam_generation import IN_PROCESS_ARGS
+from data.beam_options import IN_PROCESS_ARGS
 
 SCHEMA = text_format.Parse(
     """

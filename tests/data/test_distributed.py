@@ -10,16 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from data import generate
+from data.beam_options import DEFAULT_ARGS, check_job_server
 from data.errors import InputError
-from data.job_server import check_job_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,6 +143,64 @@ def test_workers_that_see_another_disk_are_told_in_one_line_and_the_former_outpu
     )
     assert "Traceback" not in done.stderr
     assert [path.name for path in shared.iterdir() if path.is_dir()] == []
+
+
+def test_a_job_may_take_longer_than_a_minute_unless_its_owner_says_otherwise():
+    def seconds(*own: str) -> int:
+        return PipelineOptions([*DEFAULT_ARGS, *own]).view_as(PortableOptions).job_server_timeout
+
+    assert PipelineOptions([]).view_as(PortableOptions).job_server_timeout == 60
+    assert seconds() == 7 * 24 * 60 * 60
+    assert seconds("--job_server_timeout=8") == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", ["*.rows", "train-labels", "*.windows"])
+def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
+    small_release: Path, tmp_path: Path, sign: str
+):
+    """The sign is a file whose presence says how far the job is."""
+    output = tmp_path / "made"
+    arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    with (
+        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
+        _serving("apache_beam.runners.worker.worker_pool_main", "--service_port", environment) as pool,
+    ):
+        # This server doesn't notice that a worker is gone, so that the client has to lose patience.
+        patience = "--beam-arg=--job_server_timeout=10"
+        command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool), patience]
+        client = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, encoding="utf-8")
+        killed = False
+        while client.poll() is None and not killed:
+            if list(tmp_path.glob(f".made.partial-*/work/{sign}")):
+                killed = kill_workers(pool)
+            time.sleep(0.005)
+        _, errors = client.communicate(timeout=120)
+    assert killed, errors
+    assert client.returncode == 2, errors
+    assert errors.splitlines()[-1].startswith("error: the job that generates failed on Beam: ")
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".made.partial", "made"))] == []
+
+    assert generate.run(arguments) == 0
+
+
+def kill_workers(pool: int) -> bool:
+    """Kill the processes that a pool started, and return whether there were any."""
+    (server,) = found("--full", f"worker_pool_main --service_port {pool}")
+    workers = found("--parent", str(server))
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    return bool(workers)
+
+
+def found(*options: str) -> list[int]:
+    """Return the processes that `pgrep` finds."""
+    done = subprocess.run(["pgrep", *options], capture_output=True, encoding="utf-8", check=False)
+    return [int(number) for number in done.stdout.split()]
 
 
 @pytest.mark.slow

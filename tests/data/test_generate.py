@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 from data_helpers import CSV_MOVIES, CSV_RATINGS, read_examples
 
-from data import beam_generation, local_generation
+from data import beam_generation, beam_options, local_generation
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.shards import shard_pattern
@@ -131,7 +131,7 @@ def test_beam_gives_the_same_bytes(
     assert _bytes(tmp_path / "here") == _bytes(tmp_path / "beam")
 
 
-@pytest.mark.parametrize("beam_args", [(), beam_generation.IN_PROCESS_ARGS], ids=["threads", "Beam"])
+@pytest.mark.parametrize("beam_args", [(), beam_options.IN_PROCESS_ARGS], ids=["threads", "Beam"])
 @pytest.mark.parametrize("name", ["g[1]", "g*?"])
 def test_names_that_would_be_patterns_are_names(small_release: Path, tmp_path: Path, name: str, beam_args: list[str]):
     source = small_release.rename(small_release.with_name(f"of {name}"))

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data.beam_generation import IN_PROCESS_ARGS
+from data.beam_options import IN_PROCESS_ARGS
 from data.errors import InputError
 from pipeline.error_messages import describe_failure
 from pipeline.local import StepFailedError

@@ -1,4 +1,4 @@
-"""The server that runs Beam's jobs elsewhere, looked for before anything is read."""
+"""Beam's options: the defaults, and a check of the server that a person's options name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from data.errors import InputError
+
+IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+"""Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded. Its own
+multi-processing was five times slower where it was tried."""
+
+DEFAULT_ARGS = (*IN_PROCESS_ARGS, "--job_server_timeout=604800")
+"""What a person's own options stand behind, and win over. A job may take a week: by default, Beam's client gives up on
+some servers' jobs after a minute, which then go on alone."""
 
 SECONDS_TO_ANSWER = 5.0
 
