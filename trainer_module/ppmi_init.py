@@ -37,12 +37,13 @@ def counted_embeddings(windows: Windows, num_movies: int, dim: int, seed: int) -
     dim
         Width of an embedding. Where the vocabulary is smaller, the columns beyond it are zero.
     seed
-        Fixes the decomposition's start, and so the signs of its columns.
+        Fixes the decomposition's start.
 
     Returns
     -------
     np.ndarray
-        float32 `[num_movies + 1, dim]`; row 0, which stands for no movie, is zero.
+        float32 `[num_movies + 1, dim]`; row 0, which stands for no movie, is zero. In each column the entry that is
+        furthest from zero is positive.
     """
     table = np.zeros((num_movies + 1, dim), np.float32)
     rank = min(dim, num_movies - 1)
@@ -51,6 +52,9 @@ def counted_embeddings(windows: Windows, num_movies: int, dim: int, seed: int) -
         return table
     start = np.random.default_rng(seed).standard_normal(num_movies)
     vectors, values, _ = scipy.sparse.linalg.svds(information, k=rank, v0=start)
+    # A column's sign is free, and follows the last bits of sums, which differ between processors.
+    largest = np.abs(vectors).argmax(axis=0)
+    vectors *= np.sign(vectors[largest, np.arange(rank)])
     table[1:, :rank] = vectors * np.sqrt(np.maximum(values, 0))
     return table
 

@@ -63,6 +63,18 @@ def test_the_seed_fixes_the_embeddings():
     np.testing.assert_array_equal(first, second)
 
 
+def test_the_last_bits_of_sums_turn_no_column_around():
+    """Windows in another order give other sums, as another processor does."""
+    generator = np.random.default_rng(0)
+    context = generator.integers(1, 161, (5_000, 10)).astype(np.int32)
+    label = generator.integers(1, 161, 5_000).astype(np.int32)
+    shuffled = generator.permutation(5_000)
+    first = counted_embeddings(Windows(context, label), 160, dim=64, seed=1)
+    second = counted_embeddings(Windows(context[shuffled], label[shuffled]), 160, dim=64, seed=1)
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert (first.max(axis=0) >= -first.min(axis=0)).all()
+
+
 @pytest.mark.parametrize("dim", [6, 20])
 def test_columns_beyond_what_the_vocabulary_can_fill_are_zero(dim):
     table = counted_embeddings(TWO_CIRCLES, MOVIES, dim=dim, seed=1)
