@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -67,8 +67,10 @@ def staged(output: Path) -> Iterator[Path]:
         The folder to fill.
     """
     recover(output)
-    for lost in output.parent.glob(f"{glob.escape(_sibling(output, PARTIAL).name)}*"):
-        shutil.rmtree(lost, ignore_errors=True)
+    a_lost_runs = re.compile(rf"{re.escape(_sibling(output, PARTIAL).name)}(-[0-9a-f]{{12}})?")
+    for path in output.parent.iterdir():
+        if a_lost_runs.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
     staging, former = _sibling(output, f"{PARTIAL}-{uuid.uuid4().hex[:12]}"), _sibling(output, "former")
     staging.mkdir(parents=True)
     try:

@@ -441,6 +441,16 @@ def test_a_run_killed_between_its_two_renames_is_put_right(small_release: Path, 
     _only(tmp_path, "out")
 
 
+def test_of_what_lost_runs_left_only_this_outputs_is_removed(small_release: Path, tmp_path: Path):
+    lost = [tmp_path / ".out.partial", tmp_path / ".out.partial-0123456789ab"]
+    others = [tmp_path / ".out.partial-mine", tmp_path / ".out.partial-x.partial-0123456789ab", tmp_path / ".a.partial"]
+    for folder in [*lost, *others]:
+        folder.mkdir()
+    generate(OPTIONS, tmp_path / "out", source=small_release)
+    assert not any(folder.exists() for folder in lost)
+    assert all(folder.exists() for folder in others)
+
+
 # The command line
 
 
