@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from data.errors import InputError
@@ -55,7 +54,8 @@ def prepare_environment(*, verbose: bool = False) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
     # It logs the traceback of what it raises: a step's one clear line would come after a page of it.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    threading.excepthook = _leave_out_beams_reader(threading.excepthook)
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _report_thread
     atexit.register(_leave_quietly)
 
 
@@ -63,12 +63,10 @@ _BEAMS_READER = "wait_until_finish_read"
 """The thread in which Beam's client reads a job's messages. What ends it ends the job, which is told once."""
 
 
-def _leave_out_beams_reader(hook: Callable[[threading.ExceptHookArgs], object]) -> Callable[..., object]:
-    def report(failed: threading.ExceptHookArgs) -> None:
-        if failed.thread is None or failed.thread.name != _BEAMS_READER:
-            hook(failed)
-
-    return report
+def _report_thread(failed: threading.ExceptHookArgs) -> None:
+    """Print what ended a thread, unless it is Beam's reader."""
+    if failed.thread is None or failed.thread.name != _BEAMS_READER:
+        threading.__excepthook__(failed)
 
 
 def _provide_home() -> None:
