@@ -14,9 +14,6 @@ from filelock import FileLock, Timeout
 from data.errors import InputError
 from data.full_disk import disk_full, is_disk_full
 
-PARTIAL = "partial"
-"""How the name of a folder that is being written goes on."""
-
 
 @contextmanager
 def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
@@ -67,11 +64,11 @@ def staged(output: Path) -> Iterator[Path]:
         The folder to fill.
     """
     recover(output)
-    a_lost_runs = re.compile(rf"{re.escape(_sibling(output, PARTIAL).name)}(-[0-9a-f]{{12}})?")
+    lost = re.compile(rf"{re.escape(_sibling(output, 'partial').name)}(-[0-9a-f]{{12}})?")
     for path in output.parent.iterdir():
-        if a_lost_runs.fullmatch(path.name):
+        if lost.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)
-    staging, former = _sibling(output, f"{PARTIAL}-{uuid.uuid4().hex[:12]}"), _sibling(output, "former")
+    staging, former = _sibling(output, f"partial-{uuid.uuid4().hex[:12]}"), _sibling(output, "former")
     staging.mkdir(parents=True)
     try:
         yield staging

@@ -24,6 +24,7 @@ from apache_beam.runners.runner import PipelineResult
 from numpy.typing import NDArray
 
 from data.beam_options import DEFAULT_ARGS
+from data.errors import one_line
 from data.examples.shards import Shard
 from data.local_generation import (
     GenerationPlan,
@@ -127,8 +128,7 @@ def _wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
             try:
                 result.cancel()
             except Exception as error:
-                reason = str(error).splitlines()
-                progress(f"the job can't be cancelled ({(reason or [type(error).__name__])[0]}): end it on the engine")
+                progress(f"the job can't be cancelled ({one_line(error)}): end it on the engine")
             raise
 
 

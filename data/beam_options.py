@@ -13,7 +13,7 @@ IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "
 """Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded. Its own
 multi-processing was five times slower where it was tried."""
 
-DEFAULT_ARGS = (*IN_PROCESS_ARGS, "--job_server_timeout=604800")
+DEFAULT_ARGS = (*IN_PROCESS_ARGS, f"--job_server_timeout={7 * 24 * 60 * 60}")
 """What a person's own options stand behind, and win over. A job may take a week: by default, Beam's client gives up on
 some servers' jobs after a minute, which then go on alone."""
 

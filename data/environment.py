@@ -38,7 +38,7 @@ def prepare_environment(*, verbose: bool = False) -> None:
             "before TensorFlow is imported"
         )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    # At its end a process looks through all that its libraries made for what is of no use: up to 3 s.
+    # At its end a process looks through all that its libraries made for what is of no use, which takes seconds.
     atexit.register(gc.freeze)
     _provide_home()
     _show_workers_the_code()

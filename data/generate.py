@@ -86,7 +86,7 @@ def generate(
             source = _write_sample(stack)
         opened = obtain(release, source, cache_dir, progress)
         digest = source_digest(opened, release.files)
-        with exclusive(output, progress), _disk_faults(output, beam_args):
+        with exclusive(output, progress), _disk_faults(output):
             recover(output)
             present = _present_manifest(output, options, digest, progress)
             if present is not None:
@@ -171,7 +171,8 @@ def _write(
     if beam_args:
         from data.beam_generation import generate_in_beam
 
-        result = generate_in_beam(spill.blocks, plan, beam_args, progress)
+        with _job_faults(folder):
+            result = generate_in_beam(spill.blocks, plan, beam_args, progress)
     else:
         result = generate_in_threads(spill.blocks, plan)
     shutil.rmtree(work)
@@ -274,7 +275,7 @@ def _check_replaceable(output: Path) -> None:
 
 
 @contextmanager
-def _disk_faults(output: Path, beam_args: Sequence[str]) -> Iterator[None]:
+def _disk_faults(output: Path) -> Iterator[None]:
     """Turn faults of the disk, also those that Beam wrapped, into an `InputError`."""
     try:
         yield
@@ -283,28 +284,36 @@ def _disk_faults(output: Path, beam_args: Sequence[str]) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error):
             raise disk_full(output) from error
-        if beam_args and _names_unseen_staging(error, output):
-            raise InputError(
-                f"a worker of Beam's doesn't see {output.parent}: name an output on a file system that all workers "
-                "share",
-                code="F16",
-            ) from error
-        if isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error):
+        if _is_refused(error):
             raise InputError(f"{output} can't be written: {error}", code="F02") from error
-        if beam_args:
-            raise InputError(
-                f"the job that generates failed on Beam: {one_line(error)} (--verbose shows all of it)",
-                code="G14",
-            ) from error
         raise
 
 
-def _names_unseen_staging(error: Exception, output: Path) -> bool:
-    """Return whether an error is that of a process that finds no staging folder, which this process has made."""
-    from data.atomic_folder import PARTIAL
+@contextmanager
+def _job_faults(staging: Path) -> Iterator[None]:
+    """Turn faults of a job on Beam into an `InputError`, but for those of the disk that `_disk_faults` tells."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_disk_full(error) or _is_refused(error):
+            raise
+        if f"No such file or directory: '{staging}" in str(error):
+            raise InputError(
+                f"a worker of Beam's doesn't see {staging.parent}: name an output on a file system that all workers "
+                "share",
+                code="F16",
+            ) from error
+        # Shown with --verbose alone.
+        logging.getLogger("next_movie.generation").warning("the job failed", exc_info=error)
+        raise InputError(
+            f"the job that generates failed on Beam: {one_line(error)} (--verbose shows all of it)", code="G14"
+        ) from error
 
-    staging = re.escape(str(output.with_name(f".{output.name}.{PARTIAL}-")))
-    return re.search(rf"No such file or directory: '{staging}", str(error)) is not None
+
+def _is_refused(error: Exception) -> bool:
+    return isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -26,7 +26,6 @@ import inspect_data
 import kubeflow_runner
 import models
 import recommend
-from benchmarks.quality import comparison, gate
 from data import generate
 from data.errors import InputError
 from data.releases import release as releases
@@ -116,8 +115,6 @@ RUN: dict[str, Callable[[list[str]], int]] = {
     "settings": lambda arguments: settings(*arguments),
     "source": lambda arguments: chosen(None, arguments[0] or None, Path(arguments[1])),
     "inspect": inspect_data.main,
-    "gate": gate.main,
-    "comparison": comparison.main,
 }
 
 
@@ -659,10 +656,10 @@ def inspected(what: str, *arguments: object) -> Command:
     return ("inspect", what, *arguments)
 
 
-def generated(folder: Path, name: str = "made") -> Path:
+def generated(folder: Path) -> Path:
     """Generate examples."""
-    assert generate.run([*map(str, from_source(release(folder))[1:-2]), "--output", str(folder / name)]) == 0
-    return folder / name
+    assert generate.run([str(word) for word in from_source(release(folder))[1:]]) == 0
+    return folder / "made"
 
 
 @remedy("G01")
@@ -732,13 +729,9 @@ def take_a_pipeline_that_is_there(folder):
     yield ("models", "show", "--serving", serving, "--pipeline", "pipeline")
 
 
-def copied_model(folder: Path) -> Path:
-    return Path(shutil.copytree(model(), folder / "serving" / "pipeline" / "1"))
-
-
 @remedy("M05")
 def name_a_model_that_this_pipeline_published(folder):
-    other = copied_model(folder)
+    other = Path(shutil.copytree(model(), folder / "1"))
     shutil.rmtree(other / "assets.extra")
     yield ("recommend", "--model", other, "--history", "7")
     yield asked("--history", "7")
@@ -810,9 +803,9 @@ def name_the_image_as_registries_do(folder):
     yield compiling(folder, {})
 
 
-def compiling(folder: Path, kubeflow: dict[str, Any], *options: str, name: str = "mine") -> Command:
+def compiling(folder: Path, kubeflow: dict[str, Any], *options: str) -> Command:
     """Compile a configuration with settings for the cluster."""
-    settings = {"name": name, "data": {"release": "sample"}, "kubeflow": kubeflow}
+    settings = {"name": "mine", "data": {"release": "sample"}, "kubeflow": kubeflow}
     config = written(folder / "mine.yaml", yaml.safe_dump(settings))
     output = folder / ("out.json" if "vertex" in options else "out.yaml")
     image = () if "--image" in options else ("--image", "registry.example/next-movie:1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import local_runner
 from data.command import run_command
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,22 +129,35 @@ def run_command_of(name: str, target: Path, before: str = "", **environment: str
     )
 
 
+def mounting(folder: Path, size_bytes: int) -> str:
+    """Return a script that lays a small disk over a folder, or ends with code 77."""
+    return (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
+        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
+        f"try: mount_small_disk(Path({str(folder)!r}), {size_bytes})\nexcept OSError: sys.exit(77)\n"
+    )
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_temporary_folder_without_space_is_one_line_that_says_how_to_name_another(tmp_path, name):
     small = tmp_path / "small"
     small.mkdir()
-    before = (
-        f"sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
-        f"try: mount_small_disk(Path({str(small)!r}), 8192)\nexcept OSError: sys.exit(77)\n"
-        f"Path({str(small / 'held')!r}).write_text('x', encoding='utf-8')"
-    )
+    before = f"{mounting(small, 8192)}Path({str(small / 'held')!r}).write_text('x', encoding='utf-8')"
     done = run_command_of(name, tmp_path / "out", before, TMPDIR=str(small))
     if done.returncode == 77:
         pytest.skip("a full temporary folder needs the right to mount a disk")
     reason = f"{small} (No space left on device): set TMPDIR to a folder with free space"
     assert (done.returncode, done.stderr) == (2, f"error: the sample can't be written to {reason} [F04]\n")
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_work_directory_without_space_is_told_from_one_without_rights(tmp_path, monkeypatch, capsys):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pipeline.local.FileLock.acquire", fail)
+    assert local_runner.main(["--release", "sample", "--work-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: no space left on the disk of {tmp_path}; free some and run again [F01]\n"
 
 
 ON_A_FULL_DISK = {
@@ -155,12 +170,9 @@ ON_A_FULL_DISK = {
 def test_a_full_disk_is_told_from_rights_that_are_missing_and_nothing_is_lost(tmp_path, what):
     small = tmp_path / "small"
     small.mkdir()
-    script = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})\n"
-        "from pathlib import Path\nfrom forked_runs import mount_small_disk\n"
+    script = mounting(small, 98304) + (
         "from data.command import run_command\nfrom serving.versions import publish, published_versions\n"
         f"SMALL, HOME = Path({str(small)!r}), Path({str(tmp_path)!r})\n"
-        "try: mount_small_disk(SMALL, 98304)\nexcept OSError: sys.exit(77)\n"
         "for number in (1, 2):\n"
         "    model = HOME / f'model-{number}'; model.mkdir()\n"
         "    (model / 'saved_model.pb').write_bytes(bytes([number]) * 30_000)\n"

@@ -53,8 +53,23 @@ _DOUBLE_COLONS = RatingsFormat(":", ("user", "", "movie", "", "stars", "", "time
 _SITE = "https://files.grouplens.org/datasets/movielens"
 
 
+def _in_dat(name: str, archive: RemoteArchive, *, half_stars: bool) -> Release:
+    """Return a release whose columns stand between double colons."""
+    return Release(
+        name=name,
+        ratings_file="ratings.dat",
+        movies_file="movies.dat",
+        ratings_format=_DOUBLE_COLONS,
+        movies_format="dat",
+        min_stars=0.5 if half_stars else 1.0,
+        max_stars=5.0,
+        half_stars=half_stars,
+        archive=archive,
+    )
+
+
 def _in_csv(name: str, archive: RemoteArchive | None) -> Release:
-    """Return a release in the form that GroupLens gives all since 2015."""
+    """Return a release in CSV, all of which have half stars."""
     return Release(
         name=name,
         ratings_file="ratings.csv",
@@ -72,20 +87,14 @@ def _in_csv(name: str, archive: RemoteArchive | None) -> Release:
 _RELEASES = {
     release.name: release
     for release in (
-        Release(
-            name="ml-1m",
-            ratings_file="ratings.dat",
-            movies_file="movies.dat",
-            ratings_format=_DOUBLE_COLONS,
-            movies_format="dat",
-            min_stars=1.0,
-            max_stars=5.0,
-            half_stars=False,
-            archive=RemoteArchive(
+        _in_dat(
+            "ml-1m",
+            RemoteArchive(
                 f"{_SITE}/ml-1m.zip",
                 size=5_917_549,
                 digest=("sha256", "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20"),
             ),
+            half_stars=False,
         ),
         Release(
             name="ml-100k",
@@ -98,18 +107,10 @@ _RELEASES = {
             half_stars=False,
             archive=RemoteArchive(f"{_SITE}/ml-100k.zip", digest=("md5", "0e33842e24a9c977be4e0107933c0723")),
         ),
-        Release(
-            name="ml-10m",
-            ratings_file="ratings.dat",
-            movies_file="movies.dat",
-            ratings_format=_DOUBLE_COLONS,
-            movies_format="dat",
-            min_stars=0.5,
-            max_stars=5.0,
+        _in_dat(
+            "ml-10m",
+            RemoteArchive(f"{_SITE}/ml-10m.zip", size=65_566_137, digest=("md5", "ce571fd55effeba0271552578f2648bd")),
             half_stars=True,
-            archive=RemoteArchive(
-                f"{_SITE}/ml-10m.zip", size=65_566_137, digest=("md5", "ce571fd55effeba0271552578f2648bd")
-            ),
         ),
         _in_csv(
             "ml-20m",

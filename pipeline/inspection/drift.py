@@ -95,7 +95,9 @@ class Side:
 
 
 def parse_side(text: str) -> tuple[str, str]:
-    """Read `[SOURCE:]SPLIT` or `SOURCE`; return source and split, a misspelt one behind a folder too.
+    """Read `[SOURCE:]SPLIT` or `SOURCE`; return source and split.
+
+    Behind a folder any name is a split's, so that a misspelt one is told as such.
 
     >>> parse_side("eval"), parse_side("previous"), parse_side("runs/data/newer:eval")
     (('latest', 'eval'), ('previous', 'train'), ('runs/data/newer', 'eval'))
