@@ -168,7 +168,7 @@ def _print_splits(splits: Named, catalogue: Any) -> None:
         _print_table(kind, [["feature", *rows[0]], *rows[1:]], 2)
     for name, split in splits:
         top = split.features["label_movie_id"].top(10)
-        rows = [[catalogue.title(int(value)), f"{times:,}", f"{share:.2%}"] for value, times, share in top]
+        rows = [[catalogue.title_of(value), f"{times:,}", f"{share:.2%}"] for value, times, share in top]
         _print_table(f"Most frequent labels of {name}", [["movie", "times", "share"], *rows])
 
 

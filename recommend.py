@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -19,9 +20,11 @@ from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
+    from data.movie_ids import MovieId
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -76,7 +79,7 @@ def _answer(options: argparse.Namespace) -> int:
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
-    history = _parse_ids(options.history) if options.history is not None else None
+    written = _parse_ids(options.history) if options.history is not None else None
     # A pipe is as good as a file, and can't be opened twice to try it.
     if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}", code="A06")
@@ -93,8 +96,10 @@ def _answer(options: argparse.Namespace) -> int:
         lead = f"Like {recommender.catalogue.title(asked)}"
         answer = recommender.similar(asked, options.k)
     else:
-        if history is None:
+        if written is None:
             history = _find_movies(recommender, options.history_titles)
+        else:
+            history = _as_ids(recommender, written)
         _warn_of_unknown(recommender, history)
         lead = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
@@ -119,32 +124,41 @@ def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
     )
 
 
-def _parse_ids(text: str) -> list[int]:
-    words = text.replace(",", " ").split()
+def _parse_ids(text: str) -> list[str]:
+    """Return the ids of a history as they are written: between commas or blanks, or as a list in JSON."""
+    if not text.lstrip().startswith("["):
+        return text.replace(",", " ").split()
+    try:
+        listed = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{text!r} in --history is not JSON", code="A07") from error
+    if not all(isinstance(movie_id, str) or type(movie_id) is int for movie_id in listed):
+        raise InputError(f"{text!r} in --history holds more than movie ids", code="A07")
+    return [str(movie_id) for movie_id in listed]
+
+
+def _as_ids(recommender: Recommender, words: Sequence[str]) -> list[MovieId]:
+    """Return ids as the model has them."""
+    if recommender.has_texts:
+        return list(words)
     for word in words:
-        if not (word.isascii() and word.isdecimal() and len(word) < 19):
+        if not _INTEGER.fullmatch(word):
             raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
     return [int(word) for word in words]
 
 
-def _find_movies(recommender: Recommender, text: str) -> list[int]:
+def _find_movies(recommender: Recommender, text: str) -> list[MovieId]:
     return [movie.id for movie in recommender.titles.find_each(text)]
 
 
-def _find_movie(recommender: Recommender, text: str) -> int:
-    """Return the id of a movie; digits are an id where the catalogue has it, otherwise a title, such as "300"."""
-    text = text.strip()
-    if text.isascii() and text.isdecimal() and len(text) < 19 and _is_known(recommender, int(text)):
-        return int(text)
-    return recommender.titles.find_one(text).id
+def _find_movie(recommender: Recommender, text: str) -> MovieId:
+    """Return the id of a movie; a text is an id where the catalogue has it, otherwise a title, such as "300"."""
+    movie_id = recommender.catalogue.parse_id(text.strip())
+    return recommender.titles.find_one(text.strip()).id if movie_id is None else movie_id
 
 
-def _is_known(recommender: Recommender, movie_id: int) -> bool:
-    return movie_id in recommender.catalogue.ids
-
-
-def _warn_of_unknown(recommender: Recommender, history: Sequence[int]) -> None:
-    unknown = [str(movie_id) for movie_id in history if not _is_known(recommender, movie_id)]
+def _warn_of_unknown(recommender: Recommender, history: Sequence[MovieId]) -> None:
+    unknown = [str(movie_id) for movie_id in history if not recommender.catalogue.has(movie_id)]
     if unknown:
         print(f"not in the catalogue, and passed over: {', '.join(unknown)}", file=sys.stderr)
 

@@ -7,6 +7,7 @@ writes is the same.
 import importlib
 
 import apache_beam as beam
+import pyarrow as pa
 import tensorflow_data_validation as tfdv
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
@@ -39,6 +40,7 @@ def ShardTransform(  # noqa: N802
     # A TFXIO knows how Arrow's columns become tensors; the files are read without it.
     whole = tfxio.TFExampleRecord(files, schema=curated)
     needed = tft.get_analyze_input_columns(function, whole.TensorAdapter().OriginalTypeSpecs())
+    projected = whole.Project(needed)
     temporary = f"{transform_graph.uri}/.temporary"
     with beam_pipeline as pipeline, tft_beam.Context(temp_dir=temporary):
         batches = (
@@ -46,10 +48,16 @@ def ShardTransform(  # noqa: N802
             | "Files" >> beam.Create(files)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.FlatMap(read_fixed_lengths, fixed_lengths(curated, needed), only=True)
+            | "InOrder" >> beam.Map(_select, projected.ArrowSchema().names)
         )
-        transform_fn = (batches, whole.Project(needed).TensorAdapterConfig()) | tft_beam.AnalyzeDataset(function)
+        transform_fn = (batches, projected.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(function)
         _ = transform_fn | "WriteGraph" >> tft_beam.WriteTransformFn(transform_graph.uri)
         _ = tft.DatasetMetadata(curated) | "WriteMetadata" >> tft_beam.WriteMetadata(
             f"{transform_graph.uri}/{tft.TFTransformOutput.RAW_METADATA_DIR}", pipeline
         )
     tfx.dsl.io.fileio.rmtree(temporary)
+
+
+def _select(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    """Return a batch's columns in an order."""
+    return pa.RecordBatch.from_arrays([batch.column(name) for name in names], names=names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from data.movie_ids import MovieId
 
 if TYPE_CHECKING:
     from data.options import GenerateOptions
@@ -17,7 +19,7 @@ CONTEXT_LENGTH = "context_length"
 LABEL_POPULARITY = "label_popularity"
 
 PAD_MOVIE_ID = 0
-"""No release numbers a movie 0."""
+"""The pad of every data set none of whose movies has the id 0, which no MovieLens release has."""
 
 NO_GENRE = "UNK"
 """The reference's padding of genres."""
@@ -116,7 +118,22 @@ FEATURES = (
     ),
     Feature(LABEL_POPULARITY, "bytes", "category", "label", "popularity of the labels", values=POPULARITY_BUCKETS),
 )
-"""Every feature, in the order in which they are shown."""
+"""Every feature, in the order in which they are shown, of a data set whose ids are integers and whose pad is 0."""
+
+
+def features_with(pad: MovieId) -> tuple[Feature, ...]:
+    """Return every feature of a data set.
+
+    Parameters
+    ----------
+    pad
+        What stands for no movie. It is a text where ids are texts.
+    """
+    kind: Literal["bytes", "int"] = "bytes" if isinstance(pad, str) else "int"
+    return tuple(
+        replace(feature, type=kind, pad=None if feature.pad is None else pad) if feature.kind == "movie" else feature
+        for feature in FEATURES
+    )
 
 
 def find_feature(name: str) -> Feature:

@@ -129,41 +129,41 @@ def _write(
     from data.releases.movies_list import read_movies
     from data.releases.parsing import find_repeats, read_ratings
     from data.timelines.periods import movies_and_periods
-    from data.timelines.user_blocks import BYTES_PER_BLOCK, spill_ratings
+    from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
     work = folder / "work"
     work.mkdir()
     progress(f"reading {source.label}")
     movies = read_movies(source, release)
     num_blocks = max(1, math.ceil(source.size(release.ratings_file) / BYTES_PER_BLOCK))
-    spill = spill_ratings(
-        read_ratings(source, release),
-        work,
-        num_blocks,
+    files, rated = spill_ratings(read_ratings(source, release), work, num_blocks)
+    catalogue = Catalogue.of(movies, rated.tolist())
+    ordered = order_blocks(
+        files,
+        catalogue.codes_of,
         min_rating=options.min_rating,
         min_timeline_length=options.min_timeline_length,
     )
-    if spill.repeated is not None:
-        first, second, *_ = find_repeats(source, release, spill.repeated)
+    if ordered.repeated is not None:
+        first, second, *_ = find_repeats(source, release, ordered.repeated)
         raise InputError(
             f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}", code="D22"
         )
-    catalogue = Catalogue.of(movies, spill.movie_ids.tolist())
     if len(catalogue) > len(movies):
         progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
     # The steps look up years and genres in it, and count its train labels, which are not known yet.
     catalogue.save(work / CATALOGUE_FILE)
 
-    progress(f"writing examples of {spill.num_ratings:,} ratings by {spill.num_users:,} users")
+    progress(f"writing examples of {ordered.num_ratings:,} ratings by {ordered.num_users:,} users")
     from data.local_generation import GenerationPlan, generate_in_threads
 
-    num_train = options.shards or math.ceil(spill.num_ratings / RATINGS_PER_SHARD)
+    num_train = options.shards or math.ceil(ordered.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
     plan = GenerationPlan(
         options=options,
         num_shards={"train": num_train, "eval": num_eval},
-        time_range=spill.time_range,
+        time_range=ordered.time_range,
         catalogue_path=str(work / CATALOGUE_FILE),
         work_folder=str(work),
         shard_folder=str(folder),
@@ -172,9 +172,9 @@ def _write(
         from data.beam_generation import generate_in_beam
 
         with _job_faults(folder):
-            result = generate_in_beam(spill.blocks, plan, beam_args, progress)
+            result = generate_in_beam(ordered.blocks, plan, beam_args, progress)
     else:
-        result = generate_in_threads(spill.blocks, plan)
+        result = generate_in_threads(ordered.blocks, plan)
     shutil.rmtree(work)
     labels = result.train_labels
     catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
@@ -182,8 +182,8 @@ def _write(
     counts = DataSizes(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
         eval=sum(shard.examples for shard in shards if shard.split == "eval"),
-        ratings=spill.num_ratings,
-        users=spill.num_users,
+        ratings=ordered.num_ratings,
+        users=ordered.num_users,
         movies=len(catalogue),
     )
     _check_splits(counts, options)
@@ -195,6 +195,7 @@ def _write(
         train_until=options.strategy.train_until(result.cut),
         counts=counts,
         shards=shards,
+        pad_movie_id=catalogue.pad,
         catalogue_file=CATALOGUE_FILE,
         catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
         libraries=library_versions(),

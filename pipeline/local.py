@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from data.beam_options import DEFAULT_ARGS
 from data.errors import CodedError, CodedMessage, InputError, one_line
 from data.examples.manifest import Manifest
-from data.examples.schema import SCHEMA_FILE, build_schema
+from data.examples.schema import SCHEMA_FILE, schema_of
 from data.full_disk import disk_full, is_disk_full
 from data.generate import generate
 from data.releases.catalogue import Catalogue
@@ -201,7 +201,7 @@ def _beam_arguments(own: Sequence[str]) -> tuple[str, ...]:
 def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
     """Write the schema below a folder named by its digest, and return its path: TFX's cache compares paths."""
     catalogue = Catalogue.load(data_root / manifest.catalogue_file)
-    text = text_format.MessageToString(build_schema(manifest.options, catalogue.genre_names()))
+    text = text_format.MessageToString(schema_of(manifest, catalogue))
     path = folder / hashlib.sha256(text.encode()).hexdigest()[:16] / SCHEMA_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

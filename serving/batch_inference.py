@@ -12,6 +12,8 @@ from typing import Any, NoReturn, TextIO
 import numpy as np
 
 from data.errors import InputError
+from data.movie_ids import MovieId, is_text
+from data.releases.catalogue import Catalogue
 from data.user_files import writing
 from serving.recommender import Recommender, answer_lengths
 
@@ -54,10 +56,10 @@ def recommend_file(
     """
     answered = 0
     with writing(target) as answers:
-        requests = _requests(source)
+        requests = _requests(source, recommender.catalogue)
         while batch := list(islice(requests, _BATCH)):
             ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
-            _write(answers, batch, ids, scores)
+            _write(answers, batch, ids, scores, recommender.catalogue.pad)
             answered += len(batch)
     return answered
 
@@ -75,8 +77,14 @@ def _lines(source: Path) -> Iterator[str]:
         raise InputError(f"{source} is not UTF-8 text", code="M14") from error
 
 
-def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
+def _requests(source: Path, catalogue: Catalogue) -> Iterator[tuple[dict[str, Any], list[MovieId]]]:
     """Yield what to repeat in the answer, and the history."""
+    has_texts = is_text(catalogue.ids)
+    smallest = 0 if has_texts else min(0, int(catalogue.ids.min(initial=0)))
+
+    def is_id(value: object) -> bool:
+        return isinstance(value, str) if has_texts else type(value) is int and smallest <= value <= _LARGEST_ID
+
     for number, line in enumerate(_lines(source), start=1):
         if not line.strip():
             continue
@@ -87,9 +95,10 @@ def _requests(source: Path) -> Iterator[tuple[dict[str, Any], list[int]]]:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}, line {number} is not JSON", code="M14") from error
         history = request.get("history") if isinstance(request, dict) else request
-        if not isinstance(history, list) or not all(type(id_) is int and 0 <= id_ <= _LARGEST_ID for id_ in history):
+        if not isinstance(history, list) or not all(map(is_id, history)):
+            example = '["a1", "b2"]' if has_texts else "[1270, 1197]"
             raise InputError(
-                f'{source}, line {number} is no history: write {{"history": [1270, 1197]}}, movie ids', code="M14"
+                f'{source}, line {number} is no history: write {{"history": {example}}}, movie ids', code="M14"
             )
         yield {"id": request["id"]} if isinstance(request, dict) and "id" in request else {}, history
 
@@ -106,9 +115,16 @@ def _finite(text: str) -> float:
     return value
 
 
-def _write(answers: TextIO, batch: list[tuple[dict[str, Any], list[int]]], ids: np.ndarray, scores: np.ndarray) -> None:
+def _write(
+    answers: TextIO,
+    batch: list[tuple[dict[str, Any], list[MovieId]]],
+    ids: np.ndarray,
+    scores: np.ndarray,
+    pad: MovieId,
+) -> None:
+    lengths = answer_lengths(ids, pad)
     rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
     answers.writelines(
         json.dumps({**kept, "movie_id": movie_id[:length], "score": score[:length]}) + "\n"
-        for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, answer_lengths(ids), strict=True)
+        for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True)
     )

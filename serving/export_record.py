@@ -9,7 +9,9 @@ import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import InputError
+from data.features import PAD_MOVIE_ID
 from data.identity import DataIdentity
+from data.movie_ids import MovieId
 
 RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
@@ -33,6 +35,8 @@ class ExportRecord(BaseModel):
         Counts up when the export's signatures change. Exports without a record are of format 1.
     max_context_length
         How many of a history's last movies the model reads.
+    pad_movie_id
+        What stands for no movie in requests and answers: a text where ids are texts. No movie has this id.
     data
         The identity of the data; None in exports without a record.
     """
@@ -42,6 +46,7 @@ class ExportRecord(BaseModel):
 
     format: Annotated[int, Field(strict=True)] = 1
     max_context_length: int | None = None
+    pad_movie_id: MovieId = PAD_MOVIE_ID
     data: DataIdentity | None = None
 
     @property

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data import features
 from data.errors import InputError
+from data.movie_ids import MovieId, is_text, plain_id
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from serving.artifact_files import exists, read_catalogue
 from serving.titles import TitleIndex
@@ -25,7 +26,7 @@ class Recommendation:
     """One movie of an answer; `rank` counts from 1."""
 
     rank: int
-    movie_id: int
+    movie_id: MovieId
     title: str
     year: int
     genres: tuple[str, ...]
@@ -44,6 +45,9 @@ class Recommender:
     def __init__(self, model: tf.Module, catalogue: Catalogue) -> None:
         self._model = model
         self.catalogue = catalogue
+        self.has_texts = is_text(catalogue.ids)
+        self._type = tf.string if self.has_texts else tf.int64
+        self._dtype = object if self.has_texts else np.int64
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -80,7 +84,7 @@ class Recommender:
         """The catalogue's titles, to be searched."""
         return TitleIndex(self.catalogue)
 
-    def recommend(self, history: Sequence[int], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
+    def recommend(self, history: Sequence[MovieId], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
         """Return the `k` best movies (at most `MAX_K`) after `history`, which is movie ids, oldest first.
 
         Fewer where the history leaves fewer of the movies that the model knows, perhaps none.
@@ -88,13 +92,13 @@ class Recommender:
         return self.recommend_batch([history], k, include_seen=include_seen)[0]
 
     def recommend_batch(
-        self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
+        self, histories: Sequence[Sequence[MovieId]], k: int = 10, *, include_seen: bool = False
     ) -> list[list[Recommendation]]:
         """Return the answers to many histories, one list for each, in order."""
         return self._named(*self.recommend_ids(histories, k, include_seen=include_seen))
 
     def recommend_ids(
-        self, histories: Sequence[Sequence[int]], k: int = 10, *, include_seen: bool = False
+        self, histories: Sequence[Sequence[MovieId]], k: int = 10, *, include_seen: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the answers to many histories as arrays: the quick way for whole files.
 
@@ -110,36 +114,37 @@ class Recommender:
         Returns
         -------
         tuple
-            Movie ids int64 and scores float32, `[num_histories, k]`, best first. A row with fewer movies is filled
-            up at the end; `answer_lengths` says where.
+            Movie ids, int64 or texts, and scores float32, `[num_histories, k]`, best first. A row with fewer movies is
+            filled up at the end; `answer_lengths` says where.
         """
         lengths = np.fromiter(map(len, histories), np.int64, len(histories))
-        padded = np.full((len(histories), int(lengths.max(initial=0))), features.PAD_MOVIE_ID, np.int64)
+        padded = np.full((len(histories), int(lengths.max(initial=0))), self.catalogue.pad, self._dtype)
         for row, history in enumerate(histories):
             padded[row, : len(history)] = history
         signature = self._model.signatures["include_seen" if include_seen else "serving_default"]
-        return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded)}), k)
+        return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded, self._type)}), k)
 
-    def similar(self, movie_id: int, k: int = 10) -> list[Recommendation]:
+    def similar(self, movie_id: MovieId, k: int = 10) -> list[Recommendation]:
         """Return the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
-        answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], tf.int64))
+        answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], self._type))
         return self._named(*_first(answer, k))[0]
 
     def _named(self, ids: np.ndarray, scores: np.ndarray) -> list[list[Recommendation]]:
+        lengths = answer_lengths(ids, self.catalogue.pad)
         return [
             [
                 self._describe(rank, movie_id, score)
                 for rank, (movie_id, score) in enumerate(zip(of_ids[:length], of_scores[:length], strict=True), start=1)
             ]
-            for of_ids, of_scores, length in zip(ids.tolist(), scores.tolist(), answer_lengths(ids), strict=True)
+            for of_ids, of_scores, length in zip(ids.tolist(), scores.tolist(), lengths, strict=True)
         ]
 
-    def _describe(self, rank: int, movie_id: int, score: float) -> Recommendation:
+    def _describe(self, rank: int, movie_id: MovieId, score: float) -> Recommendation:
         movie = self.catalogue.movie(movie_id)
         return Recommendation(rank, movie_id, movie.title, movie.year, movie.genres, score)
 
 
-def answer_lengths(movie_ids: np.ndarray) -> list[int]:
+def answer_lengths(movie_ids: np.ndarray, pad: MovieId = features.PAD_MOVIE_ID) -> list[int]:
     """Return how many movies each row of an answer holds before what fills it up.
 
     Models of earlier versions fill nothing up: they cut all answers of a batch to the shortest.
@@ -147,11 +152,17 @@ def answer_lengths(movie_ids: np.ndarray) -> list[int]:
     Parameters
     ----------
     movie_ids
-        int64 `[num_histories, k]`, from `Recommender.recommend_ids`.
+        `[num_histories, k]`, from `Recommender.recommend_ids`.
+    pad
+        The data set's, from its catalogue.
     """
-    return np.count_nonzero(movie_ids != features.PAD_MOVIE_ID, axis=1).tolist()
+    return np.count_nonzero(movie_ids != pad, axis=1).tolist()
 
 
 def _first(answer: dict[str, tf.Tensor], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids and scores of the first `k`."""
-    return answer["movie_id"].numpy()[:, :k], answer["score"].numpy()[:, :k]
+    """Return ids, texts as Python has them, and scores of the first `k`."""
+    ids = answer["movie_id"].numpy()[:, :k]
+    if is_text(ids):
+        texts = [plain_id(movie_id) for movie_id in ids.ravel().tolist()]
+        ids = np.array(texts, dtype=object).reshape(ids.shape)
+    return ids, answer["score"].numpy()[:, :k]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz, process
 
 from data.errors import InputError
+from data.movie_ids import plain_id
 from data.releases.catalogue import Catalogue, Movie
 
 SEPARATOR = ";"
@@ -111,14 +112,9 @@ class TitleIndex:
         part = parts[start].strip()
         if not part:
             return None, start + 1
-        if (
-            part.isascii()
-            and part.isdecimal()
-            and len(part) < 19
-            and normalise(part) not in self._plain
-            and int(part) in self._catalogue.ids
-        ):
-            return self._catalogue.movie(int(part)), start + 1
+        movie_id = self._catalogue.parse_id(part)
+        if movie_id is not None and normalise(part) not in self._plain:
+            return self._catalogue.movie(movie_id), start + 1
         return self.find_one(part), start + 1
 
     def _alike(self, wanted: str, places: Sequence[int]) -> list[int]:
@@ -134,7 +130,7 @@ class TitleIndex:
         return [place for _, _, place in found]
 
     def _movies(self, places: Sequence[int]) -> list[Movie]:
-        return [self._catalogue.movie(int(self._catalogue.ids[place])) for place in places]
+        return [self._catalogue.movie(plain_id(self._catalogue.ids[place])) for place in places]
 
 
 def normalise(title: str, *, fold_accents: bool = True) -> str:

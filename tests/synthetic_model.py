@@ -12,6 +12,7 @@ import tensorflow_transform.beam as tft_beam
 from google.protobuf import text_format
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
+from data import features
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue, Movie
 from trainer_module.export import save_model
@@ -47,10 +48,16 @@ def analyse(scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH
     spec = {
         CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([context_length], tf.int64),
         LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
+        features.CONTEXT_LENGTH: tf.io.FixedLenFeature([1], tf.int64),
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     windows = [
-        {CONTEXT_MOVIE_ID: [label] * context_length, LABEL_MOVIE_ID: [label]} for label in range(1, num_movies + 1)
+        {
+            CONTEXT_MOVIE_ID: [label] * context_length,
+            LABEL_MOVIE_ID: [label],
+            features.CONTEXT_LENGTH: [context_length],
+        }
+        for label in range(1, num_movies + 1)
     ]
     with tft_beam.Context(temp_dir=str(scratch / "temp")):
         transform_fn = (windows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)

@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 
 from data import features
 from data.errors import InputError
+from data.movie_ids import MovieId
 from trainer_module.preprocessing import CONTEXT_MOVIE_INDEX, LABEL_MOVIE_INDEX
 
 _PARSE_BATCH = 8192
@@ -71,7 +72,7 @@ def parse_and_transform(
     return transformed[CONTEXT_MOVIE_INDEX], tf.squeeze(transformed[LABEL_MOVIE_INDEX], axis=1)
 
 
-def parse_any_length(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def parse_any_length(serialized: tf.Tensor, pad: MovieId = features.PAD_MOVIE_ID) -> tuple[tf.Tensor, tf.Tensor]:
     """Parse serialised examples whose contexts need not be of one length, nor of the training data's.
 
     Training parses a fixed length, which is quicker: see `parse_and_transform`.
@@ -80,20 +81,23 @@ def parse_any_length(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     ----------
     serialized
         string `[batch]`.
+    pad
+        What stands for no movie; a text where ids are texts.
 
     Returns
     -------
     tuple
-        Movie ids: context int64 `[batch, longest]`, post-padded, and label int64 `[batch]`.
+        Movie ids, int64 or string: context `[batch, longest]`, post-padded, and label `[batch]`.
     """
+    kind = tf.string if isinstance(pad, str) else tf.int64
     parsed = tf.io.parse_example(
         serialized,
         {
-            features.CONTEXT_MOVIE_ID: tf.io.RaggedFeature(tf.int64),
-            features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
+            features.CONTEXT_MOVIE_ID: tf.io.RaggedFeature(kind),
+            features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], kind),
         },
     )
-    context = parsed[features.CONTEXT_MOVIE_ID].to_tensor(features.PAD_MOVIE_ID)
+    context = parsed[features.CONTEXT_MOVIE_ID].to_tensor(tf.constant(pad, kind))
     return context, tf.squeeze(parsed[features.LABEL_MOVIE_ID], axis=1)
 
 

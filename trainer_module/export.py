@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from data.identity import DataIdentity
+from data.movie_ids import MovieId, plain_id
 from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
 
@@ -34,7 +37,7 @@ def save_model(
     catalogue_file
         File of the data release's catalogue, copied into `assets.extra/`.
     movie_ids
-        int64 `[num_movies]`: ids that the model knows, most frequent first.
+        `[num_movies]`: ids that the model knows, most frequent first.
     folder
         Where to write, a local path or one that TensorFlow's file layer knows.
     data
@@ -47,35 +50,47 @@ def save_model(
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file, allow_nan=False)
-    record = ExportRecord(format=FORMAT, max_context_length=serving.max_context_length, data=data)
+    record = ExportRecord(
+        format=FORMAT, max_context_length=serving.max_context_length, pad_movie_id=serving.pad, data=data
+    )
     with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
         file.write(record.model_dump_json())
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:
     """Return requests and answers for a short, a long, an empty, an unknown-only and a gappy history."""
-    known = [int(movie_id) for movie_id in movie_ids]
-    unknown = max(known) + 1
-    histories = {
+    known = [plain_id(movie_id) for movie_id in movie_ids.tolist()]
+    pad = serving.pad
+    one, other = itertools.islice(_unknown_ids({*known, pad}, text=isinstance(pad, str)), 2)
+    histories: dict[str, list[MovieId]] = {
         "short": known[:1],
         "ordinary": known[1:9] or known,
         "long": known[: min(len(known) // 2, 60)],
         "empty": [],
-        "unknown": [unknown, unknown + 1],
-        "gaps": [0, known[0], 0, unknown, known[1 % len(known)], 0],
+        "unknown": [one, other],
+        "gaps": [pad, known[0], pad, one, known[1 % len(known)], pad],
     }
     canaries = []
     for name, history in histories.items():
-        answer = serving.recommend(tf.constant([history], tf.int64))
-        answers = int(tf.math.count_nonzero(answer["movie_id"]))
+        answer = serving.recommend(tf.constant([history], serving.id_type))
+        ids = [plain_id(movie_id) for movie_id in answer["movie_id"][0].numpy().tolist()]
+        answers = len(ids) - ids.count(pad)
         recorded = min(answers, _CANARY_ANSWERS)
         canaries.append(
             {
                 "name": name,
                 "context_movie_id": history,
                 "answers": answers,
-                "movie_id": answer["movie_id"][0, :recorded].numpy().tolist(),
+                "movie_id": ids[:recorded],
                 "score": answer["score"][0, :recorded].numpy().tolist(),
             }
         )
     return canaries
+
+
+def _unknown_ids(known: Set[MovieId], *, text: bool) -> Iterator[MovieId]:
+    """Yield ids that no movie has."""
+    for number in itertools.count(1):
+        movie_id: MovieId = f"unknown {number}" if text else number
+        if movie_id not in known:
+            yield movie_id

@@ -23,7 +23,7 @@ def counts_by_period(catalogue: Catalogue, movie_ids: np.ndarray) -> np.ndarray 
     catalogue
         The catalogue that was generated with the examples.
     movie_ids
-        int64 `[num_movies]`: the vocabulary.
+        `[num_movies]`: the vocabulary's ids.
 
     Returns
     -------

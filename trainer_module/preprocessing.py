@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from numpy.typing import NDArray
 
 from data import features
+from data.movie_ids import MovieId, id_array
 
 VOCABULARY = "movie_id"
 """Name of the vocabulary, and of its file in the transform graph's assets."""
@@ -23,7 +28,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     Parameters
     ----------
     inputs
-        The shards' features, each `[batch, length]`; only the movie ids are used.
+        The shards' features, each `[batch, length]`; only the movie ids and the contexts' lengths are used.
 
     Returns
     -------
@@ -32,12 +37,36 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """
     context = inputs[features.CONTEXT_MOVIE_ID]
     label = inputs[features.LABEL_MOVIE_ID]
-    shown = tf.concat([tf.reshape(context, [-1]), tf.reshape(label, [-1])], axis=0)
-    movies = tf.boolean_mask(shown, tf.not_equal(shown, features.PAD_MOVIE_ID))
+    watched = tf.sequence_mask(tf.reshape(inputs[features.CONTEXT_LENGTH], [-1]), tf.shape(context)[1])
+    movies = as_word(tf.concat([tf.boolean_mask(context, watched), tf.reshape(label, [-1])], axis=0))
     # TFT adds weighted values up by the batch. Those without weights it hands on to Beam one by one.
     vocabulary = tft.vocabulary(movies, weights=tf.ones_like(movies, tf.float32), vocab_filename=VOCABULARY)
 
     def index(movie_id: tf.Tensor) -> tf.Tensor:
-        return tft.apply_vocabulary(movie_id, vocabulary, default_value=-1) + 1
+        return tft.apply_vocabulary(as_word(movie_id), vocabulary, default_value=-1) + 1
 
     return {CONTEXT_MOVIE_INDEX: index(context), LABEL_MOVIE_INDEX: index(label)}
+
+
+def as_word(movie_id: tf.Tensor) -> tf.Tensor:
+    """Return movie ids as the vocabulary has them, in the same shape: a text behind `=`.
+
+    tensorflow_transform leaves empty words out, and the empty text is an id like any other.
+    """
+    return tf.strings.join(["=", movie_id]) if movie_id.dtype == tf.string else movie_id
+
+
+def read_vocabulary(transform_output: tft.TFTransformOutput, pad: MovieId = features.PAD_MOVIE_ID) -> NDArray[Any]:
+    """Return the ids of the vocabulary, `[num_movies]`, the most frequent first: int64 or byte strings.
+
+    Parameters
+    ----------
+    transform_output
+        The Transform step's result.
+    pad
+        What stands for no movie; a text where ids are texts.
+    """
+    words = transform_output.vocabulary_by_name(VOCABULARY)
+    if isinstance(pad, str):
+        return id_array([word[1:].decode() for word in words], text=True)
+    return np.array([int(word) for word in words], dtype=np.int64)

@@ -10,9 +10,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from data import features
+from data.movie_ids import MovieId
 from trainer_module.dataset import parse_any_length
 from trainer_module.model import NextMovieModel
-from trainer_module.preprocessing import VOCABULARY
+from trainer_module.preprocessing import VOCABULARY, as_word, read_vocabulary
 from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
 
 TOP_K = 100
@@ -25,16 +26,12 @@ EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
 
 
-_HISTORY = tf.TensorSpec([None, None], tf.int64, name=features.CONTEXT_MOVIE_ID)
-_MOVIE = tf.TensorSpec([None], tf.int64, name="movie_id")
-_EXAMPLES = tf.TensorSpec([None], tf.string, name="examples")
+_Signature = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
-def _signature(
-    inputs: tf.TensorSpec,
-) -> Callable[[Callable[..., dict[str, tf.Tensor]]], tf.types.experimental.GenericFunction]:
+def _traced(method: _Signature, inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
     """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
-    return functools.partial(tf.function, input_signature=[inputs], autograph=False)
+    return tf.function(method, input_signature=[inputs], autograph=False)
 
 
 class ServingModel(tf.Module):
@@ -55,6 +52,9 @@ class ServingModel(tf.Module):
     recent_popularity
         int `[num_movies]`: larger for movies that were labels in train more often lately, below 2^24, in the
         vocabulary's order; by default popularity of all time stands in.
+    pad
+        What stands for no movie in requests and answers: a text where ids are texts, and then all ids are strings,
+        here in place of int64.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class ServingModel(tf.Module):
         label_counts: np.ndarray,
         max_context_length: int,
         recent_popularity: np.ndarray | None = None,
+        pad: MovieId = features.PAD_MOVIE_ID,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -73,8 +74,11 @@ class ServingModel(tf.Module):
         self._query = functools.partial(query_tower, training=False)
         self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
-        movie_id = [int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)]
-        self._movie_id = tf.Variable(movie_id, dtype=tf.int64, trainable=False, name="movie_id")
+        self.pad = pad
+        self.id_type = tf.string if isinstance(pad, str) else tf.int64
+        self._pad = tf.constant(pad, self.id_type)
+        movie_ids = read_vocabulary(transform_output, pad).tolist()
+        self._movie_id = tf.Variable(movie_ids, dtype=self.id_type, trainable=False, name="movie_id")
         # It answers histories without a known movie, and is the floor that the gate compares the model with.
         # Monotone in the counts, which is all that a rank sees.
         self._popularity = FixedScores(np.log1p(label_counts), name="popularity")
@@ -84,13 +88,18 @@ class ServingModel(tf.Module):
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 transform_output.vocabulary_file_by_name(VOCABULARY),
-                key_dtype=tf.int64,
+                key_dtype=self.id_type,
                 key_index=tf.lookup.TextFileIndex.WHOLE_LINE,
                 value_dtype=tf.int64,
                 value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
             ),
             default_value=-1,
         )
+        history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
+        self.recommend = _traced(self._recommend, history)
+        self.recommend_seen_too = _traced(self._recommend_seen_too, history)
+        self.similar = _traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
+        self.evaluate = _traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return the signatures to save, by name."""
@@ -101,14 +110,13 @@ class ServingModel(tf.Module):
             "evaluate": self.evaluate.get_concrete_function(),
         }
 
-    @_signature(_HISTORY)
-    def recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommend movies that the history doesn't hold.
 
         Parameters
         ----------
         context_movie_id
-            int64 `[batch, any length]`, oldest first. Zeros and unknown movies are passed over wherever they
+            int64 `[batch, any length]`, oldest first. Pads and unknown movies are passed over wherever they
             stand, and the last `max_context_length` of the others are read. A history that holds none is
             answered by popularity.
 
@@ -117,19 +125,17 @@ class ServingModel(tf.Module):
         dict
             `movie_id` int64 and `score` float32, `[batch, 100]`, best first; `[batch, catalogue]` where the catalogue
             is smaller. A row depends on its own history alone. Where that leaves fewer movies, the row is filled up at
-            the end with movie 0, the pad, and `FILLER_SCORE`.
+            the end with the pad and `FILLER_SCORE`.
         """
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), seen_mask(index, self._num_movies()))
 
-    @_signature(_HISTORY)
-    def recommend_seen_too(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _recommend_seen_too(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommend as `recommend` does, but offer the history's own movies too."""
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), seen_mask(index[:, :0], self._num_movies()))
 
-    @_signature(_MOVIE)
-    def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the movies whose embeddings point the same way.
 
         Parameters
@@ -143,14 +149,13 @@ class ServingModel(tf.Module):
             As for `recommend`; the score is the cosine of the candidate embeddings. The movie itself is left
             out. For an unknown movie every score is 0, and no movie is left out.
         """
-        index = self._index_of.lookup(movie_id) + 1
+        index = self._place(movie_id) + 1
         unit = tf.math.l2_normalize(self._candidates, axis=1)
         known = tf.cast(index > 0, tf.float32)[:, tf.newaxis]
         asked = tf.gather(unit, tf.maximum(index - 1, 0)) * known
         return self._top(tf.matmul(asked, unit, transpose_b=True), seen_mask(index[:, tf.newaxis], self._num_movies()))
 
-    @_signature(_EXAMPLES)
-    def evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _evaluate(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Rank each example's label exactly, over the whole catalogue.
 
         Parameters
@@ -166,11 +171,11 @@ class ServingModel(tf.Module):
             with them; `rank_popularity`, the same label under plain train popularity, context left out;
             `rank_recent_popularity`, likewise under what was popular lately, see `trainer_module.popularity`. See
             `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up
-            as in `recommend`, and `catalogue_size` int64 `[batch]`, the same everywhere.
+            as in `recommend`, and `pad_movie_id` and `catalogue_size` int64 `[batch]`, the same everywhere.
         """
-        context, label_movie_id = parse_any_length(examples)
+        context, label_movie_id = parse_any_length(examples, self.pad)
         index = self._look_up(context)
-        label = self._index_of.lookup(label_movie_id)
+        label = self._place(label_movie_id)
         scores = self._scores(index)
         excluded = seen_mask(index, self._num_movies())
         return {
@@ -179,6 +184,7 @@ class ServingModel(tf.Module):
             "rank_popularity": self._popularity.rank_of_label(label, index),
             "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
             "top_movie_id": self._top(scores, excluded)["movie_id"][:, :EVALUATION_TOP_K],
+            "pad_movie_id": tf.fill(tf.shape(label), self._pad),
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }
 
@@ -186,7 +192,11 @@ class ServingModel(tf.Module):
         return self._candidates.shape[0]
 
     def _look_up(self, movie_id: tf.Tensor) -> tf.Tensor:
-        return self._keep_movies(self._index_of.lookup(movie_id) + 1)
+        return self._keep_movies(self._place(movie_id) + 1)
+
+    def _place(self, movie_id: tf.Tensor) -> tf.Tensor:
+        """Return the places of movies in the vocabulary, int64 in the shape of their ids; -1 for unknown ones."""
+        return self._index_of.lookup(as_word(movie_id))
 
     @staticmethod
     def _keep_movies(index: tf.Tensor) -> tf.Tensor:
@@ -207,8 +217,6 @@ class ServingModel(tf.Module):
         # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
         filler = tf.gather(excluded, column, axis=1, batch_dims=1)
         return {
-            "movie_id": tf.where(
-                filler, tf.constant(features.PAD_MOVIE_ID, tf.int64), tf.gather(self._movie_id, column)
-            ),
+            "movie_id": tf.where(filler, self._pad, tf.gather(self._movie_id, column)),
             "score": tf.where(filler, FILLER_SCORE, score),
         }

@@ -15,7 +15,7 @@ from serving.artifact_files import example_files, read_catalogue, read_manifest
 from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
 from trainer_module.popularity import counts_by_period, recent_popularity
-from trainer_module.preprocessing import VOCABULARY
+from trainer_module.preprocessing import read_vocabulary
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
 from trainer_module.training import fit
@@ -37,11 +37,11 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
     # TFX gives a pattern of the files, `<examples>/Split-train/*`.
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
     windows = read_windows(example_files(examples_root, "train"), transform_output)
     manifest = read_manifest(examples_root)
+    movie_ids = read_vocabulary(transform_output, manifest.pad_movie_id)
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
     counts = counts_by_period(read_catalogue(catalogue_file), movie_ids)
@@ -52,6 +52,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         label_counts=np.bincount(windows.label, minlength=len(movie_ids) + 1)[1:],
         max_context_length=windows.context.shape[1],
         recent_popularity=None if counts is None else recent_popularity(counts),
+        pad=manifest.pad_movie_id,
     )
     save_model(serving, catalogue_file, movie_ids, fn_args.serving_model_dir, data=DataIdentity.of(manifest))
 

@@ -55,8 +55,9 @@ last one."""
 _FLOORS = ("rank_popularity", "rank_recent_popularity")
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
-_FILLER = 0
-"""The filler: stands in the place of a movie where fewer are left than an answer holds."""
+_PAD_OUTPUT = "pad_movie_id"
+"""What stands in the place of a movie where fewer are left than an answer holds. Models of earlier versions, whose ids
+are positive, lack it and fill up with 0."""
 
 
 def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
@@ -66,7 +67,7 @@ def metric_names(cutoffs: Sequence[int] = CUTOFFS) -> list[str]:
 
 
 def metrics_from_ranks(
-    ranks: dict[str, np.ndarray], recommended: Iterable[int], catalogue_size: int, cutoffs: Sequence[int]
+    ranks: dict[str, np.ndarray], recommended: Iterable[int | bytes], catalogue_size: int, cutoffs: Sequence[int]
 ) -> dict[str, float]:
     """Compute every metric of a set of queries.
 
@@ -195,7 +196,7 @@ class _Seen:
     """State of a combiner: one rank a query and output, and the movies recommended."""
 
     ranks: dict[str, list[int]] = field(default_factory=lambda: {output: [] for output in RANK_OUTPUTS})
-    recommended: set[int] = field(default_factory=set)
+    recommended: set[int | bytes] = field(default_factory=set)
     catalogue_size: int = 0
 
 
@@ -214,7 +215,8 @@ class _RankCombiner(beam.CombineFn):
         predictions = element.get_predictions(self._model_name)
         for output, ranks in accumulator.ranks.items():
             ranks.extend(np.ravel(predictions.get(output, ())).tolist())
-        accumulator.recommended.update(set(np.ravel(predictions[_TOP_OUTPUT]).tolist()) - {_FILLER})
+        fillers = set(np.ravel(predictions.get(_PAD_OUTPUT, 0)).tolist())
+        accumulator.recommended.update(set(np.ravel(predictions[_TOP_OUTPUT]).tolist()) - fillers)
         accumulator.catalogue_size = int(np.max(predictions[_SIZE_OUTPUT]))
         return accumulator
 

@@ -134,7 +134,7 @@ def _split_facts(statistics: SplitStatistics, catalogue: Catalogue) -> SplitFact
         popularity=statistics.features[features.LABEL_POPULARITY].counts,
         stars=statistics.features[features.CONTEXT_MOVIE_RATING].counts,
         top_labels=[
-            TopMovie(title=catalogue.title(int(movie_id)), count=count, share=share)
+            TopMovie(title=catalogue.title_of(movie_id), count=count, share=share)
             for movie_id, count, share in labels.top(_TOP_LABELS)
         ],
     )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from components.report.report_model import RecommendedMovie, Sample
 from data import features
+from data.movie_ids import MovieId, plain_id
 from serving.artifact_files import example_files
 from serving.recommender import Recommender
 
@@ -44,15 +45,19 @@ def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k:
     ]
 
 
-def _first_windows(files: list[str], count: int) -> Iterable[tuple[list[int], int]]:
+def _first_windows(files: list[str], count: int) -> Iterable[tuple[list[MovieId], MovieId]]:
     """Yield context and label of the first few examples with a full context, as movie ids."""
     found = 0
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         example = tf.train.Example.FromString(record).features.feature
-        context = list(example[features.CONTEXT_MOVIE_ID].int64_list.value)
-        if features.PAD_MOVIE_ID in context:
+        context = _ids(example[features.CONTEXT_MOVIE_ID])
+        if example[features.CONTEXT_LENGTH].int64_list.value[0] < len(context):
             continue
-        yield context, example[features.LABEL_MOVIE_ID].int64_list.value[0]
+        yield context, _ids(example[features.LABEL_MOVIE_ID])[0]
         found += 1
         if found == count:
             return
+
+
+def _ids(feature: tf.train.Feature) -> list[MovieId]:
+    return [plain_id(value) for value in feature.bytes_list.value or feature.int64_list.value]

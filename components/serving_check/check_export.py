@@ -22,32 +22,41 @@ TIMED_REQUESTS = 20
 SCORE_TOLERANCE = 1e-3
 
 FILLER_SCORE = float(np.finfo(np.float32).min)
-"""Score of the fillers, movie 0, at an answer's end where fewer movies are left."""
+"""Score of the fillers, which bear the pad's id, at an answer's end where fewer movies are left."""
 
 HISTORY = "context_movie_id"
-ANSWER = {"movie_id": (tf.int64, 2), "score": (tf.float32, 2)}
-SIGNATURES: dict[str, tuple[dict[str, tuple[tf.DType, int]], dict[str, tuple[tf.DType, int]]]] = {
-    "serving_default": ({HISTORY: (tf.int64, 2)}, ANSWER),
-    "include_seen": ({HISTORY: (tf.int64, 2)}, ANSWER),
-    "similar": ({"movie_id": (tf.int64, 1)}, ANSWER),
-    "evaluate": (
-        {"examples": (tf.string, 1)},
-        {
-            "rank": (tf.int64, 1),
-            "rank_unfiltered": (tf.int64, 1),
-            "rank_popularity": (tf.int64, 1),
-            "rank_recent_popularity": (tf.int64, 1),
-            "top_movie_id": (tf.int64, 2),
-            "catalogue_size": (tf.int64, 1),
-        },
-    ),
-}
-"""For each signature its inputs and outputs, each with type and number of dimensions."""
+Tensors = dict[str, tuple[tf.DType, int]]
+"""Type and number of dimensions of a signature's inputs or outputs."""
+
+MovieId = int | str
+
+
+def signatures_of(movie_id: tf.DType) -> dict[str, tuple[Tensors, Tensors]]:
+    """Return each signature's inputs and outputs for movie ids of a type."""
+    answer = {"movie_id": (movie_id, 2), "score": (tf.float32, 2)}
+    return {
+        "serving_default": ({HISTORY: (movie_id, 2)}, answer),
+        "include_seen": ({HISTORY: (movie_id, 2)}, answer),
+        "similar": ({"movie_id": (movie_id, 1)}, answer),
+        "evaluate": (
+            {"examples": (tf.string, 1)},
+            {
+                "rank": (tf.int64, 1),
+                "rank_unfiltered": (tf.int64, 1),
+                "rank_popularity": (tf.int64, 1),
+                "rank_recent_popularity": (tf.int64, 1),
+                "top_movie_id": (movie_id, 2),
+                "pad_movie_id": (movie_id, 1),
+                "catalogue_size": (tf.int64, 1),
+            },
+        ),
+    }
+
 
 Answer = tuple[np.ndarray, np.ndarray]
 """Movies and scores of one request, without fillers."""
 
-Ask = Callable[[list[list[int]]], list[Answer]]
+Ask = Callable[[list[list[MovieId]]], list[Answer]]
 
 
 def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
@@ -56,7 +65,8 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
     Parameters
     ----------
     folder
-        The SavedModel, wherever TensorFlow can read it, with `canaries.json` and `catalogue.jsonl` in `assets.extra/`.
+        The SavedModel, wherever TensorFlow can read it, with `canaries.json`, `catalogue.jsonl` and
+        `export.json` in `assets.extra/`.
     max_latency_ms
         The most that the median of single requests may take.
     """
@@ -64,23 +74,25 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
         model = tf.saved_model.load(folder)
         canaries = json.loads(_read(f"{folder}/assets.extra/canaries.json"))
         catalogue = [json.loads(line)["id"] for line in _read(f"{folder}/assets.extra/catalogue.jsonl").splitlines()]
+        pad = json.loads(_read(f"{folder}/assets.extra/export.json"))["pad_movie_id"]
     except Exception as error:  # any failure to load the model is a finding
         return {"findings": [f"the export can't be loaded: {_one_line(error)}"], "latency_ms": None}
-    findings = list(check_signatures(model.signatures))
+    movie_id = tf.string if isinstance(pad, str) else tf.int64
+    findings = list(check_signatures(model.signatures, movie_id))
     if findings:
         return {"findings": findings, "latency_ms": None}
 
-    def ask(histories: list[list[int]]) -> list[Answer]:
+    def ask(histories: list[list[MovieId]]) -> list[Answer]:
         longest = max(len(history) for history in histories)
-        padded = np.array([history + [0] * (longest - len(history)) for history in histories], np.int64)
-        answer = model.signatures["serving_default"](**{HISTORY: tf.constant(padded, tf.int64)})
-        return unfilled(answer)
+        padded = [history + [pad] * (longest - len(history)) for history in histories]
+        answer = model.signatures["serving_default"](**{HISTORY: tf.constant(padded, movie_id)})
+        return unfilled(answer, pad)
 
     try:
         for canary in canaries:
-            findings += check_canary(ask, canary)
+            findings += check_canary(ask, canary, pad)
         findings += check_batch(ask, canaries, catalogue)
-        findings += check_other_signatures(model, canaries)
+        findings += check_other_signatures(model, canaries, pad)
         latency_ms = measure_latency(ask, _ordinary(canaries))
     except Exception as error:  # as above
         return {"findings": [*findings, f"a request failed: {_one_line(error)}"], "latency_ms": None}
@@ -89,9 +101,9 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
     return {"findings": findings, "latency_ms": latency_ms}
 
 
-def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
+def check_signatures(signatures: dict[str, Any], movie_id: tf.DType) -> Iterator[str]:
     """Yield where names, types and numbers of dimensions differ from what callers rely on."""
-    for name, (inputs, outputs) in SIGNATURES.items():
+    for name, (inputs, outputs) in signatures_of(movie_id).items():
         if name not in signatures:
             yield f"the signature {name} is missing"
             continue
@@ -108,13 +120,13 @@ def check_signatures(signatures: dict[str, Any]) -> Iterator[str]:
                 yield f"{name} has an unexpected {kind} {key}"
 
 
-def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
+def check_canary(ask: Ask, canary: dict[str, Any], pad: MovieId) -> Iterator[str]:
     """Repeat a request of before the model was saved, and yield what is wrong with the answer, or differs."""
     name, history = canary["name"], canary[HISTORY]
     ids, scores = ask([history])[0]
     if len(ids) != canary["answers"]:
         yield f"{name}: {len(ids)} movies are recommended, not {canary['answers']}"
-    yield from check_answer(name, ids, scores, seen=history)
+    yield from check_answer(name, ids, scores, history, pad)
     recorded = np.array(canary["score"])
     now = scores[: len(recorded)]
     if now.shape != recorded.shape or not np.allclose(now, recorded, atol=SCORE_TOLERANCE, rtol=SCORE_TOLERANCE):
@@ -127,13 +139,13 @@ def check_canary(ask: Ask, canary: dict[str, Any]) -> Iterator[str]:
             return
 
 
-def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]) -> Iterator[str]:
+def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[MovieId], pad: MovieId) -> Iterator[str]:
     """Yield what an answer holds that no model's answer may hold."""
-    if (ids <= 0).any():
+    if (ids == pad).any():
         yield f"{name}: a pad is recommended"
     if len(np.unique(ids)) != len(ids):
         yield f"{name}: a movie is recommended twice"
-    offered_again = sorted(set(ids.tolist()) & set(seen) - {0})
+    offered_again = sorted(set(ids.tolist()) & set(seen) - {pad})
     if offered_again:
         yield f"{name}: movie {offered_again[0]} of the history is recommended"
     if not np.isfinite(scores).all():
@@ -142,7 +154,7 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[int]
         yield f"{name}: the recommendations are not ordered by score"
 
 
-def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) -> Iterator[str]:
+def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[MovieId]) -> Iterator[str]:
     """Yield which canaries are answered otherwise in one batch with all others and the whole catalogue."""
     asked = [canaries[row % len(canaries)][HISTORY] for row in range(BATCH - 1)]
     answers = ask([*asked, catalogue])
@@ -160,28 +172,31 @@ def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[int]) 
         yield f"a history of the whole catalogue: {len(answers[-1][0])} movies are recommended, not 0"
 
 
-def check_other_signatures(model: Any, canaries: list[dict[str, Any]]) -> Iterator[str]:
+def check_other_signatures(model: Any, canaries: list[dict[str, Any]], pad: MovieId) -> Iterator[str]:
     """Yield what is wrong with the answers of the signatures `include_seen` and `similar`."""
     history = _ordinary(canaries)
-    asked = {
-        "include_seen": ({HISTORY: tf.constant([history], tf.int64)}, []),
-        "similar": ({"movie_id": tf.constant(history[:1], tf.int64)}, history[:1]),
+    movie_id = tf.string if isinstance(pad, str) else tf.int64
+    asked: dict[str, tuple[dict[str, tf.Tensor], list[MovieId]]] = {
+        "include_seen": ({HISTORY: tf.constant([history], movie_id)}, []),
+        "similar": ({"movie_id": tf.constant(history[:1], movie_id)}, history[:1]),
     }
     for name, (inputs, seen) in asked.items():
-        yield from check_answer(name, *unfilled(model.signatures[name](**inputs))[0], seen)
+        yield from check_answer(name, *unfilled(model.signatures[name](**inputs), pad)[0], seen, pad)
 
 
-def unfilled(answer: dict[str, tf.Tensor]) -> list[Answer]:
+def unfilled(answer: dict[str, tf.Tensor], pad: MovieId) -> list[Answer]:
     """Return the rows of an answer without the fillers at their ends; a pad elsewhere, or with a score, stays."""
     rows = []
     for ids, scores in zip(answer["movie_id"].numpy(), answer["score"].numpy(), strict=True):
-        movies = np.flatnonzero((ids != 0) | (scores != FILLER_SCORE))
+        if isinstance(pad, str):
+            ids = np.array([movie_id.decode() for movie_id in ids], dtype=object)
+        movies = np.flatnonzero((ids != pad) | (scores != FILLER_SCORE))
         length = movies[-1] + 1 if len(movies) else 0
         rows.append((ids[:length], scores[:length]))
     return rows
 
 
-def measure_latency(ask: Ask, history: list[int]) -> float:
+def measure_latency(ask: Ask, history: list[MovieId]) -> float:
     """Return the median milliseconds of single requests, after some that warm up."""
     for _ in range(WARM_UP_REQUESTS):
         ask([history])
@@ -198,7 +213,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _ordinary(canaries: list[dict[str, Any]]) -> list[int]:
+def _ordinary(canaries: list[dict[str, Any]]) -> list[MovieId]:
     return next(canary[HISTORY] for canary in canaries if canary["name"] == "ordinary")
 
 

@@ -26,6 +26,7 @@ from components.statistics.value_counts import ValueCounts, add_counts, as_stati
 from data import features
 from data.errors import InputError
 from data.examples.manifest import Manifest
+from data.movie_ids import MovieId
 from data.releases.release import find_release
 from serving.artifact_files import example_files, read_manifest
 
@@ -66,7 +67,7 @@ def without_padding(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
-def find_faults(batch: pa.RecordBatch, stars: Sequence[float]) -> Iterator[str]:
+def find_faults(batch: pa.RecordBatch, stars: Sequence[float], pad: MovieId = features.PAD_MOVIE_ID) -> Iterator[str]:
     """Yield what is wrong with the arrays of a batch, each with the first example of it.
 
     Parameters
@@ -75,14 +76,17 @@ def find_faults(batch: pa.RecordBatch, stars: Sequence[float]) -> Iterator[str]:
         Features as the shards hold them.
     stars
         The stars that the release gives.
+    pad
+        What stands for no movie.
     """
     arrays = {name: _matrix(batch.column(name)) for name in batch.schema.names}
     length, ids = arrays.get(features.CONTEXT_LENGTH), arrays.get(features.CONTEXT_MOVIE_ID)
     if length is None or ids is None:
         return
     content = _is_content(ids, length)
-    yield from _first_fault(content & (ids <= 0), ids, "a pad stands among the movies")
-    yield from _first_fault(~content & (ids != features.PAD_MOVIE_ID), ids, "a movie stands behind the context's end")
+    is_pad = ids == _as_value(pad)
+    yield from _first_fault(content & is_pad, ids, "a pad stands among the movies")
+    yield from _first_fault(~content & ~is_pad, ids, "a movie stands behind the context's end")
     ratings = arrays.get(features.CONTEXT_MOVIE_RATING)
     if ratings is not None and ratings.shape == ids.shape:
         yield from _first_fault(content & ~np.isin(ratings, stars), ratings, "stars that the release doesn't give")
@@ -98,6 +102,7 @@ def write_statistics(
     split: str,
     files: Sequence[str],
     stars: Sequence[float],
+    pad: MovieId,
     *,
     padded: str,
     unpadded: str,
@@ -115,6 +120,8 @@ def write_statistics(
         Its gzipped TFRecord files.
     stars
         The stars that the release gives.
+    pad
+        What stands for no movie.
     padded, unpadded
         Folders that get `Split-<split>/FeatureStats.pb`, the second one also faults for `raise_on_faults`.
     schema
@@ -141,7 +148,7 @@ def write_statistics(
     )
     _ = (
         batches
-        | f"FindFaults {split}" >> beam.FlatMap(find_faults, list(stars))
+        | f"FindFaults {split}" >> beam.FlatMap(find_faults, list(stars), pad)
         | f"AFew {split}" >> beam.combiners.Sample.FixedSizeGlobally(_FAULTS_TOLD)
         | f"WriteFaults {split}" >> beam.Map(_write_json, f"{unpadded}/Split-{split}/{_FAULTS_FILE}")
     )
@@ -178,7 +185,7 @@ def ShardStatisticsGen(  # noqa: N802
     `statistics` is what stock StatisticsGen gives. `code_digest` only tells TFX's cache when this code changes.
     """
     splits = artifact_utils.decode_split_names(examples.split_names)
-    stars = stars_of(read_manifest(examples.uri))
+    manifest = read_manifest(examples.uri)
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     with beam_pipeline as pipeline:
         for split in splits:
@@ -186,7 +193,8 @@ def ShardStatisticsGen(  # noqa: N802
                 pipeline,
                 split,
                 example_files(examples.uri, split),
-                stars,
+                stars_of(manifest),
+                manifest.pad_movie_id,
                 padded=statistics.uri,
                 unpadded=unpadded.uri,
                 schema=curated,

@@ -55,7 +55,7 @@ def encode_examples(features: Mapping[str, NDArray[Any]]) -> list[bytes]:
     Parameters
     ----------
     features
-        By name an array `[num_examples, num_values]` of non-negative integers, of float32, or of byte
+        By name an array `[num_examples, num_values]` of integers, of float32, or of byte
         strings (numpy's kind `S`, values shorter than 128 bytes and free of NUL at the end).
 
     Returns
@@ -68,7 +68,7 @@ def encode_examples(features: Mapping[str, NDArray[Any]]) -> list[bytes]:
     TypeError
         An array is of another type.
     ValueError
-        An integer is negative, or a byte string too long.
+        A byte string is too long.
     """
     num_examples = min((len(values) for values in features.values()), default=0)
     if not num_examples:
@@ -143,7 +143,8 @@ def _floats(values: NDArray[np.float32]) -> _Message:
 def _varints(values: NDArray[np.integer]) -> _Message:
     """Return integers `[num_examples, n]` in groups of seven bits, the lowest first."""
     if values.size and values.min() < 0:
-        raise ValueError("negative integers are not encoded")
+        # Ten bytes, as two's complement has it.
+        values = values.astype(np.int64).view(np.uint64)
     largest = int(values.max(initial=0))
     width = max(1, -(-largest.bit_length() // 7))
     num_examples, num_values = values.shape

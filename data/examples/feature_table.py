@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data import features
+from data.movie_ids import id_array, is_text
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
-
-_MAX_LISTED_ID = 1 << 22
-"""MovieLens-32M numbers movies up to 292,757. A list of places by id takes 32 MB then, and no more."""
 
 
 class FeatureTable:
@@ -25,15 +23,15 @@ class FeatureTable:
     """
 
     def __init__(self, catalogue: Catalogue, options: GenerateOptions) -> None:
-        self._catalogue = catalogue
-        self._place_of_id = _list_places(catalogue)
+        # Rows are codes. The first stands for pads, which have neither year nor genres.
+        pad = id_array([catalogue.pad], text=is_text(catalogue.ids))
+        self._ids = np.concatenate([pad, catalogue.ids])
         self._num_genres = options.max_context_movie_genre_length
         names = catalogue.genre_names()
         code_of = {name: code for code, name in enumerate(names)}
-        # The row behind the last movie stands for pads, which have neither year nor genres.
-        self._years = np.append(catalogue.years, 0)
+        self._years = np.insert(catalogue.years, 0, 0)
         counts = [len(genres) for genres in catalogue.genres]
-        self._genre_counts = np.array([*counts, 0], dtype=np.int64)
+        self._genre_counts = np.array([0, *counts], dtype=np.int64)
         self._genre_starts = np.cumsum(self._genre_counts) - self._genre_counts
         self._genre_codes = np.array(
             [code_of[genre] for genres in catalogue.genres for genre in genres], dtype=np.int64
@@ -54,21 +52,16 @@ class FeatureTable:
         dict[str, NDArray[np.generic]]
             Under the names of `data.features` arrays `[n, number of values]`.
         """
-        places = self._places(windows["movies"])
+        codes = windows["movies"]
         return {
-            features.CONTEXT_MOVIE_ID: windows["movies"],
+            features.CONTEXT_MOVIE_ID: self._ids[codes],
             features.CONTEXT_MOVIE_RATING: windows["stars"],
-            features.CONTEXT_MOVIE_YEAR: self._years[places],
-            features.CONTEXT_MOVIE_GENRE: self._genres(places),
-            features.LABEL_MOVIE_ID: windows["label"][:, None],
+            features.CONTEXT_MOVIE_YEAR: self._years[codes],
+            features.CONTEXT_MOVIE_GENRE: self._genres(codes),
+            features.LABEL_MOVIE_ID: self._ids[windows["label"]][:, None],
             features.CONTEXT_LENGTH: windows["length"][:, None],
             features.LABEL_POPULARITY: self._bucket_names[windows["popularity"]][:, None],
         }
-
-    def _places(self, movie_ids: NDArray[np.integer]) -> NDArray[np.int64]:
-        if self._place_of_id is None:
-            return self._catalogue.indices_of(movie_ids)
-        return self._place_of_id.take(movie_ids, mode="clip")
 
     def _genres(self, places: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Join the genres of each row's movies, `[n, context]` to `[n, max_context_movie_genre_length]`."""
@@ -83,14 +76,3 @@ class FeatureTable:
         fits = columns < self._num_genres
         codes[rows[fits], columns[fits]] = self._genre_codes[sources[fits]]
         return self._genre_names[codes]
-
-
-def _list_places(catalogue: Catalogue) -> NDArray[np.int64] | None:
-    """Return places by id, -1 for ids that the catalogue lacks: ten times as fast as a search; None if too long."""
-    largest = int(catalogue.ids.max(initial=0))
-    if largest > _MAX_LISTED_ID:
-        return None
-    # The last entry stands for all larger ids.
-    places = np.full(largest + 2, -1, dtype=np.int64)
-    places[catalogue.ids] = np.arange(len(catalogue))
-    return places

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import InputError
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
+from data.features import PAD_MOVIE_ID
+from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
 
 MANIFEST_FILE = "manifest.json"
@@ -63,6 +65,8 @@ class Manifest(BaseModel):
     """Sizes of the source and of the result."""
     shards: tuple[Shard, ...]
     """All shards, train first, in the order of their examples."""
+    pad_movie_id: MovieId = PAD_MOVIE_ID
+    """What stands for no movie in the examples: a text where ids are texts. No movie has this id."""
     catalogue_file: str
     """The catalogue's name within the folder."""
     catalogue_sha256: str

@@ -11,6 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import features
 from data.examples.manifest import Manifest
+from data.movie_ids import MovieId
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.releases.release import find_release
@@ -21,7 +22,11 @@ SCHEMA_TYPES = {"int": schema_pb2.INT, "float": schema_pb2.FLOAT, "bytes": schem
 
 
 def build_schema(
-    options: GenerateOptions, genres: Sequence[str], *, max_stars: float | None = None
+    options: GenerateOptions,
+    genres: Sequence[str],
+    *,
+    max_stars: float | None = None,
+    pad: MovieId = features.PAD_MOVIE_ID,
 ) -> schema_pb2.Schema:
     """Return the curated base, completed.
 
@@ -33,6 +38,8 @@ def build_schema(
         The genres that may occur, besides the pad; from `Catalogue.genre_names`.
     max_stars
         The most stars that may occur; by default the release's.
+    pad
+        What stands for no movie in the data set; a text where ids are texts.
 
     Returns
     -------
@@ -42,14 +49,18 @@ def build_schema(
     base = resources.files("data.examples").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema = text_format.Parse(base, schema_pb2.Schema())
     by_name = {feature.name: feature for feature in schema.feature}
-    for feature in features.FEATURES:
+    for feature in features.features_with(pad):
         described = by_name.get(feature.name) or schema.feature.add(name=feature.name)
         by_name[feature.name] = described
         described.type = SCHEMA_TYPES[feature.type]
         described.presence.min_fraction, described.presence.min_count = 1.0, 1
         described.shape.dim.add(size=feature.num_values(options))
-    most = find_release(options.release).max_stars if max_stars is None else max_stars
-    by_name[features.CONTEXT_MOVIE_RATING].float_domain.max = most
+    by_name[features.CONTEXT_MOVIE_RATING].float_domain.max = (
+        find_release(options.release).max_stars if max_stars is None else max_stars
+    )
+    for name in (features.LABEL_MOVIE_ID, features.CONTEXT_MOVIE_ID):
+        if isinstance(pad, str):
+            by_name[name].ClearField("int_domain")
     length_domain = by_name[features.CONTEXT_LENGTH].int_domain
     length_domain.min, length_domain.max = 1, options.max_context_length
     domains = {feature.name: list(feature.values) for feature in features.FEATURES if feature.values}
@@ -59,6 +70,19 @@ def build_schema(
         domain.name = name
         domain.value.extend(values)
     return schema
+
+
+def schema_of(manifest: Manifest, catalogue: Catalogue) -> schema_pb2.Schema:
+    """Return the schema of generated data.
+
+    Parameters
+    ----------
+    manifest
+        What the data were generated with.
+    catalogue
+        The data's movies, for their genres.
+    """
+    return build_schema(manifest.options, catalogue.genre_names(), pad=manifest.pad_movie_id)
 
 
 def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path:
@@ -80,6 +104,5 @@ def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCHEMA_FILE
-    schema = build_schema(manifest.options, catalogue.genre_names())
-    path.write_text(text_format.MessageToString(schema), encoding="utf-8")
+    path.write_text(text_format.MessageToString(schema_of(manifest, catalogue)), encoding="utf-8")
     return path

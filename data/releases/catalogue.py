@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import InputError
+from data.movie_ids import MovieId, choose_pad, id_array, is_text, plain_id
 from data.timelines.periods import NUM_PERIODS
 
 CATALOGUE_FILE = "catalogue.jsonl"
@@ -21,11 +25,18 @@ CATALOGUE_FILE = "catalogue.jsonl"
 """
 
 
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_MAX_BITS = 63
+
+NO_MOVIE = 0
+"""The code of a pad. A movie's code is 1 + its row in the catalogue."""
+
+
 @dataclass(frozen=True)
 class Movie:
     """A movie as the release lists it; `year` is 0 if the title has none."""
 
-    id: int
+    id: MovieId
     title: str
     year: int
     genres: tuple[str, ...]
@@ -38,7 +49,7 @@ class Catalogue:
     Attributes
     ----------
     ids
-        int64 `[num_movies]`: GroupLens's ids, ascending.
+        `[num_movies]`: int64 or byte strings, distinct and ascending.
     titles
         `[num_movies]`, with the year as the release writes it.
     years
@@ -50,22 +61,26 @@ class Catalogue:
         that earlier versions wrote.
     """
 
-    ids: NDArray[np.int64]
+    ids: NDArray[Any]
     titles: Sequence[str]
     years: NDArray[np.int64]
     genres: Sequence[tuple[str, ...]]
     train_labels: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, movies: Iterable[Movie], rated_ids: Iterable[int] = ()) -> Catalogue:
+    def of(cls, movies: Iterable[Movie], rated_ids: Iterable[MovieId] = ()) -> Catalogue:
         """Return the catalogue of movies, with stand-ins without year and genres for rated movies that they lack."""
         by_id = {movie.id: movie for movie in movies}
         for rated in rated_ids:
             if rated not in by_id:
-                by_id[rated] = Movie(rated, f"movie {rated}", 0, ())
-        ordered = [by_id[movie_id] for movie_id in sorted(by_id)]
+                by_id[rated] = _unlisted(rated)
+        ids = id_array(by_id, text=isinstance(next(iter(by_id), 0), str))
+        listed = list(by_id.values())
+        # By the bytes of texts, as arrays are searched.
+        order = np.argsort(ids, kind="stable")
+        ordered = [listed[place] for place in order.tolist()]
         return cls(
-            ids=np.array([movie.id for movie in ordered], dtype=np.int64),
+            ids=ids[order],
             titles=[movie.title for movie in ordered],
             years=np.array([movie.year for movie in ordered], dtype=np.int64),
             genres=[movie.genres for movie in ordered],
@@ -107,25 +122,27 @@ class Catalogue:
             rows = json.loads(f"[{','.join(lines)}]")
             movies = [Movie(row["id"], row["title"], row["year"], tuple(row["genres"])) for row in rows]
             labels = [
-                (row["id"], period, count)
-                for row in rows
+                (code, period, count)
+                for code, row in enumerate(rows, 1)
                 if "train_labels" in row
                 for period, count in row["train_labels"]
             ]
             catalogue = cls.of(movies)
+            if [plain_id(movie_id) for movie_id in catalogue.ids.tolist()] != [movie.id for movie in movies]:
+                raise ValueError("ids ascend")
             return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"{place} is not a readable catalogue; generate the data again", code="G02") from error
 
     def with_train_labels(
-        self, movie_ids: NDArray[np.int64], periods: NDArray[np.int64], counts: NDArray[np.int64]
+        self, codes: NDArray[np.int64], periods: NDArray[np.int64], counts: NDArray[np.int64]
     ) -> Catalogue:
         """Return this catalogue with how often its movies are train labels.
 
         Parameters
         ----------
-        movie_ids, periods
-            int64 `[n]`: distinct pairs of a movie of the catalogue and a period.
+        codes, periods
+            int64 `[n]`: distinct pairs of a movie's code and a period.
         counts
             int64 `[n]`: how often each occurs.
 
@@ -137,7 +154,7 @@ class Catalogue:
         if len(periods) and not (periods.min() >= 0 and periods.max() < NUM_PERIODS and counts.min() > 0):
             raise ValueError(f"counts are positive, in periods from 0 to {NUM_PERIODS - 1}")
         train_labels = np.zeros((len(self), NUM_PERIODS), dtype=np.int64)
-        train_labels[self.indices_of(movie_ids), periods] = counts
+        train_labels[codes - 1, periods] = counts
         return replace(self, train_labels=train_labels)
 
     def save(self, path: Path) -> None:
@@ -147,7 +164,7 @@ class Catalogue:
             for place, (movie_id, title, year, genres) in enumerate(
                 zip(self.ids.tolist(), self.titles, self.years.tolist(), self.genres, strict=True)
             ):
-                row = {"id": movie_id, "title": title, "year": year, "genres": genres}
+                row = {"id": plain_id(movie_id), "title": title, "year": year, "genres": genres}
                 if place in train_labels:
                     row["train_labels"] = train_labels[place]
                 # ASCII only: a line separator within a title must not look like the end of the line. Without blanks,
@@ -167,24 +184,62 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def indices_of(self, movie_ids: NDArray[np.integer]) -> NDArray[np.int64]:
+    @cached_property
+    def pad(self) -> MovieId:
+        """What stands for no movie in examples, requests and answers: no movie has this id."""
+        return choose_pad(self.ids)
+
+    def codes_of(self, movie_ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the codes of movies, int64 in the shape of their ids; `NO_MOVIE` for ids that the catalogue lacks."""
+        return self.indices_of(movie_ids) + 1
+
+    def parse_id(self, text: str) -> MovieId | None:
+        """Return the movie that a text is the id of; None where the catalogue has none."""
+        if is_text(self.ids):
+            return text if self.has(text) else None
+        if not _INTEGER.fullmatch(text):
+            return None
+        return int(text) if self.has(int(text)) else None
+
+    def has(self, movie_id: MovieId) -> bool:
+        """Return whether the catalogue holds a movie."""
+        return self._place(movie_id) >= 0
+
+    def indices_of(self, movie_ids: NDArray[Any]) -> NDArray[np.int64]:
         """Return the rows of movies, int64 in the shape of their ids; -1 for ids that the catalogue lacks."""
         if not len(self):
             return np.full(movie_ids.shape, -1, dtype=np.int64)
         places = np.minimum(np.searchsorted(self.ids, movie_ids), len(self) - 1)
         return np.where(self.ids[places] == movie_ids, places, -1)
 
-    def movie(self, movie_id: int) -> Movie:
+    def _place(self, movie_id: MovieId) -> int:
+        """Return a movie's row; -1 if the catalogue lacks it."""
+        text = is_text(self.ids)
+        if isinstance(movie_id, str) is not text or (isinstance(movie_id, int) and movie_id.bit_length() > _MAX_BITS):
+            return -1
+        return int(self.indices_of(id_array([movie_id], text=text))[0])
+
+    def movie(self, movie_id: MovieId) -> Movie:
         """Return a movie; for one that the catalogue lacks, a stand-in that is named by its id."""
-        place = int(self.indices_of(np.array(movie_id)))
+        place = self._place(movie_id)
         if place < 0:
-            return Movie(movie_id, f"movie {movie_id}", 0, ())
+            return _unlisted(movie_id)
         return Movie(movie_id, self.titles[place], int(self.years[place]), self.genres[place])
 
-    def title(self, movie_id: int) -> str:
+    def title(self, movie_id: MovieId) -> str:
         """Return a movie's title; one that the catalogue lacks is named by its id."""
         return self.movie(movie_id).title
+
+    def title_of(self, text: str) -> str:
+        """Return the title of the movie that a text is the id of; one that the catalogue lacks is named by its id."""
+        movie_id = self.parse_id(text)
+        return _unlisted(text).title if movie_id is None else self.title(movie_id)
 
     def genre_names(self) -> tuple[str, ...]:
         """Return every genre that occurs, sorted."""
         return tuple(sorted({genre for genres in self.genres for genre in genres}))
+
+
+def _unlisted(movie_id: MovieId) -> Movie:
+    """Return what stands for a movie that no list names."""
+    return Movie(movie_id, f"movie {movie_id}", 0, ())

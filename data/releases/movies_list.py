@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from data.errors import InputError
 from data.features import NO_GENRE
+from data.movie_ids import MovieId
 from data.releases.archives import Source, reading
 from data.releases.catalogue import Movie
 from data.releases.lines import check_mark
@@ -71,7 +72,7 @@ def _parse(content: bytes, release: Release) -> list[Movie]:
         _check_header(lines[0])
         first = 1
     split = _SPLITTERS[release.movies_format]
-    movies: dict[int, Movie] = {}
+    movies: dict[MovieId, Movie] = {}
     for number, line in enumerate(lines[first:], first + 1):
         if not line:
             continue

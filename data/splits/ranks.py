@@ -29,7 +29,7 @@ class CutBin:
 
 
 def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return a number for each example: the user in the upper 32 bits, the label's position in the lower.
+    """Return a number for each example: the user's lower 32 bits before the upper, and the label's position over them.
 
     Parameters
     ----------
@@ -41,10 +41,13 @@ def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.ui
     Returns
     -------
     NDArray[np.uint64]
-        `[n]`, unique over the whole release.
+        `[n]`, unique over the whole data set where users are numbers below 2**32. Other users are hashes of 64 bits,
+        which no two of 10 million examples share but by a chance of one in 300,000.
     """
-    users = timelines.ratings["user"][rows].astype(np.uint64)
-    return (users << np.uint64(32)) | timelines.positions[rows].astype(np.uint64)
+    users: NDArray[np.uint64] = timelines.ratings["user"][rows]
+    return np.bitwise_xor(
+        (users << np.uint64(32)) | (users >> np.uint64(32)), timelines.positions[rows].view(np.uint64)
+    )
 
 
 def order_keys(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

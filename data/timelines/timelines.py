@@ -7,8 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RATING_DTYPE = np.dtype([("user", "<i4"), ("movie", "<i4"), ("stars", "<f4"), ("time", "<i8")])
-"""One rating as it lies in memory and in the temporary files: 20 bytes; `time` in seconds since 1970."""
+RATING_DTYPE = np.dtype([("user", "<u8"), ("movie", "<i4"), ("stars", "<f4"), ("time", "<i8")])
+"""One rating as it lies in memory and in the temporary files: 24 bytes; `time` in seconds since 1970.
+
+`movie` is a number that the reader gives the movie, until the catalogue is known: then its code, see
+`data.releases.catalogue`.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Timelines:
     @classmethod
     def of(cls, ordered: NDArray[np.void]) -> Timelines:
         """Return the timelines of ratings that are filtered and ordered already."""
-        starts = np.flatnonzero(np.diff(ordered["user"], prepend=-1))
+        starts = _starts(ordered)
         lengths = np.diff(starts, append=len(ordered))
         positions = np.arange(len(ordered)) - np.repeat(starts, lengths)
         is_last = np.zeros(len(ordered), dtype=bool)
@@ -61,7 +65,15 @@ def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timelin
     """
     kept = ratings[ratings["stars"] >= min_rating]
     kept = kept[np.lexsort((kept["time"], kept["user"]))]
-    starts = np.flatnonzero(np.diff(kept["user"], prepend=-1))
+    starts = _starts(kept)
     lengths = np.diff(starts, append=len(kept))
     long_enough = lengths >= min_timeline_length
     return Timelines.of(kept[np.repeat(long_enough, lengths)])
+
+
+def _starts(ordered: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the rows at which another user's ratings begin."""
+    users = ordered["user"]
+    is_start = np.ones(len(users), dtype=bool)
+    is_start[1:] = users[1:] != users[:-1]
+    return np.flatnonzero(is_start)

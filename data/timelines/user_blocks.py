@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,8 +32,8 @@ class UserBlock:
 
 
 @dataclass(frozen=True)
-class Spill:
-    """A release sorted out into blocks.
+class OrderedBlocks:
+    """A release sorted out into blocks of timelines.
 
     Attributes
     ----------
@@ -41,25 +41,22 @@ class Spill:
         Blocks that hold any ratings.
     num_ratings, num_users
         Over all blocks.
-    movie_ids
-        int32 `[n]`: the distinct movies that are rated, ascending.
     time_range
         From the first to the last rating.
     repeated
-        A rating, as a `RATING_DTYPE` scalar, that the file holds more than once; None if there is none.
+        A rating, as the `RATING_DTYPE` scalar that was read, which occurs more than once; None if there is none.
     """
 
     blocks: tuple[UserBlock, ...]
     num_ratings: int
     num_users: int
-    movie_ids: NDArray[np.int32]
     time_range: TimeRange
     repeated: NDArray[np.void] | None
 
 
 @dataclass(frozen=True)
 class _BlockSummary:
-    """All ratings of a block, counted before any filter; the attributes are those of `Spill`."""
+    """All ratings of a block, counted before any filter; the attributes are those of `OrderedBlocks`."""
 
     num_ratings: int
     num_users: int
@@ -73,20 +70,23 @@ def available_workers() -> int:
 
 
 def spill_ratings(
-    ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks: int, *, min_rating: float, min_timeline_length: int
-) -> Spill:
-    """Append ratings to the blocks of their users, turn each block into timelines, and return the blocks.
+    ratings: Iterable[NDArray[np.void]], folder: Path, num_blocks: int
+) -> tuple[list[Path], NDArray[np.int32]]:
+    """Append ratings to the files of their users' blocks.
 
     Parameters
     ----------
     ratings
         `RATING_DTYPE[n]` each, in the order of the release's file; at least one rating in all.
     folder
-        Where the blocks go; it exists and is seen by all workers.
+        Where the files go; it exists and is seen by all workers.
     num_blocks
         Users are spread over as many files by a hash; it has no influence on any result.
-    min_rating, min_timeline_length
-        Which ratings and users are kept: see `build_timelines`.
+
+    Returns
+    -------
+    tuple
+        The files that hold any ratings, and the distinct movies that are rated, int32 `[n]`, ascending.
 
     Raises
     ------
@@ -94,9 +94,9 @@ def spill_ratings(
         The files can't be written.
     """
     paths = [folder / f"users-{block:05d}.rows" for block in range(num_blocks)]
-    movie_ids = np.empty(0, dtype=np.int32)
+    rated = np.empty(0, dtype=np.int32)
     for part in ratings:
-        movie_ids = np.union1d(movie_ids, part["movie"])
+        rated = np.union1d(rated, part["movie"])
         block_of = (mix64(part["user"]) % np.uint64(num_blocks)).astype(np.int64)
         # Stable: within a block, ratings keep the order of the file. Numbers of 16 bits are sorted in linear time.
         ordered = part[np.argsort(block_of.astype(np.min_scalar_type(num_blocks)), kind="stable")]
@@ -105,15 +105,39 @@ def spill_ratings(
             if len(rows):
                 with path.open("ab") as file:
                     file.write(rows.tobytes())
-    used = [path for path in paths if path.exists()]
-    order = partial(_order_block, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    return [path for path in paths if path.exists()], rated
+
+
+def order_blocks(
+    files: Sequence[Path],
+    codes_of: Callable[[NDArray[np.int32]], NDArray[np.integer]],
+    *,
+    min_rating: float,
+    min_timeline_length: int,
+) -> OrderedBlocks:
+    """Turn files of ratings into blocks of timelines, in place.
+
+    Parameters
+    ----------
+    files
+        From `spill_ratings`; at least one.
+    codes_of
+        Returns the codes of the movies that the files hold, `[n]` to `[n]`.
+    min_rating, min_timeline_length
+        Which ratings and users are kept: see `build_timelines`.
+
+    Raises
+    ------
+    OSError
+        The files can't be written.
+    """
+    order = partial(_order_block, codes_of=codes_of, min_rating=min_rating, min_timeline_length=min_timeline_length)
     with ThreadPoolExecutor(available_workers()) as pool:
-        summaries = list(pool.map(order, used))
-    return Spill(
-        blocks=tuple(UserBlock(str(path)) for path in used),
+        summaries = list(pool.map(order, files))
+    return OrderedBlocks(
+        blocks=tuple(UserBlock(str(path)) for path in files),
         num_ratings=sum(summary.num_ratings for summary in summaries),
         num_users=sum(summary.num_users for summary in summaries),
-        movie_ids=movie_ids,
         time_range=TimeRange(
             min(summary.time_range.first for summary in summaries),
             max(summary.time_range.last for summary in summaries),
@@ -122,16 +146,23 @@ def spill_ratings(
     )
 
 
-def _order_block(path: Path, min_rating: float, min_timeline_length: int) -> _BlockSummary:
+def _order_block(
+    path: Path,
+    codes_of: Callable[[NDArray[np.int32]], NDArray[np.integer]],
+    min_rating: float,
+    min_timeline_length: int,
+) -> _BlockSummary:
     """Put timelines into the place of a file of ratings."""
     rows = np.fromfile(path, dtype=RATING_DTYPE)
+    repeated = find_repeated(rows)
+    rows["movie"] = codes_of(rows["movie"])
     timelines = build_timelines(rows, min_rating=min_rating, min_timeline_length=min_timeline_length)
     path.write_bytes(timelines.ratings.tobytes())
     return _BlockSummary(
         num_ratings=len(rows),
         num_users=len(np.unique(rows["user"])),
         time_range=TimeRange(int(rows["time"].min()), int(rows["time"].max())),
-        repeated=find_repeated(rows),
+        repeated=repeated,
     )
 
 
@@ -142,7 +173,8 @@ def read_timelines(block: UserBlock) -> Timelines:
 
 def find_repeated(ratings: NDArray[np.void]) -> NDArray[np.void] | None:
     """Return a rating that occurs twice with the same stars and time; None if none does."""
-    pairs = (ratings["user"].astype(np.uint64) << np.uint64(32)) | ratings["movie"].astype(np.uint64)
+    # Different pairs may share a number: it only tells which ratings to compare.
+    pairs = mix64(ratings["user"]) + ratings["movie"].astype(np.uint64)
     ordered_pairs = np.sort(pairs)
     twice = np.unique(ordered_pairs[1:][ordered_pairs[1:] == ordered_pairs[:-1]])
     if not len(twice):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.features import PAD_MOVIE_ID
+from data.releases.catalogue import NO_MOVIE
 from data.timelines.timelines import Timelines
 
 
@@ -14,6 +14,7 @@ def window_dtype(max_context_length: int) -> np.dtype:
 
     `order` is its place among all examples, `popularity` its label's bucket. `movies` and
     `stars` are the context, oldest first, post-padded; `length` says how many of them are real.
+    `label` and `movies` hold codes of the catalogue.
     """
     return np.dtype(
         [
@@ -59,6 +60,6 @@ def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_len
         is_real = place < lengths
         # Pads point at the label, so that no index leaves the array, and are overwritten.
         sources = np.minimum(firsts + place, rows)
-        windows["movies"][:, place] = np.where(is_real, movies[sources], PAD_MOVIE_ID)
+        windows["movies"][:, place] = np.where(is_real, movies[sources], NO_MOVIE)
         windows["stars"][:, place] = np.where(is_real, stars[sources], 0.0)
     return windows

@@ -245,7 +245,7 @@ def _movers(left: FeatureStatistics, right: FeatureStatistics, catalogues: tuple
     ordered = sorted(values, key=lambda value: (-abs(left.share(value) - right.share(value)), value))
     return [
         Mover(
-            value=_title(int(value), catalogues) if left.kind == "movie" else value,
+            value=_title(value, catalogues) if left.kind == "movie" else value,
             left=left.share(value),
             right=right.share(value),
         )
@@ -253,6 +253,6 @@ def _movers(left: FeatureStatistics, right: FeatureStatistics, catalogues: tuple
     ]
 
 
-def _title(movie_id: int, catalogues: tuple[Catalogue, ...]) -> str:
-    knowing = (catalogue for catalogue in catalogues if movie_id in catalogue.ids)
-    return next(knowing, catalogues[0]).title(movie_id)
+def _title(value: str, catalogues: tuple[Catalogue, ...]) -> str:
+    knowing = (catalogue for catalogue in catalogues if catalogue.parse_id(value) is not None)
+    return next(knowing, catalogues[0]).title_of(value)

@@ -15,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from components.statistics.feature_statistics import SplitStatistics, read_split_statistics, split_names
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.schema import build_schema
+from data.examples.schema import schema_of
 from data.examples.shards import SPLITS
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from pipeline.defaults import METADATA_FILE
@@ -82,7 +82,7 @@ class StatisticsSet:
 
     def schema(self) -> schema_pb2.Schema:
         """Return the curated schema, completed for these examples."""
-        return build_schema(self.manifest.options, self.catalogue.genre_names())
+        return schema_of(self.manifest, self.catalogue)
 
 
 @contextmanager
@@ -245,6 +245,7 @@ def _count(folder: Path, scratch: Path) -> StatisticsSet:
                 split,
                 source.files[split],
                 stars_of(manifest),
+                manifest.pad_movie_id,
                 padded=str(source.padded),
                 unpadded=str(source.unpadded),
                 schema=source.schema(),

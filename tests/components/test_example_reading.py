@@ -180,6 +180,7 @@ def test_a_feature_that_only_the_last_example_of_a_file_has_is_an_anomaly(
             "train",
             files,
             stars=[3.0, 4.5],
+            pad=0,
             padded=str(tmp_path / "padded"),
             unpadded=str(tmp_path / "unpadded"),
             schema=SCHEMA,

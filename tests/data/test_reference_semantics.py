@@ -21,6 +21,7 @@ from plain_reference import PlainMovie, PlainRating, plain_examples, plain_popul
 from data.examples.encoding import encode_examples
 from data.examples.feature_table import FeatureTable
 from data.generate import generate
+from data.movie_ids import MovieId, id_array
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue, Movie
 from data.timelines.timelines import RATING_DTYPE, build_timelines
@@ -78,9 +79,6 @@ def test_windows_of_any_timelines_are_those_of_the_reference(
     }
     expected = plain_examples(ratings, movies, **settings)
 
-    timelines = build_timelines(_as_array(ratings), min_rating=min_rating, min_timeline_length=min_timeline_length)
-    rows = label_rows(timelines)
-    windows = build_windows(timelines, rows, max_context_length)
     listed = [
         Movie(
             movie,
@@ -91,6 +89,12 @@ def test_windows_of_any_timelines_are_those_of_the_reference(
         for movie, (title, genres) in movies.items()
     ]
     catalogue = Catalogue.of(listed, {rating.movie for rating in ratings})
+
+    rows = _as_array(ratings)
+    rows["movie"] = catalogue.codes_of(rows["movie"])
+    timelines = build_timelines(rows, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    rows = label_rows(timelines)
+    windows = build_windows(timelines, rows, max_context_length)
     table = FeatureTable(catalogue, GenerateOptions(release="sample", **settings))
     found = [parse_example(serialised) for serialised in encode_examples(table.features_of(windows))]
 
@@ -102,16 +106,33 @@ def test_windows_of_any_timelines_are_those_of_the_reference(
     assert timelines.is_last[rows].tolist() == [example.is_last for example in expected]
 
 
-def test_movies_are_found_whether_their_ids_are_listed_or_searched():
-    for largest in (70, 2**31 - 1):
-        catalogue = Catalogue.of([Movie(3, "A", 1951, ("War",)), Movie(largest, "B", 1995, ("Drama", "War"))])
-        windows = np.zeros(2, dtype=window_dtype(2))
-        # The last place of each is one that the catalogue lacks, as pads are.
-        windows["movies"] = [[largest, 0], [3, 5]]
-        table = FeatureTable(catalogue, GenerateOptions(release="sample", max_context_movie_genre_length=2))
-        features = table.features_of(windows)
-        assert features["context_movie_year"].tolist() == [[1995, 0], [1951, 0]]
-        assert features["context_movie_genre"].tolist() == [[b"Drama", b"War"], [b"War", b"UNK"]]
+def test_features_are_those_of_the_movies_codes_and_pads_have_none():
+    catalogue = Catalogue.of([Movie(3, "A", 1951, ("War",)), Movie(2**31 - 1, "B", 1995, ("Drama", "War"))])
+    windows = np.zeros(2, dtype=window_dtype(2))
+    windows["movies"], windows["label"] = [[2, 0], [1, 2]], [1, 2]
+    table = FeatureTable(catalogue, GenerateOptions(release="sample", max_context_movie_genre_length=2))
+    features = table.features_of(windows)
+    assert features["context_movie_id"].tolist() == [[2**31 - 1, 0], [3, 2**31 - 1]]
+    assert features["label_movie_id"].tolist() == [[3], [2**31 - 1]]
+    assert features["context_movie_year"].tolist() == [[1995, 0], [1951, 1995]]
+    assert features["context_movie_genre"].tolist() == [[b"Drama", b"War"], [b"War", b"Drama"]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "pad"), [((0, -4, 7), -1), (("", "a,b", "Ünï"), "<pad>"), (("UNK", "<pad>"), ""), ((5, 2**40), 0)]
+)
+def test_any_ids_go_in_and_come_out_and_the_pad_is_none_of_them(ids: tuple[MovieId, ...], pad: MovieId):
+    catalogue = Catalogue.of([Movie(movie_id, "A", 0, ()) for movie_id in ids])
+    windows = np.zeros(len(ids), dtype=window_dtype(2))
+    windows["movies"][:, 0] = windows["label"] = catalogue.codes_of(id_array(ids, text=isinstance(pad, str)))
+    table = FeatureTable(catalogue, GenerateOptions(release="sample"))
+    examples = [parse_example(serialised) for serialised in encode_examples(table.features_of(windows))]
+
+    def stored(movie_id: MovieId) -> object:
+        return movie_id.encode() if isinstance(movie_id, str) else movie_id
+
+    assert [example["label_movie_id"] for example in examples] == [(stored(movie_id),) for movie_id in ids]
+    assert [example["context_movie_id"] for example in examples] == [(stored(i), stored(pad)) for i in ids]
 
 
 def _assert_same(folder: Path, expected_splits: tuple[list, list]) -> None:

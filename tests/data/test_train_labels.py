@@ -129,7 +129,7 @@ def test_any_train_labels_are_counted(
 
 def test_a_line_of_a_movie_that_is_a_train_label_holds_its_periods_and_counts(tmp_path: Path):
     catalogue = Catalogue.of([Movie(1, "A (1990)", 1990, ("Drama",)), Movie(7, "B", 0, ())])
-    counted = catalogue.with_train_labels(np.array([1, 1]), np.array([63, 2]), np.array([4, 10]))
+    counted = catalogue.with_train_labels(catalogue.codes_of(np.array([1, 1])), np.array([63, 2]), np.array([4, 10]))
     counted.save(tmp_path / CATALOGUE_FILE)
     assert [json.loads(line) for line in (tmp_path / CATALOGUE_FILE).read_text().splitlines()] == [
         {"id": 1, "title": "A (1990)", "year": 1990, "genres": ["Drama"], "train_labels": [[2, 10], [63, 4]]},
@@ -148,7 +148,8 @@ def test_a_line_of_a_movie_that_is_a_train_label_holds_its_periods_and_counts(tm
 def test_any_counts_come_back_from_the_file(tmp_path: Path, labels: dict[tuple[int, int], int]):
     catalogue = Catalogue.of([Movie(movie, f"Movie {movie}", 0, ()) for movie in (1, 2, 9, 2**31 - 1)])
     movies, periods = np.array(list(labels), dtype=np.int64).T
-    catalogue.with_train_labels(movies, periods, np.array(list(labels.values()))).save(tmp_path / CATALOGUE_FILE)
+    codes = catalogue.codes_of(movies)
+    catalogue.with_train_labels(codes, periods, np.array(list(labels.values()))).save(tmp_path / CATALOGUE_FILE)
 
     loaded = Catalogue.load(tmp_path / CATALOGUE_FILE)
     assert _listed(loaded) == {

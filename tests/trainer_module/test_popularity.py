@@ -139,7 +139,9 @@ def plain_stretch(counts: list[list[int]]) -> int:
 
 def test_counts_stand_in_the_vocabularys_order_and_an_unlisted_movie_has_none():
     catalogue = Catalogue.of(Movie(id_, "A", 0, ()) for id_ in (3, 5, 8))
-    catalogue = catalogue.with_train_labels(np.array([3, 8, 8]), np.array([0, 0, 63]), np.array([1, 2, 4]))
+    catalogue = catalogue.with_train_labels(
+        catalogue.codes_of(np.array([3, 8, 8])), np.array([0, 0, 63]), np.array([1, 2, 4])
+    )
     counts = counts_by_period(catalogue, np.array([8, 9, 3, 5]))
     expected = np.zeros((4, NUM_PERIODS), dtype=np.int64)
     expected[0, [0, 63]] = [2, 4]

@@ -39,7 +39,8 @@ def write_examples(root: Path, num_movies: int) -> None:
             shard.write(as_example(context, label))
     movies = [Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(1, num_movies + 1)]
     labelled, counts = np.unique(labels, return_counts=True)
-    catalogue = Catalogue.of(movies).with_train_labels(labelled, labelled % NUM_PERIODS, counts)
+    catalogue = Catalogue.of(movies)
+    catalogue = catalogue.with_train_labels(catalogue.codes_of(labelled), labelled % NUM_PERIODS, counts)
     catalogue.save(root / CATALOGUE_FILE)
     Manifest(
         release="sample",
@@ -55,7 +56,11 @@ def write_examples(root: Path, num_movies: int) -> None:
 
 
 def as_example(context: list[int], label: int) -> bytes:
-    values = {features.CONTEXT_MOVIE_ID: context, features.LABEL_MOVIE_ID: [label]}
+    values = {
+        features.CONTEXT_MOVIE_ID: context,
+        features.LABEL_MOVIE_ID: [label],
+        features.CONTEXT_LENGTH: [len(context) - context.count(0)],
+    }
     return tf.train.Example(
         features=tf.train.Features(
             feature={name: tf.train.Feature(int64_list=tf.train.Int64List(value=ids)) for name, ids in values.items()}

@@ -24,6 +24,7 @@ TRAIN_COUNTS = {30: 5, 10: 3, 20: 2, 40: 1}
 RAW = {
     features.CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([3], tf.int64),
     features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
+    features.CONTEXT_LENGTH: tf.io.FixedLenFeature([1], tf.int64),
 }
 
 
@@ -38,7 +39,11 @@ def serialise(context, label) -> bytes:
 def transform_output(tmp_path_factory) -> tft.TFTransformOutput:
     folder = tmp_path_factory.mktemp("transform")
     rows = [
-        {features.CONTEXT_MOVIE_ID: np.array(context), features.LABEL_MOVIE_ID: np.array([label])}
+        {
+            features.CONTEXT_MOVIE_ID: np.array(context),
+            features.LABEL_MOVIE_ID: np.array([label]),
+            features.CONTEXT_LENGTH: np.array([np.count_nonzero(context)]),
+        }
         for context, label in TRAIN
     ]
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(RAW))
