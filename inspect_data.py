@@ -155,7 +155,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _lead(manifest: Any) -> str:
     counts = manifest.counts
     return (
-        f"{manifest.release}, {spelt(manifest.split)} split: {counts.ratings:,} ratings by "
+        f"{manifest.data_set}, {spelt(manifest.split)} split: {counts.ratings:,} ratings by "
         f"{counts.users:,} users, {counts.movies:,} movies in the catalogue"
     )
 

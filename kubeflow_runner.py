@@ -164,10 +164,11 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
 def _compile(options: argparse.Namespace) -> None:
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
     from pipeline.kubeflow_settings import check_image
-    from pipeline.local import choose_settings
+    from pipeline.local import OwnData, choose_settings
 
     check_image(options.image)
-    settings = choose_settings(options.config, options.release, None, options.split, options.values)
+    own = OwnData(options.interactions, options.items, options.name)
+    settings = choose_settings(options.config, options.release, None, options.split, options.values, own)
     with without_garbage_collection():
         from pipeline.kubeflow.compiling import compile_pipeline
 

@@ -59,13 +59,14 @@ def _run(options: argparse.Namespace) -> int:
     prepare_environment(verbose=options.verbose)
     defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
-    from pipeline.local import StepFailedError, run_locally
+    from pipeline.local import OwnData, StepFailedError, run_locally
 
     try:
         published = run_locally(
             config=options.config,
             release=options.release,
             source=options.source,
+            own=OwnData(options.interactions, options.items, options.name),
             split=options.split,
             values=options.values,
             work_dir=options.work_dir,

@@ -12,12 +12,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.command import CommandParser, add_beam_option, run_command
 from data.errors import InputError, one_line
 from data.full_disk import disk_full, is_disk_full
-from data.options import RELEASE_NAMES, GenerateOptions, parse_options
+from data.options import RELEASE_NAMES, ColumnNames, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
 from data.user_files import user_path
 from data.version import add_version_option
@@ -25,8 +25,7 @@ from data.version import add_version_option
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
     from data.examples.manifest import DataSizes, Manifest
-    from data.releases.archives import Source
-    from data.releases.release import Release
+    from data.reader import Reader
 
 
 def _silent(_: str) -> None:
@@ -38,6 +37,8 @@ def generate(
     output: Path,
     *,
     source: Path | None = None,
+    interactions: str | None = None,
+    items: str | None = None,
     cache_dir: Path | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = _silent,
@@ -55,6 +56,8 @@ def generate(
         The folder. It must not hold files of other kinds.
     source
         The release's zip archive or folder, if the user has it; by default it is downloaded.
+    interactions, items
+        The files of own data: see `data.interactions.files.find_files`.
     cache_dir
         Where downloads are kept.
     beam_args
@@ -75,17 +78,16 @@ def generate(
     """
     from data.atomic_folder import exclusive, recover, staged
     from data.beam_options import check_job_server
-    from data.releases.archives import source_digest
-    from data.releases.release import find_release, obtain
 
     check_job_server(beam_args)
     output = output.resolve()
-    release = find_release(options.release)
     with ExitStack() as stack:
-        if source is None and release.archive is None:
-            source = _write_sample(stack)
-        opened = obtain(release, source, cache_dir, progress)
-        digest = source_digest(opened, release.files)
+        reader = (
+            _open_own_data(options, interactions, items)
+            if options.release is None
+            else _open_release(options.release, source, cache_dir, progress, stack)
+        )
+        digest = reader.digest()
         with exclusive(output, progress), _disk_faults(output):
             recover(output)
             present = _present_manifest(output, options, digest, progress)
@@ -93,7 +95,30 @@ def generate(
                 progress(f"{output} is up to date")
                 return present
             with staged(output) as staging:
-                return _write(options, release, opened, digest, staging, beam_args, progress)
+                return _write(options, reader, digest, staging, beam_args, progress)
+
+
+def _open_release(
+    name: str, source: Path | None, cache_dir: Path | None, progress: Callable[[str], None], stack: ExitStack
+) -> Reader:
+    from data.releases.reading import ReleaseReader
+    from data.releases.release import find_release, obtain
+
+    release = find_release(name)
+    if source is None and release.archive is None:
+        source = _write_sample(stack)
+    return ReleaseReader(obtain(release, source, cache_dir, progress), release)
+
+
+def _open_own_data(options: GenerateOptions, interactions: str | None, items: str | None) -> Reader:
+    from data.interactions.reading import Interactions
+
+    if interactions is None:
+        raise InputError(
+            f"where the data of {options.name} lie is not said: set data.interactions, or pass --interactions",
+            code="C12",
+        )
+    return Interactions(interactions, items, options)
 
 
 def _write_sample(stack: ExitStack) -> Path:
@@ -115,8 +140,7 @@ def _write_sample(stack: ExitStack) -> Path:
 
 def _write(
     options: GenerateOptions,
-    release: Release,
-    source: Source,
+    reader: Reader,
     digest: str,
     folder: Path,
     beam_args: Sequence[str],
@@ -125,32 +149,30 @@ def _write(
     """Fill an empty folder with shards, catalogue and manifest."""
     from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
-    from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-    from data.releases.movies_list import read_movies
-    from data.releases.parsing import find_repeats, read_ratings
+    from data.releases.catalogue import CATALOGUE_FILE
     from data.timelines.periods import movies_and_periods
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
     work = folder / "work"
     work.mkdir()
-    progress(f"reading {source.label}")
-    movies = read_movies(source, release)
-    num_blocks = max(1, math.ceil(source.size(release.ratings_file) / BYTES_PER_BLOCK))
-    files, rated = spill_ratings(read_ratings(source, release), work, num_blocks)
-    catalogue = Catalogue.of(movies, rated.tolist())
+    progress(f"reading {reader.label}")
+    num_blocks = max(1, math.ceil(reader.text_size / BYTES_PER_BLOCK))
+    files, rated = spill_ratings(reader.ratings(), work, num_blocks)
+    catalogue = reader.catalogue(rated)
+    is_own = options.release is None
     ordered = order_blocks(
         files,
-        catalogue.codes_of,
+        reader.codes_of(catalogue),
         min_rating=options.min_rating,
         min_timeline_length=options.min_timeline_length,
+        # The files of own data may come in any order.
+        ties="by_movie" if is_own else "as_given",
+        drop_repeats=options.duplicates == "drop",
     )
-    if ordered.repeated is not None:
-        first, second, *_ = find_repeats(source, release, ordered.repeated)
-        raise InputError(
-            f"{source.label}: {release.ratings_file} line {second}: is the same rating as line {first}", code="D22"
-        )
-    if len(catalogue) > len(movies):
-        progress(f"note: {len(catalogue) - len(movies)} rated movies are not listed; they have no titles")
+    if ordered.repeated is not None and options.duplicates is None:
+        reader.say_of_repeat(ordered.repeated, progress)
+    if reader.num_unlisted:
+        progress(f"note: {reader.num_unlisted} rated movies are not listed; they have no titles")
     # The steps look up years and genres in it, and count its train labels, which are not known yet.
     catalogue.save(work / CATALOGUE_FILE)
 
@@ -189,6 +211,7 @@ def _write(
     _check_splits(counts, options)
     manifest = Manifest(
         release=options.release,
+        max_rating=ordered.max_stars if is_own else None,
         source_digest=digest,
         options=options,
         split=options.split,
@@ -328,6 +351,8 @@ def _run(parsed: argparse.Namespace) -> int:
     options = parse_options(
         {name: getattr(parsed, name) for name in GenerateOptions.model_fields if hasattr(parsed, name)}
     )
+    if options.release is not None and (parsed.interactions is not None or parsed.items is not None):
+        raise InputError("--interactions and --items are for data of your own: leave out --release", code="A10")
     from data.environment import prepare_environment
 
     prepare_environment(verbose=parsed.verbose)
@@ -338,29 +363,62 @@ def _run(parsed: argparse.Namespace) -> int:
         options,
         parsed.output,
         source=parsed.source,
+        interactions=parsed.interactions,
+        items=parsed.items,
         cache_dir=parsed.cache_dir,
         beam_args=parsed.beam_arg,
         progress=lambda line: print(line, file=sys.stderr),
     )
     counts = manifest.counts
     print(
-        f"{manifest.release}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
+        f"{manifest.data_set}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
         f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
     return 0
 
 
+class _Columns(argparse.Action):
+    """Collects the names of columns by what they mean."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        meaning, equals, name = str(values).partition("=")
+        if not equals:
+            parser.error(f"{option_string} {values}: write MEANING=NAME, such as --column item=sku")
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), meaning: name})
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="python -m data.generate",
-        description="Generate next-movie examples from a MovieLens release.",
+        description="Generate next-movie examples from a MovieLens release, or from data of your own.",
         # Options that are not given are left to GenerateOptions, the one place with the defaults.
         argument_default=argparse.SUPPRESS,
     )
     add_version_option(parser)
     defaults = {name: field.default for name, field in GenerateOptions.model_fields.items()}
-    parser.add_argument("--release", choices=RELEASE_NAMES, required=True, help="which data")
+    parser.add_argument("--release", choices=RELEASE_NAMES, help="which MovieLens data, unless you have your own")
+    parser.add_argument(
+        "--interactions",
+        default=None,
+        metavar="FILES",
+        help="files of your own interactions: a path, a pattern or an address (CSV, TSV, Parquet or JSON lines)",
+    )
+    parser.add_argument("--items", default=None, metavar="FILES", help="files of your own items, if you have them")
+    parser.add_argument("--name", metavar="NAME", help="the name of your own data")
+    parser.add_argument(
+        "--column",
+        dest="columns",
+        action=_Columns,
+        metavar="MEANING=NAME",
+        help=f"what a column of your own files is called; meanings are {', '.join(ColumnNames.model_fields)}",
+    )
+    parser.add_argument(
+        "--item-ids", choices=["integer", "text"], help="what your items' ids are (by default seen by the first)"
+    )
+    parser.add_argument(
+        "--duplicates", choices=["keep", "drop"], help="what becomes of interactions that occur again (default keep)"
+    )
     parser.add_argument("--output", type=user_path, required=True, metavar="DIR", help="where the shards go")
     parser.add_argument(
         "--source", type=user_path, default=None, metavar="ZIP_OR_FOLDER", help="the release, if you have it already"

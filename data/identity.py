@@ -25,7 +25,7 @@ class DataIdentity(BaseModel):
     Attributes
     ----------
     data_set
-        The release.
+        The release, or the name of own data.
     source_digest
         Digest of the content of its files.
     options
@@ -45,7 +45,7 @@ class DataIdentity(BaseModel):
     def of(cls, manifest: Manifest) -> DataIdentity:
         """Return the identity of generated examples."""
         return cls(
-            data_set=manifest.release,
+            data_set=manifest.data_set,
             source_digest=manifest.source_digest,
             options=deciding_options(manifest.options),
             train_until=manifest.train_until,

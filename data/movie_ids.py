@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 MovieId = int | str
 """As Python and JSON have it. Arrays hold int64, or the text's UTF-8 bytes."""
 
+NO_MOVIE = 0
+"""The code of a pad. A movie's code is 1 + its row in the catalogue."""
+
 
 def id_array(ids: Iterable[MovieId], *, text: bool) -> NDArray[Any]:
     """Return ids as an array, `[n]`: of int64, or of byte strings where ids are texts.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from data.errors import InputError
 from data.splits import SPLIT_NAMES, STRATEGIES, unspelt
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 else:
     SplitName = Annotated[Literal[SPLIT_NAMES], BeforeValidator(unspelt)]
 
+_MOST_STARS = 5.0
+
 RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
 
 
@@ -32,16 +34,45 @@ class DecidesSplit:
     """
 
 
+class ColumnNames(BaseModel):
+    """What the columns of a person's own files are called; None where one of the usual names is looked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user: str | None = None
+    item: str | None = None
+    """In the interactions' files and in the items'."""
+    timestamp: str | None = None
+    rating: str | None = None
+    """A rating or another weight of the interaction, if there is one."""
+    title: str | None = None
+    year: str | None = None
+    genres: str | None = None
+    """Categories of the item: a list, or a text in which `|` parts them."""
+
+
 class GenerateOptions(BaseModel):
     """Everything besides the source that decides what the examples are.
 
-    Equal options and an equal source give byte-identical shards.
+    Equal options and an equal source give byte-identical shards. The data are a MovieLens release's, or a person's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    release: ReleaseName
-    """The MovieLens release, which fixes the files' format and the stars that may occur."""
+    release: ReleaseName | None = None
+    """The MovieLens release, which fixes the files' format and the stars that may occur. None for own data."""
+
+    name: str | None = Field(None, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=32)
+    """The name of own data. It keeps data sets apart: pipelines, published models and baselines belong to one name."""
+
+    columns: Annotated[ColumnNames | None, DecidesSplit()] = None
+    """What the columns of own files are called."""
+
+    item_ids: Annotated[Literal["integer", "text"] | None, DecidesSplit()] = None
+    """What the items' ids are in own files; None to see by the first of them."""
+
+    duplicates: Annotated[Literal["keep", "drop"] | None, DecidesSplit()] = None
+    """Whether an own interaction that occurs again, at the same second, is kept (the default) or left out."""
 
     min_timeline_length: Annotated[int, DecidesSplit()] = Field(3, ge=2, le=1_000_000)
     """Users with fewer ratings than this, counted after the filter by stars, are left out."""
@@ -52,8 +83,8 @@ class GenerateOptions(BaseModel):
     max_context_movie_genre_length: int = Field(10, ge=1, le=10_000)
     """How many genres of the context movies an example holds; fewer are padded, more are cut."""
 
-    min_rating: Annotated[float, DecidesSplit()] = Field(2.0, ge=0.0, le=5.0, allow_inf_nan=False)
-    """Ratings with fewer stars than this are left out."""
+    min_rating: Annotated[float, DecidesSplit()] = Field(2.0, ge=0.0, allow_inf_nan=False)
+    """Ratings with fewer stars than this are left out; of own data by default none."""
 
     train_fraction: float = Field(0.9, gt=0.0, lt=1.0, allow_inf_nan=False)
     """The share of train examples, under the splits that use it."""
@@ -67,6 +98,33 @@ class GenerateOptions(BaseModel):
     shards: int | None = Field(None, ge=1, le=10_000)
     """Train shards; by default one for every `RATINGS_PER_SHARD` ratings. A shard is sorted in memory."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_all_of_own_data(cls, values: Any) -> Any:
+        """Own ratings may be weights, and interactions may have none."""
+        if isinstance(values, dict) and values.get("name") is not None:
+            return {"min_rating": 0.0, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check_data_set(self) -> GenerateOptions:
+        if (self.release is None) == (self.name is None):
+            raise ValueError("name the data: either `release`, or `name` for data of your own")
+        if self.name in RELEASE_NAMES:
+            raise ValueError(f"`name` is {self.name!r}, which is a MovieLens release: take another name")
+        if self.release is not None:
+            of_own = [name for name in ("columns", "item_ids", "duplicates") if getattr(self, name) is not None]
+            if of_own:
+                raise ValueError(f"`{of_own[0]}` is for data of your own, and not for a release")
+            if self.min_rating > _MOST_STARS:
+                raise ValueError(f"`min_rating` is {self.min_rating:g}: no rating has more than {_MOST_STARS:g} stars")
+        return self
+
+    @property
+    def data_set(self) -> str:
+        """The release, or the name of own data."""
+        return str(self.release or self.name)
+
     @property
     def strategy(self) -> SplitStrategy:
         """The split, with the options that it uses."""
@@ -74,11 +132,35 @@ class GenerateOptions(BaseModel):
         return kind(**{name: getattr(self, name) for name in kind.uses()})
 
 
+class DataSettings(GenerateOptions):
+    """What the examples are, and where own data lie: the place decides nothing."""
+
+    interactions: str | None = None
+    """The files of own interactions: a path, a pattern or an address."""
+
+    items: str | None = None
+    """The files of own items, if there are any."""
+
+    @model_validator(mode="after")
+    def _check_files(self) -> DataSettings:
+        if self.release is not None and (self.interactions is not None or self.items is not None):
+            raise ValueError("`interactions` and `items` are for data of your own, and not for a release")
+        if self.items is not None and self.interactions is None:
+            raise ValueError("`items` belong to `interactions`")
+        return self
+
+    @property
+    def options(self) -> GenerateOptions:
+        """What the examples are."""
+        return GenerateOptions(**{name: getattr(self, name) for name in GenerateOptions.model_fields})
+
+
 def deciding_options(options: GenerateOptions) -> dict[str, Any]:
     """Return the options that decide which examples are train and which eval, by name."""
     used = STRATEGIES[options.split].uses()
+    values = options.model_dump(mode="json")
     return {
-        name: getattr(options, name)
+        name: values[name]
         for name, field in GenerateOptions.model_fields.items()
         if name in used or DecidesSplit() in field.metadata
     }
@@ -99,4 +181,4 @@ def parse_options(values: Mapping[str, Any]) -> GenerateOptions:
             f"{'.'.join(str(part) for part in fault['loc']) or 'options'} = {fault['input']!r}: {fault['msg']}"
             for fault in error.errors()
         )
-        raise InputError(reasons, code="C07") from error
+        raise InputError(reasons.replace("Value error, ", ""), code="C07") from error

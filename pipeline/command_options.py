@@ -23,6 +23,14 @@ def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_
     parser.add_argument(
         "--release", help=f"the MovieLens release, from ml-100k to ml-32m, or sample (default: {no_release})"
     )
+    parser.add_argument(
+        "--interactions",
+        metavar="FILES",
+        help="files of your own interactions, in place of a release: a path, a pattern or an address such as "
+        "s3://bucket/events/*.parquet (CSV, TSV, Parquet or JSON lines)",
+    )
+    parser.add_argument("--items", metavar="FILES", help="files of your own items, if you have them")
+    parser.add_argument("--name", metavar="NAME", help="the name of your own data, which keeps data sets apart")
     parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument(
         "--set",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure
 from pipeline.runs.progress import progress_shown
-from pipeline.settings import RunPaths, Settings, load_settings, parse_values, with_values
+from pipeline.settings import RunPaths, Settings, load_settings, parse_values, settings_for_own_data, with_values
 from pipeline.tfx_imports import without_garbage_collection
 from serving.versions import adopt
 
@@ -39,6 +40,18 @@ _NO_OTHER_WORKERS = (
 )
 
 
+@dataclass(frozen=True)
+class OwnData:
+    """Data of a person's own: files of interactions and items, and the name of the data set."""
+
+    interactions: str | None = None
+    items: str | None = None
+    name: str | None = None
+
+
+NO_OWN_DATA = OwnData()
+
+
 class StepFailedError(CodedError, RuntimeError):
     """A step of the pipeline failed, and not because of something that was given."""
 
@@ -48,6 +61,7 @@ def run_locally(
     config: str | None = None,
     release: str | None = None,
     source: Path | None = None,
+    own: OwnData = NO_OWN_DATA,
     split: str | None = None,
     values: Sequence[str] = (),
     work_dir: Path,
@@ -62,8 +76,8 @@ def run_locally(
     ----------
     config
         Name or file of a configuration; by default the release's own.
-    release, source, split
-        Override the configuration's. Without a release, MovieLens-1M if it can be had, else the sample.
+    release, source, own, split
+        Override the configuration's. Without any data, MovieLens-1M if it can be had, else the sample.
     values
         Single settings above the configuration's, each `NAME=VALUE`.
     work_dir
@@ -89,7 +103,7 @@ def run_locally(
     StepFailedError
         A step failed otherwise.
     """
-    settings = choose_settings(config, release, source, split, values)
+    settings = choose_settings(config, release, source, split, values, own)
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
     check_work_dir(work_dir)
@@ -97,7 +111,13 @@ def run_locally(
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name
         manifest = generate(
-            settings.data, data_root, source=source, beam_args=beam_args, progress=lambda line: print(f"  {line}")
+            settings.data.options,
+            data_root,
+            source=source,
+            interactions=settings.data.interactions,
+            items=settings.data.items,
+            beam_args=beam_args,
+            progress=lambda line: print(f"  {line}"),
         )
         try:
             run_paths = lay_out(settings, manifest, data_root, work_dir, beam_args)
@@ -132,7 +152,12 @@ def _bring_metadata_up_to_date(run_paths: RunPaths) -> None:
 
 
 def choose_settings(
-    config: str | None, release: str | None, source: Path | None, split: str | None, values: Sequence[str] = ()
+    config: str | None,
+    release: str | None,
+    source: Path | None,
+    split: str | None,
+    values: Sequence[str] = (),
+    own: OwnData = NO_OWN_DATA,
 ) -> Settings:
     """Return the settings that a command line asks for.
 
@@ -142,12 +167,22 @@ def choose_settings(
         As for `run_locally`.
     values
         Single settings above the configuration's, each `NAME=VALUE`: see `parse_values`.
+    own
+        Data of a person's own, in place of a release.
 
     Raises
     ------
     InputError
         They don't fit together, or something named does not exist.
     """
+    given = {name: value for name, value in asdict(own).items() if value is not None}
+    if given and (release is not None or source is not None):
+        raise InputError(
+            "--interactions, --items and --name are for data of your own: leave out --release and --source", code="A10"
+        )
+    if given and (own.interactions is None or own.name is None) and config is None:
+        missing = "--interactions" if own.interactions is None else "--name"
+        raise InputError(f"{missing} is missing: data of your own have files and a name", code="A10")
     if source is not None and release is None and config is None:
         raise InputError(f"--source {source} needs --release, to say which MovieLens release it is", code="A03")
     overrides: dict[str, Any] = {}
@@ -155,6 +190,11 @@ def choose_settings(
         overrides["release"] = release
     if split is not None:
         overrides["split"] = split
+    if given:
+        overrides |= {"release": None, **given}
+    if given and config is None:
+        settings = settings_for_own_data(overrides)
+        return with_values(settings, parse_values(values)) if values else settings
     if config is None and release is None:
         release = DEFAULT_RELEASE
         if not available(DEFAULT_RELEASE, timeout=_PROBE_SECONDS):

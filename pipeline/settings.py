@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
-from data.options import GenerateOptions
+from data.options import DataSettings
 from data.splits import spelt
 from pipeline.kubeflow_settings import KubeflowSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
@@ -46,8 +46,8 @@ class Settings(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     """Keys, together with the release, the serving folder, and with the split too the pipeline's metadata."""
 
-    data: GenerateOptions
-    """The release, and how windows are made and split."""
+    data: DataSettings
+    """The release or the files, and how windows are made and split."""
 
     model: ModelSettings = ModelSettings()
     """The towers and the loss."""
@@ -73,6 +73,8 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _check_name(self) -> Settings:
         """Refuse a name that TFX would refuse later."""
+        if "--" in self.name:
+            raise ValueError(f"`name` is {self.name!r}: `--` stands before the name of own data")
         length = len(self.pipeline_name)
         if length > _LONGEST_PIPELINE_NAME:
             raise ValueError(
@@ -84,11 +86,16 @@ class Settings(BaseModel):
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline: no two data sets or configurations share one."""
+        if self.data.release is None:
+            return f"{self.serving_name}-{spelt(self.data.split)}"
         return _joined(self.name, self.data.release, spelt(self.data.split))
 
     @property
     def serving_name(self) -> str:
-        """Name of the folder of published versions, which is the same for all splits of a release."""
+        """Name of the folder of published versions, which is the same for all splits of a data set."""
+        if self.data.release is None:
+            # Neither part may hold two hyphens: no other two names are joined to the same.
+            return f"next-movie-{self.name}--{self.data.name}"
         return _joined(self.name, self.data.release)
 
 
@@ -172,6 +179,25 @@ def load_settings(name_or_file: str, overrides: Mapping[str, Any] | None = None)
         raise InputError(f"{path}: {describe(error)}", code="C05") from error
 
 
+def settings_for_own_data(data: Mapping[str, Any]) -> Settings:
+    """Return the default settings for data of a person's own.
+
+    Parameters
+    ----------
+    data
+        Values for keys of `data`.
+
+    Raises
+    ------
+    InputError
+        A key or value is not one of the settings.
+    """
+    try:
+        return Settings.model_validate({"name": "default", "data": dict(data)})
+    except ValidationError as error:
+        raise InputError(describe(error), code="C05") from error
+
+
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
     """Return settings of which some have another value.
 
@@ -242,8 +268,8 @@ def describe(error: ValidationError) -> str:
             faults.append(f"unknown setting `{where}`")
         elif fault["type"] == "missing":
             faults.append(f"setting `{where}` is missing")
-        elif not where:
-            # About the settings together: it names those that it is about.
+        elif not where or fault["type"] == "value_error":
+            # About several settings together: it names those that it is about.
             faults.append(fault["msg"].removeprefix("Value error, "))
         else:
             value = _BRIEFLY.repr(fault["input"])

@@ -31,7 +31,7 @@ from data.errors import InputError
 from data.releases import release as releases
 from data.releases.download import RemoteArchive
 from data.releases.release import find_release
-from pipeline.local import choose_settings
+from pipeline.local import NO_OWN_DATA, OwnData, choose_settings
 from pipeline.settings import parse_values
 from serving.versions import publish
 
@@ -68,7 +68,7 @@ NOT_FOLLOWED = {
     ),
     "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
     "something is to be looked at, and no command ends well after it alone": "R01 K01 K02 K20 S03 S05 S06",
-    "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11",
+    "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15",
     "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06",
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",
@@ -96,11 +96,13 @@ def settings(config: str, *values: str) -> int:
     return chosen(config, None, None, *values)
 
 
-def chosen(config: str | None, release: str | None, source: Path | None, *values: str) -> int:
-    """Choose settings by configuration, release and source."""
+def chosen(
+    config: str | None, release: str | None, source: Path | None, *values: str, own: OwnData = NO_OWN_DATA
+) -> int:
+    """Choose settings by configuration, release and source, or for own data."""
     try:
         parse_values(values)
-        choose_settings(config, release, source, None, values)
+        choose_settings(config, release, source, None, values, own)
     except InputError as error:
         print(f"error: {error.line}", file=sys.stderr)
         return 2
@@ -114,6 +116,9 @@ RUN: dict[str, Callable[[list[str]], int]] = {
     "kubeflow": kubeflow_runner.main,
     "settings": lambda arguments: settings(*arguments),
     "source": lambda arguments: chosen(None, arguments[0] or None, Path(arguments[1])),
+    "own-settings": lambda arguments: chosen(
+        None, arguments[2] or None, None, own=OwnData(arguments[0], None, arguments[1] or None)
+    ),
     "inspect": inspect_data.main,
 }
 
@@ -230,6 +235,93 @@ corrected("D19", "ratings.csv", f"{RATINGS_HEADER}1,2,3.0,-4\n".encode(), "a tim
 corrected("D20", "movies.csv", f'{MOVIES_HEADER}1,"A,Drama\n'.encode(), "a quotation mark")
 corrected("D21", "movies.csv", f"{MOVIES_HEADER}1,,Drama\n".encode(), "an empty title")
 corrected("D22", "movies.csv", f"{MOVIES_HEADER}1,A,Drama\n1,B,Drama\n".encode(), "a movie that is listed twice")
+
+
+def own(folder: Path, events: Path | str, *options: object) -> Command:
+    """Generate examples of own data."""
+    return ("generate", "--interactions", events, "--name", "shop", "--output", folder / "made", *options)
+
+
+def events(folder: Path, name: str = "events.csv", *, header: str = "user,item,time", extra: str = "") -> Path:
+    """Write events that examples can be made from, and perhaps one more."""
+    rows = [f"{user},{item},{10**9 + 60 * item + user}" for user in (1, 2, 3) for item in range(16)]
+    return written(folder / name, "\n".join([header, *rows, extra]))
+
+
+@remedy("A10")
+def give_own_data_files_and_a_name(folder):
+    yield ("own-settings", "events.csv", "", "")
+    yield ("own-settings", "events.csv", "shop", "")
+
+
+@remedy("A10")
+def leave_out_the_release_of_own_data(folder):
+    yield ("own-settings", "events.csv", "shop", "sample")
+    yield ("own-settings", "events.csv", "shop", "")
+
+
+@remedy("C12")
+def say_where_own_data_lie(folder):
+    file = events(folder)
+    yield ("generate", "--name", "shop", "--output", folder / "made")
+    yield own(folder, file)
+
+
+@remedy("D23")
+def correct_the_name_of_own_files(folder):
+    events(folder)
+    yield own(folder, folder / "event-*.csv")
+    yield own(folder, folder / "event*.csv")
+
+
+@remedy("D24")
+def name_an_own_file_after_its_format(folder):
+    yield own(folder, events(folder, "events.txt"))
+    yield own(folder, events(folder))
+
+
+@remedy("D25")
+def correct_an_own_row_of_other_columns(folder):
+    yield own(folder, events(folder, extra="1,2"))
+    yield own(folder, events(folder))
+
+
+@remedy("D26")
+def say_what_an_own_file_calls_a_column(folder):
+    file = events(folder, header="user,good,time")
+    yield own(folder, file)
+    yield own(folder, file, "--column", "item=good")
+
+
+@remedy("D26")
+def name_a_column_that_an_own_file_has(folder):
+    file = events(folder, header="user,good,time")
+    yield own(folder, file, "--column", "item=thing")
+    yield own(folder, file, "--column", "item=good")
+
+
+@remedy("D27")
+def set_own_ids_to_text_where_the_first_look_like_integers(folder):
+    file = events(folder, extra="1,x,1000000000")
+    yield own(folder, file, "--item-ids", "integer")
+    yield own(folder, file, "--item-ids", "text")
+
+
+@remedy("D27")
+def correct_an_own_time(folder):
+    yield own(folder, events(folder, extra="1,2,soon"))
+    yield own(folder, events(folder))
+
+
+@remedy("K42")
+def set_a_data_root_for_own_data(folder):
+    config = written(
+        folder / "own.yaml", "name: x\ndata: {name: shop}\nkubeflow: {pipeline_root: 'gs://bucket/root'}\n"
+    )
+    compiling = ("kubeflow", "compile", "--config", config, "--image", "registry.example/image:1")
+    output = ("--output", folder / "pipeline.yaml")
+    yield (*compiling, *output)
+    yield (*compiling, *output, "--set", "kubeflow.data_root=gs://bucket/shop")
 
 
 @remedy("A01")

@@ -51,6 +51,12 @@ def DataGenerator(  # noqa: N802
         )
     if given is not None and (given / MANIFEST_FILE).is_file():
         manifest = take_over(given, folder, wanted)
+    elif wanted.release is None:
+        raise InputError(
+            "own data are generated elsewhere: set kubeflow.data_root to a folder that `python -m data.generate "
+            "--interactions` wrote",
+            code="G15",
+        )
     else:
         with tempfile.TemporaryDirectory(prefix="downloads-", dir=temporary_folder()) as downloads:
             # The default cache lies in the home folder, which a container's user may not have.

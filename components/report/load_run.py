@@ -109,7 +109,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
             for split in split_names(artifacts.statistics)
         ]
     return DataFacts(
-        release=manifest.release,
+        release=manifest.data_set,
         split=manifest.split,
         ratings=manifest.counts.ratings,
         users=manifest.counts.users,

@@ -11,6 +11,7 @@ import jinja2
 
 from components.report import charts
 from data import features
+from data.options import RELEASE_NAMES
 from data.splits import STRATEGIES, spelt
 
 if TYPE_CHECKING:
@@ -172,14 +173,21 @@ def _model_card(facts: ReportModel) -> dict[str, str]:
     if data is None:
         return {"data": "Not known: the run did not get to its data.", "licence": "", "judged": judged}
     options = data.options
+    lead = f"MovieLens release {data.release}" if data.release in RELEASE_NAMES else f"The data set {data.release}"
     described = (
-        f"MovieLens release {data.release}: ratings of at least {options['min_rating']:g} stars by users with at least "
+        f"{lead}: ratings of at least {options['min_rating']:g} stars by users with at least "
         f"{options['min_timeline_length']} of them, {spelt(data.split)} split with seed {options['seed']}."
     )
     judged = f"{judged} {STRATEGIES[data.split].caveat}".rstrip()
     if data.release == "sample":
         described = described.replace("MovieLens release sample", "The generated sample, in MovieLens's form")
-    return {"data": described, "licence": _SAMPLE if data.release == "sample" else _GROUPLENS, "judged": judged}
+    return {"data": described, "licence": _licence(data.release), "judged": judged}
+
+
+def _licence(data_set: str) -> str:
+    if data_set not in RELEASE_NAMES:
+        return ""
+    return _SAMPLE if data_set == "sample" else _GROUPLENS
 
 
 def _day(when: datetime) -> str:

@@ -75,7 +75,7 @@ def find_faults(batch: pa.RecordBatch, stars: Sequence[float], pad: MovieId = fe
     batch
         Features as the shards hold them.
     stars
-        The stars that the release gives.
+        The stars that the release gives; nothing where any may be.
     pad
         What stands for no movie.
     """
@@ -89,7 +89,8 @@ def find_faults(batch: pa.RecordBatch, stars: Sequence[float], pad: MovieId = fe
     yield from _first_fault(~content & ~is_pad, ids, "a movie stands behind the context's end")
     ratings = arrays.get(features.CONTEXT_MOVIE_RATING)
     if ratings is not None and ratings.shape == ids.shape:
-        yield from _first_fault(content & ~np.isin(ratings, stars), ratings, "stars that the release doesn't give")
+        if stars:
+            yield from _first_fault(content & ~np.isin(ratings, stars), ratings, "stars that the release doesn't give")
         yield from _first_fault(~content & (ratings != 0), ratings, "stars stand behind the context's end")
     genres = arrays.get(features.CONTEXT_MOVIE_GENRE)
     if genres is not None:
@@ -119,7 +120,7 @@ def write_statistics(
     files
         Its gzipped TFRecord files.
     stars
-        The stars that the release gives.
+        The stars that the release gives; nothing where any may be.
     pad
         What stands for no movie.
     padded, unpadded
@@ -165,7 +166,9 @@ def raise_on_faults(split: str, folder: str) -> None:
 
 
 def stars_of(manifest: Manifest) -> list[float]:
-    """Return the stars that a release gives, ascending."""
+    """Return the stars that a release gives, ascending; nothing for own data, which may give any."""
+    if manifest.release is None:
+        return []
     release = find_release(manifest.release)
     step = 0.5 if release.half_stars else 1.0
     return np.arange(release.min_stars, release.max_stars + step / 2, step).tolist()

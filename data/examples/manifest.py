@@ -51,8 +51,8 @@ class Manifest(BaseModel):
 
     format_version: int = FORMAT_VERSION
     """See `FORMAT_VERSION`."""
-    release: ReleaseName
-    """The MovieLens release."""
+    release: ReleaseName | None
+    """The MovieLens release; None for own data, whose name the options hold."""
     source_digest: str
     """SHA-256 over the content of the release's ratings and movies files."""
     options: GenerateOptions
@@ -67,6 +67,8 @@ class Manifest(BaseModel):
     """All shards, train first, in the order of their examples."""
     pad_movie_id: MovieId = PAD_MOVIE_ID
     """What stands for no movie in the examples: a text where ids are texts. No movie has this id."""
+    max_rating: float | None = None
+    """The highest rating of own data; None for a release, which says so itself."""
     catalogue_file: str
     """The catalogue's name within the folder."""
     catalogue_sha256: str
@@ -120,6 +122,11 @@ class Manifest(BaseModel):
         """Write the manifest into a folder."""
         text = json.dumps(self.model_dump(mode="json"), indent=2)
         (folder / MANIFEST_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+    @property
+    def data_set(self) -> str:
+        """The release, or the name of own data."""
+        return self.options.data_set
 
     @property
     def digest(self) -> str:

@@ -56,11 +56,16 @@ def build_schema(
         described.presence.min_fraction, described.presence.min_count = 1.0, 1
         described.shape.dim.add(size=feature.num_values(options))
     by_name[features.CONTEXT_MOVIE_RATING].float_domain.max = (
-        find_release(options.release).max_stars if max_stars is None else max_stars
+        find_release(options.data_set).max_stars if max_stars is None else max_stars
     )
     for name in (features.LABEL_MOVIE_ID, features.CONTEXT_MOVIE_ID):
         if isinstance(pad, str):
             by_name[name].ClearField("int_domain")
+        elif options.release is None:
+            # Own ids may be any integers.
+            is_categorical = by_name[name].int_domain.is_categorical
+            by_name[name].int_domain.Clear()
+            by_name[name].int_domain.is_categorical = is_categorical
     length_domain = by_name[features.CONTEXT_LENGTH].int_domain
     length_domain.min, length_domain.max = 1, options.max_context_length
     domains = {feature.name: list(feature.values) for feature in features.FEATURES if feature.values}
@@ -82,7 +87,9 @@ def schema_of(manifest: Manifest, catalogue: Catalogue) -> schema_pb2.Schema:
     catalogue
         The data's movies, for their genres.
     """
-    return build_schema(manifest.options, catalogue.genre_names(), pad=manifest.pad_movie_id)
+    return build_schema(
+        manifest.options, catalogue.genre_names(), max_stars=manifest.max_rating, pad=manifest.pad_movie_id
+    )
 
 
 def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path:

@@ -28,9 +28,6 @@ CATALOGUE_FILE = "catalogue.jsonl"
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MAX_BITS = 63
 
-NO_MOVIE = 0
-"""The code of a pad. A movie's code is 1 + its row in the catalogue."""
-
 
 @dataclass(frozen=True)
 class Movie:

@@ -42,7 +42,7 @@ def example_keys(timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.ui
     -------
     NDArray[np.uint64]
         `[n]`, unique over the whole data set where users are numbers below 2**32. Other users are hashes of 64 bits,
-        which no two of 10 million examples share but by a chance of one in 300,000.
+        which no two of 10 million examples share but by a chance of one in 370,000.
     """
     users: NDArray[np.uint64] = timelines.ratings["user"][rows]
     return np.bitwise_xor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,11 @@ RATING_DTYPE = np.dtype([("user", "<u8"), ("movie", "<i4"), ("stars", "<f4"), ("
 """One rating as it lies in memory and in the temporary files: 24 bytes; `time` in seconds since 1970.
 
 `movie` is a number that the reader gives the movie, until the catalogue is known: then its code, see
-`data.releases.catalogue`.
+`data.movie_ids`.
 """
+
+
+_EVENT = ("user", "movie", "time")
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,19 @@ class Timelines:
         return cls(ordered, positions, is_last)
 
 
-def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timeline_length: int) -> Timelines:
-    """Filter ratings by stars, order them, and drop short timelines.
+Ties = Literal["as_given", "by_movie"]
+"""How ratings of a user at one time are ordered: as they are given, or by movie and stars, however they are given."""
 
-    The sort is stable: ratings of a user at one time keep the order in which they are given.
+
+def build_timelines(
+    ratings: NDArray[np.void],
+    *,
+    min_rating: float,
+    min_timeline_length: int,
+    ties: Ties = "as_given",
+    drop_repeats: bool = False,
+) -> Timelines:
+    """Filter ratings by stars, order them, and drop short timelines.
 
     Parameters
     ----------
@@ -57,6 +70,10 @@ def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timelin
         The fewest stars that are kept.
     min_timeline_length
         The fewest kept ratings that a user needs.
+    ties
+        The order of a user's ratings at one time.
+    drop_repeats
+        Whether of a user's ratings of one movie at one time only the last is kept. Ties have to be by movie.
 
     Returns
     -------
@@ -64,7 +81,12 @@ def build_timelines(ratings: NDArray[np.void], *, min_rating: float, min_timelin
         Without users whose timelines are too short.
     """
     kept = ratings[ratings["stars"] >= min_rating]
-    kept = kept[np.lexsort((kept["time"], kept["user"]))]
+    keys = (kept["time"], kept["user"])
+    kept = kept[np.lexsort((kept["stars"], kept["movie"], *keys) if ties == "by_movie" else keys)]
+    if drop_repeats:
+        is_repeated = np.zeros(len(kept), dtype=bool)
+        is_repeated[:-1] = np.logical_and.reduce([kept[name][1:] == kept[name][:-1] for name in _EVENT])
+        kept = kept[~is_repeated]
     starts = _starts(kept)
     lengths = np.diff(starts, append=len(kept))
     long_enough = lengths >= min_timeline_length

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.timelines.hashing import mix64
 from data.timelines.periods import TimeRange
-from data.timelines.timelines import RATING_DTYPE, Timelines, build_timelines
+from data.timelines.timelines import RATING_DTYPE, Ties, Timelines, build_timelines
 
 BYTES_PER_BLOCK = 4 << 20
 """Bytes of the ratings file in a block: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
@@ -43,6 +43,8 @@ class OrderedBlocks:
         Over all blocks.
     time_range
         From the first to the last rating.
+    max_stars
+        Of all ratings.
     repeated
         A rating, as the `RATING_DTYPE` scalar that was read, which occurs more than once; None if there is none.
     """
@@ -51,6 +53,7 @@ class OrderedBlocks:
     num_ratings: int
     num_users: int
     time_range: TimeRange
+    max_stars: float
     repeated: NDArray[np.void] | None
 
 
@@ -61,6 +64,7 @@ class _BlockSummary:
     num_ratings: int
     num_users: int
     time_range: TimeRange
+    max_stars: float
     repeated: NDArray[np.void] | None
 
 
@@ -114,6 +118,8 @@ def order_blocks(
     *,
     min_rating: float,
     min_timeline_length: int,
+    ties: Ties = "as_given",
+    drop_repeats: bool = False,
 ) -> OrderedBlocks:
     """Turn files of ratings into blocks of timelines, in place.
 
@@ -123,15 +129,22 @@ def order_blocks(
         From `spill_ratings`; at least one.
     codes_of
         Returns the codes of the movies that the files hold, `[n]` to `[n]`.
-    min_rating, min_timeline_length
-        Which ratings and users are kept: see `build_timelines`.
+    min_rating, min_timeline_length, ties, drop_repeats
+        Which ratings and users are kept, and in which order: see `build_timelines`.
 
     Raises
     ------
     OSError
         The files can't be written.
     """
-    order = partial(_order_block, codes_of=codes_of, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    build = partial(
+        build_timelines,
+        min_rating=min_rating,
+        min_timeline_length=min_timeline_length,
+        ties=ties,
+        drop_repeats=drop_repeats,
+    )
+    order = partial(_order_block, codes_of=codes_of, build=build)
     with ThreadPoolExecutor(available_workers()) as pool:
         summaries = list(pool.map(order, files))
     return OrderedBlocks(
@@ -142,6 +155,7 @@ def order_blocks(
             min(summary.time_range.first for summary in summaries),
             max(summary.time_range.last for summary in summaries),
         ),
+        max_stars=max(summary.max_stars for summary in summaries),
         repeated=next((summary.repeated for summary in summaries if summary.repeated is not None), None),
     )
 
@@ -149,19 +163,19 @@ def order_blocks(
 def _order_block(
     path: Path,
     codes_of: Callable[[NDArray[np.int32]], NDArray[np.integer]],
-    min_rating: float,
-    min_timeline_length: int,
+    build: Callable[[NDArray[np.void]], Timelines],
 ) -> _BlockSummary:
     """Put timelines into the place of a file of ratings."""
     rows = np.fromfile(path, dtype=RATING_DTYPE)
     repeated = find_repeated(rows)
     rows["movie"] = codes_of(rows["movie"])
-    timelines = build_timelines(rows, min_rating=min_rating, min_timeline_length=min_timeline_length)
+    timelines = build(rows)
     path.write_bytes(timelines.ratings.tobytes())
     return _BlockSummary(
         num_ratings=len(rows),
         num_users=len(np.unique(rows["user"])),
         time_range=TimeRange(int(rows["time"].min()), int(rows["time"].max())),
+        max_stars=float(rows["stars"].max()),
         repeated=repeated,
     )
 

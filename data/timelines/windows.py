@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.releases.catalogue import NO_MOVIE
+from data.movie_ids import NO_MOVIE
 from data.timelines.timelines import Timelines
 
 

@@ -43,7 +43,7 @@ class ClusterBackend:
 
     def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
-        options = settings.data.model_dump_json()
+        options = settings.data.options.model_dump_json()
         if self.data_root is None:
             nodes: tuple[BaseNode, ...] = ()
             generator = DataGenerator(options=options, source_digest="", code_digest=code_digest(DataGenerator))

@@ -66,6 +66,12 @@ def compile_pipeline(
     """
     cluster = settings.kubeflow
     root = check_uri(pipeline_root or cluster.pipeline_root, "the pipeline root")
+    if cluster.data_root is None and settings.data.release is None:
+        raise InputError(
+            f"the data of {settings.data.name} are your own: generate them with `python -m data.generate "
+            "--interactions`, copy the folder to the cluster's volume or bucket, and set kubeflow.data_root to it",
+            code="K42",
+        )
     if cluster.data_root is not None:
         check_uri(cluster.data_root, "the data root")
         if not cluster.own_credentials:
@@ -226,7 +232,7 @@ def _is_source_known(settings: Settings) -> bool:
     """Return whether the options and a digest, of the release's archive or of the data root, fix what is generated."""
     if settings.kubeflow.data_root is not None:
         return settings.kubeflow.data_digest is not None
-    release = find_release(settings.data.release)
+    release = find_release(settings.data.data_set)
     return release.archive is None or release.archive.digest is not None
 
 
