@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -36,7 +36,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     add_version_option(parser)
     question = parser.add_mutually_exclusive_group(required=True)
-    question.add_argument("--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198"')
+    question.add_argument(
+        "--history", metavar="IDS", help='movie ids watched, oldest first: "1270,1197,1198", or a list in JSON'
+    )
     question.add_argument(
         "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
@@ -79,7 +81,8 @@ def _answer(options: argparse.Namespace) -> int:
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
-    written = _parse_ids(options.history) if options.history is not None else None
+    if options.history is not None:
+        _check_ids(options.history)
     # A pipe is as good as a file, and can't be opened twice to try it.
     if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}", code="A06")
@@ -96,10 +99,10 @@ def _answer(options: argparse.Namespace) -> int:
         lead = f"Like {recommender.catalogue.title(asked)}"
         answer = recommender.similar(asked, options.k)
     else:
-        if written is None:
+        if options.history is None:
             history = _find_movies(recommender, options.history_titles)
         else:
-            history = _as_ids(recommender, written)
+            history = _parse_ids(recommender, options.history)
         _warn_of_unknown(recommender, history)
         lead = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
@@ -124,25 +127,33 @@ def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
     )
 
 
-def _parse_ids(text: str) -> list[str]:
-    """Return the ids of a history as they are written: between commas or blanks, or as a list in JSON."""
-    if not text.lstrip().startswith("["):
-        return text.replace(",", " ").split()
+def _check_ids(text: str) -> None:
+    """Refuse a history that is begun as a list in JSON, and is none of movie ids."""
+    if not _is_list(text):
+        return
     try:
         listed = json.loads(text)
     except ValueError as error:
         raise InputError(f"{text!r} in --history is not JSON", code="A07") from error
     if not all(isinstance(movie_id, str) or type(movie_id) is int for movie_id in listed):
         raise InputError(f"{text!r} in --history holds more than movie ids", code="A07")
-    return [str(movie_id) for movie_id in listed]
 
 
-def _as_ids(recommender: Recommender, words: Sequence[str]) -> list[MovieId]:
-    """Return ids as the model has them."""
+def _is_list(text: str) -> bool:
+    return text.lstrip().startswith("[")
+
+
+def _parse_ids(recommender: Recommender, text: str) -> list[MovieId]:
+    """Return the ids of a history as the model has them; where ids are texts, they may hold blanks."""
+    if _is_list(text):
+        words = [str(movie_id) for movie_id in json.loads(text)]
+    else:
+        by_comma = recommender.has_texts and text.strip()
+        words = [word.strip() for word in text.split(",")] if by_comma else text.replace(",", " ").split()
     if recommender.has_texts:
         return list(words)
     for word in words:
-        if not _INTEGER.fullmatch(word):
+        if not (_INTEGER.fullmatch(word) and recommender.may_be_id(int(word))):
             raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
     return [int(word) for word in words]
 

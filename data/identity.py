@@ -47,7 +47,7 @@ class DataIdentity(BaseModel):
         return cls(
             data_set=manifest.data_set,
             source_digest=manifest.source_digest,
-            options=deciding_options(manifest.options),
+            options={**deciding_options(manifest.options), **_kind_of_own_ids(manifest)},
             train_until=manifest.train_until,
         )
 
@@ -88,6 +88,13 @@ class DataIdentity(BaseModel):
         return (
             self.train_until is not None and earlier.train_until is not None and earlier.train_until <= self.train_until
         )
+
+
+def _kind_of_own_ids(manifest: Manifest) -> dict[str, str]:
+    """Return what own ids are, seen or asked for: a model of the other kind can't read them."""
+    if manifest.release is not None:
+        return {}
+    return {"item_ids": "text" if isinstance(manifest.pad_movie_id, str) else "integer"}
 
 
 def _spelt(value: object) -> str:

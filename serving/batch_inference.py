@@ -12,8 +12,7 @@ from typing import Any, NoReturn, TextIO
 import numpy as np
 
 from data.errors import InputError
-from data.movie_ids import MovieId, is_text
-from data.releases.catalogue import Catalogue
+from data.movie_ids import MovieId
 from data.user_files import writing
 from serving.recommender import Recommender, answer_lengths
 
@@ -22,7 +21,6 @@ _BATCH = 256
 """Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower."""
 
 _SCORE_DIGITS = 6
-_LARGEST_ID = 2**63 - 1
 
 
 def recommend_file(
@@ -56,7 +54,7 @@ def recommend_file(
     """
     answered = 0
     with writing(target) as answers:
-        requests = _requests(source, recommender.catalogue)
+        requests = _requests(source, recommender)
         while batch := list(islice(requests, _BATCH)):
             ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
             _write(answers, batch, ids, scores, recommender.catalogue.pad)
@@ -77,14 +75,8 @@ def _lines(source: Path) -> Iterator[str]:
         raise InputError(f"{source} is not UTF-8 text", code="M14") from error
 
 
-def _requests(source: Path, catalogue: Catalogue) -> Iterator[tuple[dict[str, Any], list[MovieId]]]:
+def _requests(source: Path, recommender: Recommender) -> Iterator[tuple[dict[str, Any], list[MovieId]]]:
     """Yield what to repeat in the answer, and the history."""
-    has_texts = is_text(catalogue.ids)
-    smallest = 0 if has_texts else min(0, int(catalogue.ids.min(initial=0)))
-
-    def is_id(value: object) -> bool:
-        return isinstance(value, str) if has_texts else type(value) is int and smallest <= value <= _LARGEST_ID
-
     for number, line in enumerate(_lines(source), start=1):
         if not line.strip():
             continue
@@ -95,8 +87,8 @@ def _requests(source: Path, catalogue: Catalogue) -> Iterator[tuple[dict[str, An
         except (ValueError, RecursionError) as error:
             raise InputError(f"{source}, line {number} is not JSON", code="M14") from error
         history = request.get("history") if isinstance(request, dict) else request
-        if not isinstance(history, list) or not all(map(is_id, history)):
-            example = '["a1", "b2"]' if has_texts else "[1270, 1197]"
+        if not isinstance(history, list) or not all(map(recommender.may_be_id, history)):
+            example = '["a1", "b2"]' if recommender.has_texts else "[1270, 1197]"
             raise InputError(
                 f'{source}, line {number} is no history: write {{"history": {example}}}, movie ids', code="M14"
             )

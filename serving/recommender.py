@@ -21,6 +21,9 @@ MAX_K = 100
 """Movies in the longest answer: the signatures return so many."""
 
 
+_LARGEST_ID = 2**63 - 1
+
+
 @dataclass(frozen=True)
 class Recommendation:
     """One movie of an answer; `rank` counts from 1."""
@@ -36,6 +39,13 @@ class Recommendation:
 class Recommender:
     """A published model and its catalogue.
 
+    Attributes
+    ----------
+    catalogue
+        The movies.
+    has_texts
+        Whether ids are texts; else they are integers.
+
     Examples
     --------
     >>> recommender = Recommender.load("runs/serving/next-movie-default-sample/1")  # doctest: +SKIP
@@ -46,6 +56,7 @@ class Recommender:
         self._model = model
         self.catalogue = catalogue
         self.has_texts = is_text(catalogue.ids)
+        self._smallest = 0 if self.has_texts else min(0, int(catalogue.ids.min(initial=0)))
         self._type = tf.string if self.has_texts else tf.int64
         self._dtype = object if self.has_texts else np.int64
 
@@ -78,6 +89,12 @@ class Recommender:
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{folder} holds a damaged model; publish it again ({reason})", code="M06") from error
+
+    def may_be_id(self, value: object) -> bool:
+        """Return whether a value is of the ids' kind: negative integers are, where a movie has such an id."""
+        if self.has_texts:
+            return isinstance(value, str)
+        return type(value) is int and self._smallest <= value <= _LARGEST_ID
 
     @cached_property
     def titles(self) -> TitleIndex:

@@ -40,7 +40,10 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     watched = tf.sequence_mask(tf.reshape(inputs[features.CONTEXT_LENGTH], [-1]), tf.shape(context)[1])
     movies = as_word(tf.concat([tf.boolean_mask(context, watched), tf.reshape(label, [-1])], axis=0))
     # TFT adds weighted values up by the batch. Those without weights it hands on to Beam one by one.
-    vocabulary = tft.vocabulary(movies, weights=tf.ones_like(movies, tf.float32), vocab_filename=VOCABULARY)
+    # A process shares its tables by name, and tables of integers and of texts can't be one.
+    name = "text_vocabulary" if movies.dtype == tf.string else None
+    ones = tf.ones(tf.shape(movies), tf.float32)
+    vocabulary = tft.vocabulary(movies, weights=ones, vocab_filename=VOCABULARY, name=name)
 
     def index(movie_id: tf.Tensor) -> tf.Tensor:
         return tft.apply_vocabulary(as_word(movie_id), vocabulary, default_value=-1) + 1

@@ -120,7 +120,10 @@ def _on_this_machine(pattern: str) -> list[DataFile]:
 
 
 def _in_store(pattern: str) -> list[DataFile]:
-    address, question, query = pattern.partition("?") if pattern.count("?") == 1 else (pattern, "", "")
+    # Behind a question mark stands a sign of a pattern, or what Arrow asks of a store: `endpoint_override=...`.
+    address, question, query = pattern.rpartition("?")
+    if "=" not in query:
+        address, question, query = pattern, "", ""
     scheme = address[: address.index("://") + 3]
     folder, _, last = address.rpartition("/")
     has_pattern = bool(_PATTERN.search(last))

@@ -25,7 +25,7 @@ CATALOGUE_FILE = "catalogue.jsonl"
 """
 
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MAX_BITS = 63
 
 

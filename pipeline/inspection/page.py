@@ -117,8 +117,7 @@ def _top_movies(splits: Named, catalogue: Catalogue) -> list[dict[str, object]]:
         feature = split.features.get(features.LABEL_MOVIE_ID)
         top = list(feature.top(_TOP_MOVIES)) if feature is not None else []
         rows = [
-            (catalogue.title(int(value)), times, share, round(100 * share / top[0][2], 1))
-            for value, times, share in top
+            (catalogue.title_of(value), times, share, round(100 * share / top[0][2], 1)) for value, times, share in top
         ]
         tables.append({"title": f"As labels of {label}", "rows": rows})
     return tables

@@ -74,4 +74,4 @@ def _cells(feature: FeatureStatistics, catalogue: Catalogue) -> list[str]:
     if first is None:
         return [*cells, "", ""]
     value, _, share = first
-    return [*cells, catalogue.title(int(value)) if feature.kind == "movie" else value, f"{share:.2%}"]
+    return [*cells, catalogue.title_of(value) if feature.kind == "movie" else value, f"{share:.2%}"]

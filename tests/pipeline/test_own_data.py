@@ -11,6 +11,7 @@ import pytest
 import yaml
 from shop import COLUMNS, sku, write_shop
 
+import inspect_data
 import local_runner
 import recommend
 
@@ -147,3 +148,15 @@ def test_on_a_cluster_own_data_need_a_data_root():
     settings = settings_for_own_data({"name": "shop"})
     with pytest.raises(InputError, match="set kubeflow"):
         compile_pipeline(settings, image="registry/next-movie:1")
+
+
+@pytest.mark.parametrize("command", ["show", "compare", "validate"])
+def test_the_data_are_inspected_like_a_releases(runs: Path, tmp_path: Path, command: str, capsys):
+    data = runs / "data" / "next-movie-small--shop-random"
+    given = [f"{data}:train", f"{data}:eval"] if command == "compare" else [str(data)]
+    page = tmp_path / "page.html"
+    assert inspect_data.main([command, *given, "--html", str(page)]) == 0
+    said = capsys.readouterr()
+    assert "error" not in said.err
+    assert {"show": "Article The", "compare": "Article The", "validate": "no anomalies"}[command] in said.out
+    assert page.is_file()

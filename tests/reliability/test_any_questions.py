@@ -15,15 +15,17 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.releases.catalogue import Catalogue, Movie
 from serving.batch_inference import recommend_file
+from serving.recommender import Recommender
 from serving.titles import SEPARATOR, TitleIndex, normalise
 
 LARGEST_ID = 2**63 - 1
 
 
-class Fixed:
+class Fixed(Recommender):
     """Recommends the movies 1 to k to everybody, and keeps what it was asked."""
 
     def __init__(self) -> None:
+        super().__init__(None, Catalogue.of([Movie(1, "A", 0, ())]))
         self.histories: list[list[int]] = []
 
     def recommend_ids(self, histories, k, *, include_seen):
