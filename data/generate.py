@@ -87,6 +87,7 @@ def generate(
             if options.release is None
             else _open_release(options.release, source, cache_dir, progress, stack)
         )
+        reader.check_beginning()
         digest = reader.digest()
         with exclusive(output, progress), _disk_faults(output):
             recover(output)

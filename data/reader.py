@@ -25,6 +25,9 @@ class Reader(Protocol):
     def num_unlisted(self) -> int:
         """How many rated movies no list of movies names, if there is one; known after `catalogue`."""
 
+    def check_beginning(self) -> None:
+        """Read the first block: what is wrong with it is told at once, however large the files are."""
+
     def digest(self) -> str:
         """Return the digest of the content, in hexadecimal."""
 

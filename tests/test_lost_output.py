@@ -42,6 +42,7 @@ HELP = [
             "peers.choose",
             "pipeline_speed",
             "quality.comparison",
+            "scale",
             "search",
             "serve_speed",
             "train_speed",

@@ -73,7 +73,8 @@ class Interactions:
         self._files = find_files(interactions)
         self._item_files = find_files(items) if items is not None else []
         self._columns = options.columns or ColumnNames()
-        self._kind: IdKind | None = options.item_ids
+        self._given_kind: IdKind | None = options.item_ids
+        self._kind = self._given_kind
         # In the order in which they were first seen.
         self._numbers: dict[MovieId, int] = {}
 
@@ -81,6 +82,10 @@ class Interactions:
     def text_size(self) -> int:
         """About how many bytes the interactions have as text."""
         return sum(file.text_size for file in self._files)
+
+    def check_beginning(self) -> None:
+        """Read the first rows."""
+        next(self.ratings(), None)
 
     def digest(self) -> str:
         """Return the digest of all files' content."""
@@ -99,6 +104,7 @@ class Interactions:
         InputError
             A file can't be read, lacks a column, or a value can't be used: the message gives the row.
         """
+        self._numbers, self._kind = {}, self._given_kind
         found_any = False
         names = {name: getattr(self._columns, name) for name in (*_NEEDED, "rating")}
         for file in self._files:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.errors import InputError
 from data.releases.archives import Source, source_digest
-from data.releases.catalogue import Catalogue
+from data.releases.catalogue import Catalogue, Movie
 from data.releases.movies_list import read_movies
 from data.releases.parsing import find_repeats, read_ratings
 from data.releases.release import Release
@@ -23,18 +23,23 @@ class ReleaseReader:
         self.num_unlisted = 0
         self._source = source
         self._release = release
+        self._movies: list[Movie] = []
 
     @property
     def text_size(self) -> int:
         """The size of the ratings' file in bytes."""
         return self._source.size(self._release.ratings_file)
 
+    def check_beginning(self) -> None:
+        """Read the list of movies and the first block of ratings."""
+        next(self.ratings(), None)
+
     def digest(self) -> str:
         """Return the digest of the release's files."""
         return source_digest(self._source, self._release.files)
 
     def ratings(self) -> Iterator[NDArray[np.void]]:
-        """Yield the ratings in the file's order. The list of movies, a small file, is checked first."""
+        """Yield the ratings in the file's order. The list of movies, a small file, is read first."""
         self._movies = read_movies(self._source, self._release)
         yield from read_ratings(self._source, self._release)
 

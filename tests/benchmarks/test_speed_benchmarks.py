@@ -58,6 +58,7 @@ def cells(table: str) -> dict[str, list[str]]:
 
 COMMANDS = [
     "quality", "gate", "search", "peers.choose", "generate_speed", "pipeline_speed", "train_speed", "serve_speed",
+    "scale",
     "load",
 ]  # fmt: skip
 """As the documentation names them, whatever folder the code lies in."""
@@ -260,3 +261,14 @@ def test_answers_are_told_by_batch_with_queries_a_second():
         ["4,000 movies, batch 1", "1.0", "1.0", "1.0", "1,000", "1.2", "656"],
         ["4,000 movies, batch 64", "16.0", "16.0", "16.0", "4,000", "1.2", "656"],
     ]
+
+
+def test_the_files_whose_growth_is_measured_hold_the_same_ratings_in_every_format(tmp_path):
+    from benchmarks.speed import scale
+
+    scale.write_files(tmp_path, 60_000, scale.FORMATS)
+    (tmp_path / "out").mkdir()
+    made = {name: scale._generate(name, tmp_path, tmp_path / "out" / name) for name in scale.FORMATS}
+    assert len({cost["ratings"] for cost in made.values()}) == 1
+    shards = {name: Manifest.load(tmp_path / "out" / name).counts.train for name in scale.FORMATS}
+    assert len(set(shards.values())) == 1

@@ -324,3 +324,21 @@ def test_a_text_among_integers_of_an_earlier_file_is_told_with_what_to_set(tmp_p
         made(tmp_path / "out", tmp_path / "part-*.csv")
     with pytest.raises(InputError, match="no example is left"):
         made(tmp_path / "out", tmp_path / "part-*.csv", item_ids="text")
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "release"])
+def test_what_is_wrong_at_the_beginning_is_told_before_the_rest_is_read(
+    tmp_path: Path, small_release: Path, own: bool, monkeypatch: pytest.MonkeyPatch
+):
+    def read_all(*_: object) -> str:
+        raise AssertionError("all of it is read")
+
+    monkeypatch.setattr("data.interactions.reading.content_digest", read_all)
+    monkeypatch.setattr("data.releases.reading.source_digest", read_all)
+    ratings = small_release / "ratings.csv"
+    ratings.write_text(ratings.read_text().replace("userId", "who", 1))
+    with pytest.raises(InputError, match="no column for user" if own else "the header is"):
+        if own:
+            made(tmp_path / "out", ratings)
+        else:
+            generate(GenerateOptions(release="ml-latest-small"), tmp_path / "out", source=small_release)
