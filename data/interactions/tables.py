@@ -101,7 +101,7 @@ def _header(file: DataFile, stream: pa.NativeFile) -> list[str]:
     if file.format == "parquet":
         return list(pq.ParquetFile(stream).schema_arrow.names)
     if file.format == "jsonl":
-        return list(_first_object(stream))
+        return list(_first_object(file, stream))
     with pacsv.open_csv(stream, parse_options=_parse_options(file)) as reader:
         return list(reader.schema.names)
 
@@ -133,7 +133,7 @@ def _parquet_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str,
 
 def _json_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
     types: dict[str, pa.DataType] = {}
-    for piece in whole_lines(stream):
+    for piece in _pieces(file, stream):
         for name in chosen.values():
             if name not in types:
                 value = _first_value(piece, name)
@@ -148,8 +148,16 @@ def _json_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str, st
         yield from table.to_batches()
 
 
-def _first_object(stream: pa.NativeFile) -> dict[str, object]:
-    for piece in whole_lines(stream):
+def _pieces(file: DataFile, stream: pa.NativeFile) -> Iterator[bytes]:
+    """Yield a file's lines in pieces; what is wrong with a piece is told with the file's name."""
+    try:
+        yield from whole_lines(stream)
+    except InputError as error:
+        raise InputError(f"{file.label} {error.message}", code=error.code) from error
+
+
+def _first_object(file: DataFile, stream: pa.NativeFile) -> dict[str, object]:
+    for piece in _pieces(file, stream):
         for line in piece.splitlines():
             if line.strip():
                 return _as_object(line)

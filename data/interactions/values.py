@@ -58,7 +58,10 @@ def distinct(column: pa.Array) -> tuple[NDArray[np.int64], list[Any]]:
     ColumnError
         A value is missing.
     """
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        # A table's own dictionary may hold values that no row has.
+        column = column.dictionary_decode()
+    encoded = column.dictionary_encode()
     if encoded.null_count:
         missing = pc.index(encoded.is_null(), pa.scalar(True)).as_py()
         raise ColumnError(missing, "is missing")
@@ -186,8 +189,9 @@ def _seconds(column: pa.Array) -> NDArray[np.int64]:
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return _numbers(column.cast(pa.timestamp("us")).cast(pa.int64())) // 1_000_000
     numbers = _numbers(column.cast(pa.float64()) if pa.types.is_floating(column.type) else column.cast(pa.int64()))
-    numbers = np.floor(numbers)
-    return np.where(np.abs(numbers) >= _FIRST_MILLISECONDS, numbers // 1000, numbers).astype(np.int64)
+    numbers = np.where(np.abs(numbers) >= _FIRST_MILLISECONDS, np.floor(numbers / 1000), np.floor(numbers))
+    # What is no number, or too large for one of 64 bits, is out of range.
+    return np.where(np.abs(numbers) < 1 << 62, numbers, -1).astype(np.int64)
 
 
 def _cast_to_first(column: pa.Array, kinds: Sequence[pa.DataType]) -> pa.Array:

@@ -263,6 +263,10 @@ def test_the_highest_rating_is_the_schemas(tmp_path: Path):
         ("all.csv.gz", b"user,item,time\n", "can't be read as CSV"),
         ("all.csv", b"user,item,time\n", "holds no interactions"),
         ("all.csv", b"", "can't be read as CSV"),
+        ("all.csv.gz", gzip.compress(b"user,item,time\na,b,1600000000\n" * 500)[:-30], "can't be read as CSV"),
+        ("all.jsonl", b'{"user": "' + b"x" * (17 << 20), "all.jsonl holds a line of more than"),
+        ("all.jsonl", '{"user": "x"}\n'.encode("utf-16"), "all.jsonl is UTF-16 text"),
+        ("all.jsonl", b'{"user": 1, "item": 2, "time": NaN}\n', "row 1: timestamp nan is not between 1970 and today"),
         ("all.csv", "user,item,time\nü,1,1600000000\n".encode("utf-16"), "can't be read as CSV"),
         ("all.csv", b"user,item,time\na,\xff,1600000000\n", "can't be read as CSV"),
     ],
@@ -342,3 +346,15 @@ def test_what_is_wrong_at_the_beginning_is_told_before_the_rest_is_read(
             made(tmp_path / "out", ratings)
         else:
             generate(GenerateOptions(release="ml-latest-small"), tmp_path / "out", source=small_release)
+
+
+def test_values_that_a_tables_dictionary_holds_and_no_row_are_no_items(tmp_path: Path):
+    expected = made(tmp_path / "plain", write_csv(tmp_path / "all.csv", INTEGERS))
+    users, items, times = zip(*INTEGERS, strict=True)
+    listed = sorted(set(items))
+    places = pa.array([listed.index(item) for item in items], pa.int32())
+    column = pa.DictionaryArray.from_arrays(places, pa.array([str(item) for item in listed] + ["no item"]))
+    pq.write_table(pa.table([pa.array(users), column, pa.array(times)], names=HEADER), tmp_path / "all.parquet")
+    found = made(tmp_path / "dictionary", tmp_path / "all.parquet")
+    assert contents(found) == contents(expected)
+    assert found.counts.movies == len(listed)
