@@ -358,3 +358,24 @@ def test_values_that_a_tables_dictionary_holds_and_no_row_are_no_items(tmp_path:
     found = made(tmp_path / "dictionary", tmp_path / "all.parquet")
     assert contents(found) == contents(expected)
     assert found.counts.movies == len(listed)
+
+
+def test_the_real_ml_latest_small_given_as_ones_own_makes_the_releases_examples(
+    ml_latest_small_folder: Path, tmp_path: Path
+):
+    folder = ml_latest_small_folder
+    of_release = generate(GenerateOptions(release="ml-latest-small"), tmp_path / "release", source=folder)
+    values = {"min_rating": 2.0, "train_fraction": 0.9}
+    own = made(tmp_path / "own", folder / "ratings.csv", folder / "movies.csv", **values)
+    assert contents(own) == contents(of_release)
+    assert own.catalogue_sha256 == of_release.catalogue_sha256
+
+
+def test_a_user_with_very_many_events_breaks_nothing(tmp_path: Path):
+    number = 300_000
+    items = np.random.default_rng(0).integers(0, 500, number)
+    users = np.append(np.full(number - 3, 7), [8, 8, 8])
+    table = pa.table([pa.array(users), pa.array(items), pa.array(10**9 + np.arange(number))], names=HEADER)
+    pq.write_table(table, tmp_path / "all.parquet")
+    counts = made(tmp_path / "out", tmp_path / "all.parquet").counts
+    assert (counts.users, counts.train + counts.eval) == (2, number - 2)
