@@ -29,21 +29,27 @@ def export_untrained_model(
     num_movies: int,
     context_length: int = CONTEXT_LENGTH,
     make_serving: type[ServingModel] = ServingModel,
+    first_id: int = 1,
+    pad: int = 0,
 ) -> Path:
-    """Write a model of the default size that knows the movies 1 to `num_movies`, and return its folder."""
+    """Write a model of the default size that knows `num_movies` movies from `first_id` on, and return its folder."""
     with tempfile.TemporaryDirectory() as scratch:
-        transform_output = analyse(Path(scratch), num_movies, context_length)
+        transform_output = analyse(Path(scratch), num_movies, context_length, first_id)
         model = NextMovieModel(num_movies, context_length, ModelSettings())
-        serving = make_serving(model, transform_output, np.arange(num_movies), context_length)
+        serving = make_serving(model, transform_output, np.arange(num_movies), context_length, pad=pad)
         catalogue = Path(scratch) / CATALOGUE_FILE
-        movies = [Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(1, num_movies + 1)]
+        movies = [
+            Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(first_id, first_id + num_movies)
+        ]
         Catalogue.of(movies).save(catalogue)
         movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
         save_model(serving, str(catalogue), movie_ids, str(folder))
     return folder
 
 
-def analyse(scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH) -> tft.TFTransformOutput:
+def analyse(
+    scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH, first_id: int = 1
+) -> tft.TFTransformOutput:
     """Make the transform graph that the Transform step would."""
     spec = {
         CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([context_length], tf.int64),
@@ -57,7 +63,7 @@ def analyse(scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH
             LABEL_MOVIE_ID: [label],
             features.CONTEXT_LENGTH: [context_length],
         }
-        for label in range(1, num_movies + 1)
+        for label in range(first_id, first_id + num_movies)
     ]
     with tft_beam.Context(temp_dir=str(scratch / "temp")):
         transform_fn = (windows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)

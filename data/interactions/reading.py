@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -124,11 +125,10 @@ class Interactions:
             As `ratings`, or an item is listed twice.
         """
         movies = [movie for file in self._item_files for movie in self._read_items(file)]
-        listed = {movie.id for movie in movies}
-        if len(listed) < len(movies):
-            seen: set[MovieId] = set()
-            twice = next(movie.id for movie in movies if movie.id in seen or seen.add(movie.id))  # type: ignore[func-returns-value]
-            raise InputError(f"{self._item_files[0].label}: item {twice!r} is listed a second time", code="D22")
+        listed = Counter(movie.id for movie in movies)
+        twice = [item for item, times in listed.items() if times > 1]
+        if twice:
+            raise InputError(f"{self._item_files[0].label}: item {twice[0]!r} is listed a second time", code="D22")
         if movies:
             self.num_unlisted = sum(item not in listed for item in self._numbers)
         return Catalogue.of(movies, self._numbers)

@@ -379,3 +379,10 @@ def test_a_user_with_very_many_events_breaks_nothing(tmp_path: Path):
     pq.write_table(table, tmp_path / "all.parquet")
     counts = made(tmp_path / "out", tmp_path / "all.parquet").counts
     assert (counts.users, counts.train + counts.eval) == (2, number - 2)
+
+
+def test_an_item_that_is_listed_twice_is_told(tmp_path: Path):
+    items = tmp_path / "items.csv"
+    items.write_text('item,title\n"a,b",Nothing\nUNK,Unknown\n"a,b",Again\n')
+    with pytest.raises(InputError, match=r"items.csv: item 'a,b' is listed a second time"):
+        made(tmp_path / "out", write_csv(tmp_path / "all.csv", TEXTS), items)
