@@ -268,7 +268,7 @@ def describe(error: ValidationError) -> str:
             faults.append(f"unknown setting `{where}`")
         elif fault["type"] == "missing":
             faults.append(f"setting `{where}` is missing")
-        elif not where or fault["type"] == "value_error":
+        elif fault["type"] == "value_error" and isinstance(fault["input"], dict):
             # About several settings together: it names those that it is about.
             faults.append(fault["msg"].removeprefix("Value error, "))
         else:

@@ -160,7 +160,7 @@ def test_release_and_split_mean_what_they_mean_to_a_local_run(
     options = dict(argument.removeprefix("--").split("=") for argument in arguments)
     settings = choose_settings(options.get("config"), options.get("release"), None, options.get("split"))
     generator = spec["root"]["dag"]["tasks"]["DataGenerator"]["inputs"]["parameters"]["options"]
-    assert generator["runtimeValue"]["constant"] == settings.data.model_dump_json()
+    assert generator["runtimeValue"]["constant"] == settings.data.options.model_dump_json()
 
 
 def test_submit_sends_the_spec_and_what_the_run_chose(file: Path, server: ApiServer, capsys: pytest.CaptureFixture):

@@ -170,7 +170,7 @@ def test_a_fault_beside_the_job_is_not_told_as_the_jobs(small_release: Path, tmp
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("data.releases.movies_list.read_movies", fail)
+    monkeypatch.setattr("data.releases.reading.read_movies", fail)
     options = GenerateOptions(release="ml-latest-small")
     with pytest.raises(ZeroDivisionError):
         generate.generate(options, tmp_path / "made", source=small_release, beam_args=IN_PROCESS_ARGS)

@@ -32,7 +32,10 @@ OTHER = {
     "seed": 7,
     "shards": 5,
 }
-"""Another value for each option."""
+"""Another value for each option of a release."""
+
+OWN = {"columns": {"item": "sku"}, "item_ids": "text", "duplicates": "drop"}
+"""Options of own data, besides their name."""
 
 Labels = set[tuple[int, int, int]]
 
@@ -71,7 +74,15 @@ def options_of(split_name: str, **changes: object) -> GenerateOptions:
 
 
 def test_another_value_is_tried_for_every_option():
-    assert set(OTHER) | {"split"} == set(GenerateOptions.model_fields)
+    assert set(OTHER) | set(OWN) | {"split", "name"} == set(GenerateOptions.model_fields)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_what_decides_how_own_files_are_read_is_of_the_identity(name):
+    plain = GenerateOptions.model_validate({"name": "shop"})
+    changed = GenerateOptions.model_validate({"name": "shop", name: OWN[name]})
+    assert deciding_options(plain)[name] is None
+    assert deciding_options(changed)[name] is not None
 
 
 @pytest.mark.parametrize("split_name", SPLIT_NAMES)

@@ -58,7 +58,7 @@ def test_what_a_file_leaves_out_has_a_default(write):
         ("name: mine\ndata: {release: sample}\ntraining: {epochs: 0}\n", "`training.epochs` is 0: "),
         ("name: mine\ndata: {release: sample}\nmodel: {loss: hinge}\n", "`model.loss` is 'hinge': "),
         ("name: Mine!\ndata: {release: sample}\n", "`name` is 'Mine!': "),
-        ("name: mine\ndata: {}\n", "setting `data.release` is missing"),
+        ("name: mine\ndata: {}\n", "name the data: either `release`, or `name` for data of your own"),
         ("name: mine\n", "setting `data` is missing"),
         ("name: mine\ndata: 5\n", "`data` is 5: "),
         ("name: [mine\n", "is not YAML"),
