@@ -77,8 +77,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
     parsed = parser.parse_args(arguments)
     if parsed.command == "compile":
-        if parsed.config is None and parsed.release is None:
-            parser.error("--config or --release is needed")
+        if parsed.config is None and parsed.release is None and parsed.name is None:
+            parser.error("--config, --release or --name is needed")
         suffixes = [".yaml", ".yml"] if parsed.backend == "kfp" else [".json"]
         if parsed.output.suffix not in suffixes:
             parser.error(f"the output for {parsed.backend} is a {suffixes[0]} file, not {parsed.output.name}")
@@ -167,7 +167,7 @@ def _compile(options: argparse.Namespace) -> None:
     from pipeline.local import OwnData, choose_settings
 
     check_image(options.image)
-    own = OwnData(options.interactions, options.items, options.name)
+    own = OwnData(name=options.name)
     settings = choose_settings(options.config, options.release, None, options.split, options.values, own)
     with without_garbage_collection():
         from pipeline.kubeflow.compiling import compile_pipeline

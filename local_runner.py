@@ -33,6 +33,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--source", type=user_path, metavar="ZIP_OR_FOLDER", help="the release's archive or folder, if you have it"
     )
     parser.add_argument(
+        "--interactions",
+        metavar="FILES",
+        help="files of your own interactions, in place of a release: a path, a pattern or an address such as "
+        "s3://bucket/events/*.parquet (CSV, TSV, Parquet or JSON lines)",
+    )
+    parser.add_argument("--items", metavar="FILES", help="files of your own items, if you have them")
+    parser.add_argument(
         "--work-dir",
         type=user_path,
         default=DEFAULT_WORK_DIR,

@@ -178,7 +178,10 @@ def parse_options(values: Mapping[str, Any]) -> GenerateOptions:
         return GenerateOptions.model_validate(dict(values))
     except ValidationError as error:
         reasons = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'options'} = {fault['input']!r}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc'])} = {fault['input']!r}: {fault['msg']}"
+            if fault["loc"]
+            # About several options together: it names those that it is about.
+            else fault["msg"]
             for fault in error.errors()
         )
         raise InputError(reasons.replace("Value error, ", ""), code="C07") from error

@@ -8,7 +8,7 @@ from data.splits import SPLIT_CHOICES
 
 
 def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_release: str) -> None:
-    """Add the options that choose settings: `config`, `release`, `split` and, from `--set`, `values`.
+    """Add the options that choose settings: `config`, `release`, `name`, `split` and, from `--set`, `values`.
 
     Parameters
     ----------
@@ -23,13 +23,6 @@ def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_
     parser.add_argument(
         "--release", help=f"the MovieLens release, from ml-100k to ml-32m, or sample (default: {no_release})"
     )
-    parser.add_argument(
-        "--interactions",
-        metavar="FILES",
-        help="files of your own interactions, in place of a release: a path, a pattern or an address such as "
-        "s3://bucket/events/*.parquet (CSV, TSV, Parquet or JSON lines)",
-    )
-    parser.add_argument("--items", metavar="FILES", help="files of your own items, if you have them")
     parser.add_argument("--name", metavar="NAME", help="the name of your own data, which keeps data sets apart")
     parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument(

@@ -180,9 +180,8 @@ def choose_settings(
         raise InputError(
             "--interactions, --items and --name are for data of your own: leave out --release and --source", code="A10"
         )
-    if given and (own.interactions is None or own.name is None) and config is None:
-        missing = "--interactions" if own.interactions is None else "--name"
-        raise InputError(f"{missing} is missing: data of your own have files and a name", code="A10")
+    if given and own.name is None and config is None:
+        raise InputError("--name is missing: data of your own have a name", code="A10")
     if source is not None and release is None and config is None:
         raise InputError(f"--source {source} needs --release, to say which MovieLens release it is", code="A03")
     overrides: dict[str, Any] = {}

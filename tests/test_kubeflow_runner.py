@@ -48,7 +48,7 @@ def run(*arguments: object) -> int:
         ([], 2, "COMMAND"),
         (["compile", "--help"], 0, "--release"),
         (["compile", "--config", "sample"], 2, "--image"),
-        (["compile", "--image=i", "--output=a.yaml"], 2, "--config or --release is needed"),
+        (["compile", "--image=i", "--output=a.yaml"], 2, "--config, --release or --name is needed"),
         (["compile", "--config=a", "--image=i", "--output=a.json"], 2, "is a .yaml file, not a.json"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=vertex"], 2, "is a .json file"),
         (["compile", "--config=a", "--image=i", "--output=a.yaml", "--backend=argo"], 2, "argo"),

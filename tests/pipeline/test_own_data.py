@@ -126,7 +126,7 @@ def test_another_data_set_has_another_pipeline_and_serving_folder(tmp_path: Path
     ("arguments", "message"),
     [
         (["--interactions", "x.csv"], "--name is missing"),
-        (["--name", "shop"], "--interactions is missing"),
+        (["--name", "shop"], "pass --interactions"),
         (["--interactions", "x.csv", "--name", "shop", "--release", "ml-1m"], "leave out --release"),
         (["--interactions", "none.csv", "--name", "shop"], "there is no file none.csv"),
         (["--interactions", "x.csv", "--name", "Shop"], "`data.name` is 'Shop'"),
