@@ -20,6 +20,8 @@ from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from data.movie_ids import MovieId
     from serving.recommender import Recommendation, Recommender
 
@@ -81,12 +83,11 @@ def _answer(options: argparse.Namespace) -> int:
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
-    if options.history is not None:
-        _check_ids(options.history)
     # A pipe is as good as a file, and can't be opened twice to try it.
     if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}", code="A06")
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
+    written = _parse_ids(options.history, has_texts=_has_texts(folder)) if options.history is not None else None
 
     from serving.recommender import Recommender
 
@@ -99,10 +100,10 @@ def _answer(options: argparse.Namespace) -> int:
         lead = f"Like {recommender.catalogue.title(asked)}"
         answer = recommender.similar(asked, options.k)
     else:
-        if options.history is None:
-            history = _find_movies(recommender, options.history_titles)
-        else:
-            history = _parse_ids(recommender, options.history)
+        history = _find_movies(recommender, options.history_titles) if written is None else written
+        for movie_id in history:
+            if not recommender.may_be_id(movie_id):
+                raise _no_id(str(movie_id))
         _warn_of_unknown(recommender, history)
         lead = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
@@ -127,35 +128,44 @@ def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
     )
 
 
-def _check_ids(text: str) -> None:
-    """Refuse a history that is begun as a list in JSON, and is none of movie ids."""
-    if not _is_list(text):
-        return
+def _has_texts(model: Path) -> bool:
+    """Return whether a model's ids are texts, without TensorFlow; models of earlier versions have integers."""
+    try:
+        record = json.loads((model / "assets.extra" / "export.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and isinstance(record.get("pad_movie_id"), str)
+
+
+def _parse_ids(text: str, *, has_texts: bool) -> list[MovieId]:
+    """Return the ids of a history as the model has them; where ids are texts, they may hold blanks."""
+    if text.lstrip().startswith("["):
+        words = _parse_list(text)
+    elif has_texts:
+        words = [word.strip() for word in text.split(",")] if text.strip() else []
+    else:
+        words = text.replace(",", " ").split()
+    if has_texts:
+        return list(words)
+    for word in words:
+        if not _INTEGER.fullmatch(word):
+            raise _no_id(word)
+    return [int(word) for word in words]
+
+
+def _parse_list(text: str) -> list[str]:
+    """Return the ids of a list in JSON as they are written."""
     try:
         listed = json.loads(text)
     except ValueError as error:
         raise InputError(f"{text!r} in --history is not JSON", code="A07") from error
     if not all(isinstance(movie_id, str) or type(movie_id) is int for movie_id in listed):
         raise InputError(f"{text!r} in --history holds more than movie ids", code="A07")
+    return [str(movie_id) for movie_id in listed]
 
 
-def _is_list(text: str) -> bool:
-    return text.lstrip().startswith("[")
-
-
-def _parse_ids(recommender: Recommender, text: str) -> list[MovieId]:
-    """Return the ids of a history as the model has them; where ids are texts, they may hold blanks."""
-    if _is_list(text):
-        words = [str(movie_id) for movie_id in json.loads(text)]
-    else:
-        by_comma = recommender.has_texts and text.strip()
-        words = [word.strip() for word in text.split(",")] if by_comma else text.replace(",", " ").split()
-    if recommender.has_texts:
-        return list(words)
-    for word in words:
-        if not (_INTEGER.fullmatch(word) and recommender.may_be_id(int(word))):
-            raise InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
-    return [int(word) for word in words]
+def _no_id(word: str) -> InputError:
+    return InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
 
 
 def _find_movies(recommender: Recommender, text: str) -> list[MovieId]:

@@ -171,7 +171,7 @@ def _write(
         drop_repeats=options.duplicates == "drop",
     )
     if ordered.repeated is not None and options.duplicates is None:
-        reader.say_of_repeat(ordered.repeated, progress)
+        reader.report_repeat(ordered.repeated, progress)
     if reader.num_unlisted:
         progress(f"note: {reader.num_unlisted} rated movies are not listed; they have no titles")
     # The steps look up years and genres in it, and count its train labels, which are not known yet.

@@ -40,5 +40,5 @@ class Reader(Protocol):
     def codes_of(self, catalogue: Catalogue) -> Callable[[NDArray[np.int32]], NDArray[np.int64]]:
         """Return what turns the reader's numbers into the catalogue's codes, `[n]` to `[n]`."""
 
-    def say_of_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
-        """Refuse a rating that occurs again, a `RATING_DTYPE` scalar, or tell that such are kept."""
+    def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
+        """Refuse a rating that occurs again, a `RATING_DTYPE` scalar, or note that such ratings are kept."""

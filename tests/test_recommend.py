@@ -251,3 +251,15 @@ def test_a_batch_runs_above_five_thousand_histories_a_second_at_four_thousand_mo
         rates.append(answered / (time.monotonic() - started))
 
     assert max(rates) > 5_000
+
+
+def test_a_history_that_holds_no_ids_is_refused_before_tensorflow_is_imported(tmp_path):
+    code = (
+        "import sys, recommend\n"
+        f"ended = recommend.main(['--model', {str(tmp_path)!r}, '--history', 'Heat'])\n"
+        "assert ended == 2 and 'tensorflow' not in sys.modules"
+    )
+    root = Path(__file__).resolve().parent.parent
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "'Heat' in --history is no movie id" in ended.stderr

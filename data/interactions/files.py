@@ -88,7 +88,7 @@ def find_files(pattern: str) -> list[DataFile]:
         if PurePosixPath(file.path.removesuffix(".gz")).suffix not in FORMATS or file.path.endswith(".parquet.gz"):
             raise InputError(
                 f"{file.label} is of no known format: its name has to end in {', '.join(FORMATS)}, "
-                "or in one of these but .parquet and .gz",
+                "and in .gz if it is gzipped, which Parquet may not be",
                 code="D24",
             )
     return found

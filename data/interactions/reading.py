@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -29,6 +28,7 @@ from data.interactions.values import (
 from data.movie_ids import MovieId, id_array
 from data.options import ColumnNames, GenerateOptions
 from data.releases.catalogue import Catalogue, Movie
+from data.releases.movies_list import MAX_GENRE_BYTES, year_of
 from data.timelines.timelines import RATING_DTYPE
 
 USUAL_NAMES = {
@@ -46,9 +46,7 @@ _NEEDED = ("user", "item", "timestamp")
 _UNRATED = 1.0
 """The rating of an interaction that has none."""
 
-_YEAR = re.compile(r"\(([0-9]{4})\)")
 _NO_GENRES = frozenset({"", "(no genres listed)", NO_GENRE})
-_MAX_GENRE_BYTES = 127
 _MAX_YEAR = 2100
 
 
@@ -137,8 +135,8 @@ class Interactions:
         """Return the look-up of codes by the numbers that `ratings` gave."""
         return catalogue.codes_of(id_array(self._numbers, text=self._kind == "text")).take
 
-    def say_of_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
-        """Tell that interactions occur again: which of them are one event, only their owner knows."""
+    def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
+        """Note that interactions occur more than once, and are kept."""
         progress("note: interactions occur more than once and are all kept; data.duplicates=drop keeps one of each")
 
     def _ratings_of(self, file: DataFile, piece: Piece) -> NDArray[np.void]:
@@ -186,9 +184,7 @@ class Interactions:
             for place, title, year, of_item in zip(places.tolist(), titles, years, genres, strict=True):
                 item = ids[place]
                 text = str(title).strip() if title is not None else ""
-                in_title = _YEAR.search(text)
-                found = year if year is not None else int(in_title.group(1)) if in_title else 0
-                yield Movie(item, text or str(item), found, of_item)
+                yield Movie(item, text or str(item), year_of(text) if year is None else year, of_item)
 
     def _check_columns(self, file: DataFile, piece: Piece, needed: Sequence[str]) -> None:
         for meaning in needed:
@@ -221,7 +217,7 @@ def _genres(column: pa.Array) -> list[tuple[str, ...]]:
     for row, value in enumerate(column.to_pylist()):
         listed = value if isinstance(value, list) else str(value or "").split("|")
         genres = tuple(genre for genre in (str(part).strip() for part in listed) if genre not in _NO_GENRES)
-        if any(len(genre.encode()) > _MAX_GENRE_BYTES for genre in genres):
-            raise ColumnError(row, f"holds one of more than {_MAX_GENRE_BYTES} bytes")
+        if any(len(genre.encode()) > MAX_GENRE_BYTES for genre in genres):
+            raise ColumnError(row, f"holds one of more than {MAX_GENRE_BYTES} bytes")
         found.append(genres)
     return found

@@ -21,7 +21,9 @@ from data.releases.parsing import MAX_ID, is_id, quoted
 from data.releases.release import Release
 
 _MAX_BYTES = 256 << 20
-_MAX_GENRE_BYTES = 127
+MAX_GENRE_BYTES = 127
+"""Bytes of the longest genre."""
+
 _HEADER = ["movieId", "title", "genres"]
 _YEAR = re.compile(r"\(([0-9]{4})\)")
 _NO_GENRES = frozenset({"", "(no genres listed)", "unknown", NO_GENRE})
@@ -175,8 +177,13 @@ def _movie(cells: Cells) -> Movie:
         raise InputError(f"{quoted(movie_id)} is not a movie's id, a number from 1 to {MAX_ID}", code="D17")
     if not title:
         raise InputError(f"movie {movie_id} has no title", code="D21")
-    if any(len(genre.encode()) > _MAX_GENRE_BYTES for genre in genres):
-        raise InputError(f"a genre of movie {movie_id} is longer than {_MAX_GENRE_BYTES} bytes", code="D21")
-    year = _YEAR.search(title)
+    if any(len(genre.encode()) > MAX_GENRE_BYTES for genre in genres):
+        raise InputError(f"a genre of movie {movie_id} is longer than {MAX_GENRE_BYTES} bytes", code="D21")
     listed = tuple(genre for genre in genres if genre not in _NO_GENRES)
-    return Movie(int(movie_id[-18:]), title, int(year.group(1)) if year else 0, listed)
+    return Movie(int(movie_id[-18:]), title, year_of(title), listed)
+
+
+def year_of(title: str) -> int:
+    """Return the year in a title, the first four digits in brackets; 0 if there is none."""
+    year = _YEAR.search(title)
+    return int(year.group(1)) if year else 0

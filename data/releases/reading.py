@@ -40,7 +40,7 @@ class ReleaseReader:
 
     def ratings(self) -> Iterator[NDArray[np.void]]:
         """Yield the ratings in the file's order. The list of movies, a small file, is read first."""
-        self._movies = read_movies(self._source, self._release)
+        self._movies = self._movies or read_movies(self._source, self._release)
         yield from read_ratings(self._source, self._release)
 
     def catalogue(self, rated: NDArray[np.int32]) -> Catalogue:
@@ -53,7 +53,7 @@ class ReleaseReader:
         """Return the catalogue's own look-up."""
         return catalogue.codes_of
 
-    def say_of_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
+    def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
         """Refuse a rating that stands twice."""
         first, second, *_ = find_repeats(self._source, self._release, rating)
         raise InputError(
