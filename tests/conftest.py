@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,12 @@ defer_cloud_extensions()
 
 import real_data  # noqa: E402
 from fuzzing import mark_and_count, pytest_terminal_summary  # noqa: E402, F401
+from readable_ids import pytest_make_parametrize_id  # noqa: E402, F401
 from skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: E402, F401
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so, and what the tests start would inherit it: nothing could be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from shared_run import SampleRun
