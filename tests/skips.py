@@ -25,6 +25,7 @@ _GO = "needs an engine that tools/engines.py builds with Go, which not every mac
 
 ALLOWED: dict[str, str] = {
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
+    "tests/data/test_interactions.py::test_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_100k_": _REAL_DATA,
     "tests/reliability/test_error_messages.py::test_a_work_directory_that_can_not_be_written_": _SMALL_DISKS,
