@@ -7,7 +7,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.grouped_extracts import custom_extractors, group_examples
-from components.evaluation.retrieval_metrics import RANK_OUTPUTS
+from components.evaluation.rank_sums import RANK_OUTPUTS
 
 SLICED_BY = ["context_length", "label_popularity"]
 LENGTH = np.array([[10], [3], [10], [10], [3]])

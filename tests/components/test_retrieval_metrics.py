@@ -7,54 +7,14 @@ import math
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
+from hand_made_ranks import BY_HAND, OUTPUTS, QUERIES, SIZE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.evaluation.retrieval_metrics import CUTOFFS, RetrievalMetrics, metric_names, metrics_from_ranks
+from components.evaluation.rank_sums import metric_names
+from components.evaluation.retrieval_metrics import RetrievalMetrics
 
 pytestmark = pytest.mark.slow
-
-OUTPUTS = ("rank", "rank_unfiltered", "rank_popularity", "rank_recent_popularity")
-SIZE = 800
-QUERIES = [
-    # rank, unfiltered, popularity, recent popularity, the first movies of the answer
-    (1, 2, 5, 60, [11, 12]),
-    (3, 4, 20, 2, [11, 13]),
-    (11, 12, 30, 70, [12, 14]),
-    (200, 200, 1, 80, [11, 12]),
-]
-BY_HAND = {
-    "recall_at_1": 1 / 4,
-    "recall_at_5": 2 / 4,
-    "recall_at_10": 2 / 4,
-    "recall_at_50": 3 / 4,
-    "recall_at_100": 3 / 4,
-    "recall_at_1_unfiltered": 0,
-    "recall_at_5_unfiltered": 2 / 4,
-    "recall_at_10_unfiltered": 2 / 4,
-    "recall_at_50_unfiltered": 3 / 4,
-    "recall_at_100_unfiltered": 3 / 4,
-    "recall_at_1_popularity": 1 / 4,
-    "recall_at_5_popularity": 2 / 4,
-    "recall_at_10_popularity": 2 / 4,
-    "recall_at_50_popularity": 1,
-    "recall_at_100_popularity": 1,
-    "recall_at_1_recent_popularity": 0,
-    "recall_at_5_recent_popularity": 1 / 4,
-    "recall_at_10_recent_popularity": 1 / 4,
-    "recall_at_50_recent_popularity": 1 / 4,
-    "recall_at_100_recent_popularity": 1,
-    "ndcg_at_10": (1 / math.log2(2) + 1 / math.log2(4)) / 4,
-    "mrr": (1 + 1 / 3 + 1 / 11 + 1 / 200) / 4,
-    "coverage_at_10": 4 / SIZE,
-    # All-time popularity hits 2 of 4 as well, recent popularity 1.
-    "recall_at_10_lift": 1,
-    "num_queries": 4,
-}
-
-
-def as_ranks(queries) -> dict[str, np.ndarray]:
-    return {output: np.array([query[place] for query in queries], np.int64) for place, output in enumerate(OUTPUTS)}
 
 
 def combiner(model_name: str = ""):
@@ -80,11 +40,6 @@ def values(of, accumulator) -> dict[str, float]:
     return {key.name: value for key, value in of.extract_output(accumulator).items()}
 
 
-def test_a_small_case_by_hand():
-    recommended = {movie for *_, movies in QUERIES for movie in movies}
-    assert metrics_from_ranks(as_ranks(QUERIES), recommended, SIZE, CUTOFFS) == pytest.approx(BY_HAND)
-
-
 def test_what_fills_up_a_short_answer_is_no_movie_of_the_coverage():
     of = combiner()
     filled = [(*ranks, [*movies, 0, 0]) for *ranks, movies in QUERIES]
@@ -94,32 +49,6 @@ def test_what_fills_up_a_short_answer_is_no_movie_of_the_coverage():
 def test_the_combiner_gives_the_same():
     of = combiner()
     assert values(of, accumulated(of, QUERIES)) == pytest.approx(BY_HAND)
-
-
-@pytest.mark.parametrize("k", [1, 5, 10, 50, 100])
-def test_a_label_at_rank_k_is_a_hit_at_k_and_one_behind_it_is_none(k):
-    found = metrics_from_ranks(as_ranks([(k, k, k, k, []), (k + 1, k + 1, k + 1, k + 1, [])]), [], SIZE, CUTOFFS)
-    assert found[f"recall_at_{k}"] == 0.5
-
-
-def test_a_label_that_can_not_be_offered_is_no_hit_in_a_catalogue_of_fewer_than_k_movies():
-    found = metrics_from_ranks(as_ranks([(3, 3, 3, 3, []), (4, 4, 4, 4, [])]), [], 3, CUTOFFS)
-    assert {found[f"recall_at_{k}{suffix}"] for k in (5, 10, 100) for suffix in ("", "_popularity")} == {0.5}
-    assert found["ndcg_at_10"] == pytest.approx(1 / math.log2(4) / 2)
-    assert found["recall_at_10_lift"] == 1
-
-
-def test_a_popularity_that_never_hits_counts_as_if_it_had_hit_once():
-    queries = [(1, 1, 500, 500, []), (2, 2, 500, 500, []), (500, 500, 500, 500, []), (500, 500, 500, 500, [])]
-    assert metrics_from_ranks(as_ranks(queries), [], SIZE, CUTOFFS)["recall_at_10_lift"] == pytest.approx(0.5 / 0.25)
-
-
-@pytest.mark.parametrize(("all_time", "recent"), [(0.1, 0.4), (0.4, 0.1)])
-def test_the_lift_is_over_the_higher_of_all_time_and_recent_popularity(all_time, recent):
-    # Ten queries, eight of which the model hits.
-    places = [[1 if query < 10 * share else 500 for query in range(10)] for share in (0.8, 0.8, all_time, recent)]
-    found = metrics_from_ranks(as_ranks([(*ranks, []) for ranks in zip(*places, strict=True)]), [], SIZE, CUTOFFS)
-    assert found["recall_at_10_lift"] == pytest.approx(0.8 / 0.4)
 
 
 def test_a_model_of_an_earlier_version_is_measured_without_recent_popularity():
@@ -143,10 +72,6 @@ def test_when_there_is_no_query_every_metric_is_nan():
     assert all(math.isnan(value) for value in found.values())
 
 
-def test_every_name_is_computed_once():
-    assert sorted(metric_names()) == sorted(set(metric_names())) == sorted(BY_HAND)
-
-
 QUERY = st.tuples(*[st.integers(1, 150)] * 4, st.lists(st.integers(1, 8), min_size=1, max_size=3))
 
 
@@ -159,7 +84,8 @@ def test_parts_may_be_merged_in_any_order_and_grouping(parts, random):
     while len(waiting) > 1:
         random.shuffle(waiting)
         waiting.append(of.merge_accumulators([waiting.pop(), waiting.pop()]))
-    assert values(of, waiting[0]) == pytest.approx(expected, nan_ok=True)
+    # Equal to the last digit.
+    assert str(values(of, waiting[0])) == str(expected)
 
 
 def test_each_model_is_judged_by_its_own_predictions():

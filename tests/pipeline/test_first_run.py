@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.evaluation.retrieval_metrics import CUTOFFS
+from components.evaluation.rank_sums import CUTOFFS
 from data.examples.manifest import Manifest
 from pipeline.runs.record import open_store, read_run_record
 
