@@ -1,6 +1,7 @@
 """The steps of `data.local_generation` as a Beam pipeline, for many workers.
 
-Workers exchange only small arrays and the places of windows in temporary files, in a folder that all of them see.
+Windows travel from worker to worker through the engine's own shuffle. Blocks of users, and the shards that are made of
+them, lie in an exchange folder that the client and all workers see: beside the output, or in Beam's `--temp_location`.
 """
 
 from __future__ import annotations
@@ -11,44 +12,48 @@ import logging
 import signal
 import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import AsSingleton
 from apache_beam.runners.runner import PipelineResult
 from numpy.typing import NDArray
 
 from data.beam_options import DEFAULT_ARGS
-from data.errors import one_line
-from data.examples.shards import Shard
+from data.errors import InputError, one_line
+from data.examples.feature_table import FeatureTable
+from data.examples.shards import Shard, encode_shard
+from data.exchange import Exchange, UnseenFileError
 from data.local_generation import (
     GenerationPlan,
     GenerationResult,
     ShardKey,
-    WindowSlice,
     count_ranks_in_bin,
     count_train_labels,
-    feature_table,
     histogram,
-    write_shard_of,
-    write_windows,
+    windows_by_shard,
 )
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
 from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
+from data.timelines.timelines import RATING_DTYPE, Timelines
 from data.timelines.user_blocks import UserBlock
 from data.timelines.value_tally import ValueTally
+from data.timelines.windows import window_dtype
 
 _LABELS_DTYPE = np.dtype("<i8")
 
-_KEYED_BY_SHARD = tuple[tuple[str, int], Any]
-"""A `ShardKey`, in types that Beam has coders of for any engine, and what belongs to the shard."""
+_LABELS_FILE = "train-labels"
+_CUT_FILE = "cut.json"
+
+_WINDOWS_BY_SHARD = tuple[tuple[str, int], bytes]
+"""A `ShardKey` and windows, in types that Beam has coders of for any engine."""
 
 
 class _SumArrays(beam.CombineFn):
@@ -90,6 +95,9 @@ class _MergeCounts(beam.CombineFn):
 def generate_in_beam(
     blocks: Sequence[UserBlock],
     plan: GenerationPlan,
+    catalogue: Catalogue,
+    folder: Path,
+    work: Path,
     beam_args: Sequence[str],
     progress: Callable[[str], None] = lambda _: None,
 ) -> GenerationResult:
@@ -99,24 +107,68 @@ def generate_in_beam(
     ----------
     blocks
         At least one.
-    plan
-        What to generate, and where.
+    plan, catalogue
+        What to generate.
+    folder
+        Takes the shards.
+    work
+        Where the blocks lie. All workers must see it, unless Beam's flags name a `--temp_location`.
     beam_args
         Beam's own flags; they win over `DEFAULT_ARGS`.
     progress
-        Called with a line of text if the job outlives this process.
+        Called with a line of text if the job outlives this process, or leaves files.
 
     Returns
     -------
     GenerationResult
         The shards, and the counts of train labels.
+
+    Raises
+    ------
+    InputError
+        The `--temp_location` can't be written, or workers don't see where the blocks lie.
     """
-    pipeline = beam.Pipeline(options=PipelineOptions([*DEFAULT_ARGS, *beam_args]))
-    _build(pipeline, blocks, plan)
-    _wait_for(pipeline.run(), progress)
-    shards = tuple(Shard.model_validate_json(_record_path(plan, key).read_bytes()) for key in plan.shard_keys)
-    labels = ValueTally(*np.fromfile(_labels_path(plan), dtype=_LABELS_DTYPE).reshape(2, -1))
-    return GenerationResult(shards, labels, cut=json.loads(_cut_path(plan).read_bytes()))
+    flags = PipelineOptions([*DEFAULT_ARGS, *beam_args])
+    temp_location = flags.view_as(GoogleCloudOptions).temp_location
+    exchange = Exchange(str(work)) if temp_location is None else Exchange.below(temp_location)
+    try:
+        catalogue.save(work / CATALOGUE_FILE)
+        for path in (work / CATALOGUE_FILE, *(Path(block.path) for block in blocks)):
+            exchange.put(path)
+        pipeline = beam.Pipeline(options=flags)
+        _build(pipeline, [Path(block.path).name for block in blocks], plan, exchange)
+        _wait_for(pipeline.run(), progress)
+        return _collect(plan, exchange, folder)
+    except Exception as error:
+        if UnseenFileError.MARK not in str(error):
+            raise
+        place = folder.parent if temp_location is None else temp_location.partition("?")[0]
+        raise InputError(
+            f"a worker of Beam's doesn't see {place}: name an output on a file system that all workers share, or a "
+            "--temp_location that all workers see",
+            code="F16",
+        ) from error
+    finally:
+        if temp_location is not None:
+            _remove(exchange, progress)
+
+
+def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> GenerationResult:
+    """Bring the shards and what is known of them from the exchange folder."""
+    shards = []
+    for key in plan.shard_keys:
+        record = json.loads(exchange.read(_record_name(key)))
+        exchange.fetch(record["file"], folder / plan.shard_name(key))
+        shards.append(Shard.model_validate(record["shard"]))
+    labels = ValueTally(*np.frombuffer(exchange.read(_LABELS_FILE), dtype=_LABELS_DTYPE).reshape(2, -1))
+    return GenerationResult(tuple(shards), labels, cut=json.loads(exchange.read(_CUT_FILE)))
+
+
+def _remove(exchange: Exchange, progress: Callable[[str], None]) -> None:
+    try:
+        exchange.remove()
+    except OSError as error:
+        progress(f"note: {exchange.address.partition('?')[0]} can't be removed ({one_line(error)})")
 
 
 def _wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
@@ -158,7 +210,7 @@ def _without_the_servers_log() -> Iterator[None]:
         root.setLevel(before)
 
 
-def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: GenerationPlan) -> None:
+def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
     if not isinstance(options.strategy, CutSplit):
@@ -166,72 +218,81 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[UserBlock], plan: Generatio
     else:
         cut_bin = (
             users
-            | "Histogram" >> beam.Map(histogram, options)
+            | "Histogram" >> beam.Map(_on_block, histogram, exchange, options=options)
             | "SumHistograms" >> beam.CombineGlobally(_SumArrays())
             | "LocateCut" >> beam.Map(locate_cut, options.train_fraction)
         )
         cut = (
             users
-            | "RanksInBin" >> beam.Map(count_ranks_in_bin, options, cut_bin=AsSingleton(cut_bin))
+            | "RanksInBin"
+            >> beam.Map(_on_block, count_ranks_in_bin, exchange, options=options, cut_bin=AsSingleton(cut_bin))
             | "MergeRanks" >> beam.CombineGlobally(_MergeCounts())
             | "FindCut" >> beam.Map(find_cut, cut_bin=AsSingleton(cut_bin))
         )
-    _ = cut | "WriteCut" >> beam.Map(_write_cut, plan)
+    _ = cut | "WriteCut" >> beam.Map(_write_cut, exchange)
     labels = (
         users
-        | "TrainLabels" >> beam.Map(count_train_labels, plan, cut=AsSingleton(cut))
+        | "TrainLabels" >> beam.Map(_on_block, count_train_labels, exchange, plan=plan, cut=AsSingleton(cut))
         | "MergeLabels" >> beam.CombineGlobally(_MergeCounts())
     )
-    _ = labels | "WriteLabels" >> beam.Map(_write_labels, plan)
+    _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
     popularity = (
         labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
     )
     windows = users | "Windows" >> beam.FlatMap(
-        write_windows, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
-    ).with_output_types(_KEYED_BY_SHARD)
+        _windows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
+    ).with_output_types(_WINDOWS_BY_SHARD)
     # Every shard is written, even one that no window falls into.
-    no_windows = [(key, None) for key in plan.shard_keys]
-    every_shard = pipeline | "EveryShard" >> beam.Create(no_windows).with_output_types(_KEYED_BY_SHARD)
+    no_windows = [(key, b"") for key in plan.shard_keys]
+    every_shard = pipeline | "EveryShard" >> beam.Create(no_windows).with_output_types(_WINDOWS_BY_SHARD)
     _ = (
         (windows, every_shard)
         | "WindowsAndShards" >> beam.Flatten()
         | "ByShard" >> beam.GroupByKey()
-        | "WriteShards" >> beam.Map(_write_shard, plan)
+        | "WriteShards" >> beam.Map(_write_shard, plan, exchange)
     )
 
 
-def _write_shard(element: tuple[ShardKey, Iterable[WindowSlice | None]], plan: GenerationPlan) -> None:
-    """Write a shard, and what the manifest needs to know of it into the work folder."""
-    key, slices = element
-    shard = write_shard_of(key, [part for part in slices if part is not None], plan, feature_table(plan))
-    _write_whole(_record_path(plan, key), shard.model_dump_json().encode())
+def _on_block(name: str, step: Callable[..., Any], exchange: Exchange, **known: Any) -> Any:
+    """Return what a step makes of a block's timelines."""
+    return step(_timelines(name, exchange), **known)
 
 
-def _write_labels(labels: ValueTally, plan: GenerationPlan) -> None:
-    """Write the counts of train labels into the work folder: the values, and behind them their counts."""
-    _write_whole(_labels_path(plan), np.stack([labels.values, labels.counts]).astype(_LABELS_DTYPE).tobytes())
+def _timelines(name: str, exchange: Exchange) -> Timelines:
+    return Timelines.of(np.frombuffer(exchange.read(name), dtype=RATING_DTYPE))
 
 
-def _write_cut(cut: int | None, plan: GenerationPlan) -> None:
-    """Write the largest rank of a train example into the work folder."""
-    _write_whole(_cut_path(plan), json.dumps(cut).encode())
+def _windows(
+    name: str, exchange: Exchange, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
+) -> Iterator[tuple[ShardKey, bytes]]:
+    """Yield the windows of a block by their shards, as bytes: any engine has a coder of them."""
+    for key, windows in windows_by_shard(_timelines(name, exchange), plan, cut, popularity):
+        yield key, windows.tobytes()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is complete once it is there: a worker may be asked twice."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+def _write_shard(element: tuple[ShardKey, Iterable[bytes]], plan: GenerationPlan, exchange: Exchange) -> None:
+    """Write a shard into the exchange folder, and beside it what its manifest needs to know."""
+    key, parts = element
+    dtype = window_dtype(plan.options.max_context_length)
+    windows = [np.frombuffer(part, dtype) for part in parts if part]
+    catalogue = Catalogue.parse(exchange.read(CATALOGUE_FILE), CATALOGUE_FILE)
+    name = plan.shard_name(key)
+    with exchange.create(name) as (attempt, file):
+        shard = encode_shard(file, name, key[0], windows, FeatureTable(catalogue, plan.options))
+    # The attempt whose record is the last one counts; all of them hold the same.
+    exchange.write(_record_name(key), json.dumps({"file": attempt, "shard": shard.model_dump()}).encode())
 
 
-def _record_path(plan: GenerationPlan, key: ShardKey) -> Path:
+def _write_labels(labels: ValueTally, exchange: Exchange) -> None:
+    """Write the counts of train labels: the values, and behind them their counts."""
+    exchange.write(_LABELS_FILE, np.stack([labels.values, labels.counts]).astype(_LABELS_DTYPE).tobytes())
+
+
+def _write_cut(cut: int | None, exchange: Exchange) -> None:
+    """Write the largest rank of a train example."""
+    exchange.write(_CUT_FILE, json.dumps(cut).encode())
+
+
+def _record_name(key: ShardKey) -> str:
     split, index = key
-    return Path(plan.work_folder) / f"{split}-{index:05d}.json"
-
-
-def _cut_path(plan: GenerationPlan) -> Path:
-    return Path(plan.work_folder) / "cut.json"
-
-
-def _labels_path(plan: GenerationPlan) -> Path:
-    return Path(plan.work_folder) / "train-labels"
+    return f"{split}-{index:05d}.json"

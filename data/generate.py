@@ -174,8 +174,6 @@ def _write(
         reader.report_repeat(ordered.repeated, progress)
     if reader.num_unlisted:
         progress(f"note: {reader.num_unlisted} rated movies are not listed; they have no titles")
-    # The steps look up years and genres in it, and count its train labels, which are not known yet.
-    catalogue.save(work / CATALOGUE_FILE)
 
     progress(f"writing examples of {ordered.num_ratings:,} ratings by {ordered.num_users:,} users")
     from data.local_generation import GenerationPlan, generate_in_threads
@@ -183,21 +181,14 @@ def _write(
     num_train = options.shards or math.ceil(ordered.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = GenerationPlan(
-        options=options,
-        num_shards={"train": num_train, "eval": num_eval},
-        time_range=ordered.time_range,
-        catalogue_path=str(work / CATALOGUE_FILE),
-        work_folder=str(work),
-        shard_folder=str(folder),
-    )
+    plan = GenerationPlan(options, {"train": num_train, "eval": num_eval}, ordered.time_range)
     if beam_args:
         from data.beam_generation import generate_in_beam
 
-        with _job_faults(folder):
-            result = generate_in_beam(ordered.blocks, plan, beam_args, progress)
+        with _job_faults():
+            result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
     else:
-        result = generate_in_threads(ordered.blocks, plan)
+        result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
     shutil.rmtree(work)
     labels = result.train_labels
     catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
@@ -315,7 +306,7 @@ def _disk_faults(output: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _job_faults(staging: Path) -> Iterator[None]:
+def _job_faults() -> Iterator[None]:
     """Turn faults of a job on Beam into an `InputError`, but for those of the disk that `_disk_faults` tells."""
     try:
         yield
@@ -324,12 +315,6 @@ def _job_faults(staging: Path) -> Iterator[None]:
     except Exception as error:
         if is_disk_full(error) or _is_refused(error):
             raise
-        if f"No such file or directory: '{staging}" in str(error):
-            raise InputError(
-                f"a worker of Beam's doesn't see {staging.parent}: name an output on a file system that all workers "
-                "share",
-                code="F16",
-            ) from error
         # Shown with --verbose alone.
         logging.getLogger("next_movie.generation").warning("the job failed", exc_info=error)
         raise InputError(

@@ -1,19 +1,20 @@
-"""Blocks of users in, shards out: the steps, and the run of all of them in this process.
+"""Timelines in, shards out: the steps, and the run of all of them in this process.
 
-A step takes a block of users or a shard, never a single rating, and none depends on another of its kind: here they
-run in threads, and `data.beam_generation` gives them to Beam's workers. Between the steps go only small arrays; the
-windows themselves travel through files.
+A step takes the timelines of a block of users or the windows of a shard, never a single rating, and none depends on
+another of its kind: here they run in threads, with windows in temporary files, and `data.beam_generation` gives them to
+Beam's workers.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,35 +32,37 @@ from data.timelines.user_blocks import UserBlock, available_workers, read_timeli
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import build_windows, label_rows, window_dtype
 
+_T = TypeVar("_T")
+
 ShardKey = tuple[Split, int]
 """A split and a shard's place in it."""
 
 
 @dataclass(frozen=True)
 class GenerationPlan:
-    """What the steps need to know; all workers see all paths."""
+    """What the steps need to know."""
 
     options: GenerateOptions
     num_shards: dict[Split, int]
     time_range: TimeRange
     """Of all ratings of the source."""
-    catalogue_path: str
-    work_folder: str
-    """Takes temporary files."""
-    shard_folder: str
-    """Takes the shards."""
 
     @property
     def shard_keys(self) -> list[ShardKey]:
         """Every shard of both splits, train first."""
         return [(split, index) for split in SPLITS for index in range(self.num_shards[split])]
 
+    def shard_name(self, key: ShardKey) -> str:
+        """Return the name of a shard's file."""
+        split, index = key
+        return shard_name(split, index, self.num_shards[split])
+
 
 @dataclass(frozen=True)
-class WindowSlice:
+class _WindowSlice:
     """Rows `start` to `stop` of a temporary file of windows."""
 
-    path: str
+    path: Path
     start: int
     stop: int
 
@@ -83,7 +86,9 @@ class GenerationResult:
     cut: int | None
 
 
-def generate_in_threads(blocks: Sequence[UserBlock], plan: GenerationPlan) -> GenerationResult:
+def generate_in_threads(
+    blocks: Sequence[UserBlock], plan: GenerationPlan, catalogue: Catalogue, folder: Path, work: Path
+) -> GenerationResult:
     """Generate the examples of all blocks into shards, in threads: numpy and zlib let each other run.
 
     Parameters
@@ -91,7 +96,13 @@ def generate_in_threads(blocks: Sequence[UserBlock], plan: GenerationPlan) -> Ge
     blocks
         At least one.
     plan
-        What to generate, and where.
+        What to generate.
+    catalogue
+        Of the movies that the blocks hold.
+    folder
+        Takes the shards.
+    work
+        Takes temporary files, on the same file system.
 
     Returns
     -------
@@ -105,65 +116,84 @@ def generate_in_threads(blocks: Sequence[UserBlock], plan: GenerationPlan) -> Ge
     """
     options = plan.options
     with ThreadPoolExecutor(available_workers()) as pool:
-        cut = _find_cut(pool, blocks, options)
-        labels = reduce(ValueTally.merge, pool.map(partial(count_train_labels, plan=plan, cut=cut), blocks))
+
+        def over_blocks(step: Callable[..., _T], **known: object) -> Iterator[_T]:
+            return pool.map(lambda block: step(read_timelines(block), **known), blocks)
+
+        cut = None
+        if isinstance(options.strategy, CutSplit):
+            cut_bin = locate_cut(reduce(np.add, over_blocks(histogram, options=options)), options.train_fraction)
+            counts = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
+            cut = find_cut(reduce(ValueTally.merge, counts), cut_bin)
+        labels = reduce(ValueTally.merge, over_blocks(count_train_labels, plan=plan, cut=cut))
         popularity = PopularityTable.from_counts(count_by_movie(labels))
-        slices: defaultdict[ShardKey, list[WindowSlice]] = defaultdict(list)
-        for written in pool.map(partial(_list_windows, plan=plan, cut=cut, popularity=popularity), blocks):
+        slices: defaultdict[ShardKey, list[_WindowSlice]] = defaultdict(list)
+        for written in over_blocks(_write_windows, plan=plan, cut=cut, popularity=popularity, work=work):
             for key, part in written:
                 slices[key].append(part)
-        keys = plan.shard_keys
-        write = partial(write_shard_of, plan=plan, table=feature_table(plan))
-        shards = tuple(pool.map(write, keys, [slices[key] for key in keys]))
+        table = FeatureTable(catalogue, options)
+        shards = tuple(
+            pool.map(lambda key: _write_shard_of(key, slices[key], plan, table, folder, work), plan.shard_keys)
+        )
     return GenerationResult(shards, labels, cut)
 
 
-def _find_cut(pool: ThreadPoolExecutor, blocks: Sequence[UserBlock], options: GenerateOptions) -> int | None:
-    if not isinstance(options.strategy, CutSplit):
-        return None
-    histograms = pool.map(partial(histogram, options=options), blocks)
-    cut_bin = locate_cut(reduce(np.add, histograms), options.train_fraction)
-    counts = pool.map(partial(count_ranks_in_bin, options=options, cut_bin=cut_bin), blocks)
-    return find_cut(reduce(ValueTally.merge, counts), cut_bin)
+def _write_windows(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable, work: Path
+) -> list[tuple[ShardKey, _WindowSlice]]:
+    """Write the windows of a block to a temporary file, and return where those of each shard lie."""
+    path = work / f"{uuid.uuid4().hex}.windows"
+    written, start = [], 0
+    with path.open("wb") as file:
+        for key, windows in windows_by_shard(timelines, plan, cut, popularity):
+            file.write(windows.view(np.uint8).data)
+            written.append((key, _WindowSlice(path, start, start + len(windows))))
+            start += len(windows)
+    return written
 
 
-def _list_windows(
-    block: UserBlock, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
-) -> list[tuple[ShardKey, WindowSlice]]:
-    return list(write_windows(block, plan, cut, popularity))
+def _write_shard_of(
+    key: ShardKey, slices: Sequence[_WindowSlice], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
+) -> Shard:
+    """Write the shard that some slices make up."""
+    dtype = window_dtype(plan.options.max_context_length)
+    parts = (
+        np.fromfile(part.path, dtype, count=part.stop - part.start, offset=part.start * dtype.itemsize)
+        for part in slices
+    )
+    return write_shard(folder, work, plan.shard_name(key), key[0], parts, table)
 
 
-def histogram(block: UserBlock, options: GenerateOptions) -> NDArray[np.int64]:
-    """Count a block's examples by rank, int64 `[NUM_BINS]`."""
-    return rank_histogram(_ranks(block, options))
+def histogram(timelines: Timelines, options: GenerateOptions) -> NDArray[np.int64]:
+    """Count examples by rank, int64 `[NUM_BINS]`."""
+    return rank_histogram(_ranks(timelines, options))
 
 
-def count_ranks_in_bin(block: UserBlock, options: GenerateOptions, cut_bin: CutBin | None) -> ValueTally:
-    """Count a block's distinct ranks within the cut's bin."""
-    return ranks_in_bin(_ranks(block, options), cut_bin)
+def count_ranks_in_bin(timelines: Timelines, options: GenerateOptions, cut_bin: CutBin | None) -> ValueTally:
+    """Count the distinct ranks within the cut's bin."""
+    return ranks_in_bin(_ranks(timelines, options), cut_bin)
 
 
-def _ranks(block: UserBlock, options: GenerateOptions) -> NDArray[np.uint64]:
+def _ranks(timelines: Timelines, options: GenerateOptions) -> NDArray[np.uint64]:
     strategy = options.strategy
     if not isinstance(strategy, CutSplit):
         raise TypeError(f"the split {strategy.name} ranks no examples")
-    return strategy.ranks(*_timelines(block))
+    return strategy.ranks(timelines, label_rows(timelines))
 
 
-def count_train_labels(block: UserBlock, plan: GenerationPlan, cut: int | None) -> ValueTally:
-    """Count how often each movie is a train label in each period, in a block; values are `label_keys`."""
-    options = plan.options
-    timelines, rows = _timelines(block)
-    labels = timelines.ratings[rows[options.strategy.is_train(timelines, rows, cut)]]
+def count_train_labels(timelines: Timelines, plan: GenerationPlan, cut: int | None) -> ValueTally:
+    """Count how often each movie is a train label in each period; values are `label_keys`."""
+    rows = label_rows(timelines)
+    labels = timelines.ratings[rows[plan.options.strategy.is_train(timelines, rows, cut)]]
     return ValueTally.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
 
 
-def write_windows(
-    block: UserBlock, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
-) -> Iterator[tuple[ShardKey, WindowSlice]]:
-    """Write a block's windows to a temporary file, each shard's together, and tell where each lies."""
+def windows_by_shard(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
+) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
+    """Yield the windows of each shard, `window_dtype(max_context_length)[n]`, for each shard that gets any."""
     options = plan.options
-    timelines, rows = _timelines(block)
+    rows = label_rows(timelines)
     order = order_keys(example_keys(timelines, rows), options.seed)
     train = options.strategy.is_train(timelines, rows, cut)
     keys, num_train = plan.shard_keys, plan.num_shards["train"]
@@ -173,32 +203,7 @@ def write_windows(
     windows = build_windows(timelines, rows[by_shard], options.max_context_length)
     windows["order"] = order[by_shard]
     windows["popularity"] = popularity.look_up(windows["label"])
-    # A worker may be asked twice for one block: each attempt has a file of its own.
-    path = Path(plan.work_folder) / f"{Path(block.path).stem}-{uuid.uuid4().hex}.windows"
-    path.write_bytes(windows.view(np.uint8).data)
     stops = np.cumsum(np.bincount(shards, minlength=len(keys))).tolist()
     for key, start, stop in zip(keys, [0, *stops[:-1]], stops, strict=True):
         if start < stop:
-            yield key, WindowSlice(str(path), start, stop)
-
-
-def feature_table(plan: GenerationPlan) -> FeatureTable:
-    """Read the catalogue that the plan names."""
-    return FeatureTable(Catalogue.load(Path(plan.catalogue_path)), plan.options)
-
-
-def write_shard_of(key: ShardKey, slices: Sequence[WindowSlice], plan: GenerationPlan, table: FeatureTable) -> Shard:
-    """Write the shard that some slices make up."""
-    split, index = key
-    dtype = window_dtype(plan.options.max_context_length)
-    parts = (
-        np.fromfile(part.path, dtype, count=part.stop - part.start, offset=part.start * dtype.itemsize)
-        for part in slices
-    )
-    name = shard_name(split, index, plan.num_shards[split])
-    return write_shard(Path(plan.shard_folder), Path(plan.work_folder), name, split, parts, table)
-
-
-def _timelines(block: UserBlock) -> tuple[Timelines, NDArray[np.int64]]:
-    timelines = read_timelines(block)
-    return timelines, label_rows(timelines)
+            yield key, windows[start:stop]

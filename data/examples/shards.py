@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,13 @@ _GZIP_LEVEL = 1
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _GZIP_MEMORY = zlib.DEF_MEM_LEVEL + 1
 """As TensorFlow's writer sets it; readers don't depend on it."""
+
+
+class WritableFile(Protocol):
+    """What takes bytes: Python's files and Arrow's."""
+
+    def write(self, content: bytes, /) -> object:
+        """Write the bytes behind those that were written before."""
 
 
 class Shard(BaseModel):
@@ -94,7 +101,31 @@ def write_shard(
     folder
         Where the shard goes.
     work
-        Takes the temporary file, on the same file system: what a killed worker leaves must not lie among the shards.
+        Takes the temporary file, on the same file system.
+    name, split, parts, table
+        As for `encode_shard`.
+
+    Raises
+    ------
+    OSError
+        The file can't be written.
+    """
+    temporary = work / f"{name}.{uuid.uuid4().hex}"
+    with temporary.open("wb") as file:
+        shard = encode_shard(file, name, split, parts, table)
+    temporary.replace(folder / name)
+    return shard
+
+
+def encode_shard(
+    file: WritableFile, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+) -> Shard:
+    """Write windows into an open file, as examples in the order of their keys.
+
+    Parameters
+    ----------
+    file
+        Takes the bytes.
     name, split
         From `shard_name`.
     parts
@@ -119,21 +150,13 @@ def write_shard(
         frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
         for start in range(0, len(ordered), _EXAMPLES_PER_SLICE)
     )
-    temporary = work / f"{name}.{uuid.uuid4().hex}"
-    digest = hashlib.sha256()
-    with temporary.open("wb") as file, closing(_one_ahead(slices)) as encoded:
+    digest, size = hashlib.sha256(), 0
+    with closing(_one_ahead(slices)) as encoded:
         for compressed in _compressed(encoded):
             digest.update(compressed)
+            size += len(compressed)
             file.write(compressed)
-    shard = Shard(
-        name=name,
-        split=split,
-        examples=len(ordered),
-        bytes=temporary.stat().st_size,
-        sha256=digest.hexdigest(),
-    )
-    temporary.replace(folder / name)
-    return shard
+    return Shard(name=name, split=split, examples=len(ordered), bytes=size, sha256=digest.hexdigest())
 
 
 def _one_ahead(items: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -66,8 +66,7 @@ def test_separate_workers_give_the_same_bytes(small_release: Path, tmp_path: Pat
     ):
         there = [*command, *portable(jobs, pool), "--output", str(tmp_path / "there")]
         subprocess.run(there, cwd=ROOT, env=environment, check=True, timeout=240)
-    for file in sorted((tmp_path / "here").iterdir()):
-        assert (tmp_path / "there" / file.name).read_bytes() == file.read_bytes()
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
 def worker_environment() -> dict[str, str]:
@@ -125,30 +124,56 @@ def test_a_server_that_listens_is_taken():
 def test_workers_that_see_another_disk_are_told_in_one_line_and_the_former_output_stays(
     small_release: Path, tmp_path: Path
 ):
+    shared = tmp_path / "shared"
+    done = generate_apart(small_release, shared, shared)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"error: a worker of Beam's doesn't see {shared}: name an output on a file system that all workers share, or a "
+        "--temp_location that all workers see [F16]"
+    )
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in shared.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.slow
+def test_workers_that_see_another_disk_work_through_the_temporary_location_and_leave_it_empty(
+    small_release: Path, tmp_path: Path
+):
+    unseen, seen = tmp_path / "unseen", tmp_path / "seen"
+    seen.mkdir()
+    done = generate_apart(small_release, unseen, unseen, f"--beam-arg=--temp_location={seen}", "--shards=3")
+    assert done.returncode == 0, done.stderr
+    options = GenerateOptions(release="ml-latest-small", shards=3)
+    generate.generate(options, tmp_path / "here", source=small_release)
+    assert contents(unseen / "made") == contents(tmp_path / "here")
+    assert list(seen.iterdir()) == []
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def generate_apart(
+    release: Path, parent: Path, hidden: Path, *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Generate into a folder, by workers from which another folder is hidden."""
     may_mount = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import forked_runs; forked_runs._own_mounts()"
     )
     if subprocess.run([sys.executable, "-c", may_mount], stderr=subprocess.DEVNULL, check=False).returncode:
         pytest.skip("needs the right to mount a disk")
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    apart = [sys.executable, "-c", POOL_APART.format(tests=str(ROOT / "tests"), folder=str(shared))]
-    environment = worker_environment()
-    arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(shared / "made")]
+    hidden.mkdir()
+    apart = [sys.executable, "-c", POOL_APART.format(tests=str(ROOT / "tests"), folder=str(hidden))]
+    of_workers = {**worker_environment(), **environment}
+    arguments = ["--release", "ml-latest-small", "--source", str(release), "--output", str(parent / "made"), *options]
     with (
-        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
-        _serving(apart, "--service_port", environment) as pool,
+        _serving("apache_beam.runners.portability.local_job_service_main", "-p", of_workers) as jobs,
+        _serving(apart, "--service_port", of_workers) as pool,
     ):
         command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool)]
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=240
+        return subprocess.run(
+            command, cwd=ROOT, env=of_workers, capture_output=True, encoding="utf-8", check=False, timeout=240
         )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.splitlines()[-1] == (
-        f"error: a worker of Beam's doesn't see {shared}: name an output on a file system that all workers share [F16]"
-    )
-    assert "Traceback" not in done.stderr
-    assert [path.name for path in shared.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.parametrize(("options", "tracebacks"), [((), 0), (("--verbose",), 1)])
@@ -200,13 +225,15 @@ def test_a_job_may_take_longer_than_a_minute_unless_its_owner_says_otherwise():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sign", ["*.rows", "train-labels", "*.windows"])
+@pytest.mark.parametrize("sign", ["*.rows", "train-labels", "*.tfrecord.gz.*"])
 def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
     small_release: Path, tmp_path: Path, sign: str
 ):
     """The sign is a file whose presence says how far the job is."""
     output = tmp_path / "made"
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
+    # Enough of them that the job is not over when the first is there.
+    arguments += ["--shards", "200"]
     environment = worker_environment()
     with (
         _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
