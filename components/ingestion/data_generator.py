@@ -1,5 +1,6 @@
 """Data generation as a step of the pipeline, for runs whose data are not generated before."""
 
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -33,6 +34,7 @@ def DataGenerator(  # noqa: N802
     options: tfx.dsl.components.Parameter[str],
     source_digest: tfx.dsl.components.Parameter[str],
     code_digest: tfx.dsl.components.Parameter[str],
+    beam_args: tfx.dsl.components.Parameter[str] = "",
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
     """Generate the examples and their schema.
@@ -61,7 +63,12 @@ def DataGenerator(  # noqa: N802
         with tempfile.TemporaryDirectory(prefix="downloads-", dir=temporary_folder()) as downloads:
             # The default cache lies in the home folder, which a container's user may not have.
             manifest = generate(
-                wanted, folder, source=given, cache_dir=Path(downloads), progress=lambda line: print(line, flush=True)
+                wanted,
+                folder,
+                source=given,
+                cache_dir=Path(downloads),
+                beam_args=shlex.split(beam_args),
+                progress=lambda line: print(line, flush=True),
             )
     check_source(manifest, source_digest)
     write_schema(local_path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))

@@ -46,7 +46,9 @@ class ClusterBackend:
         options = settings.data.options.model_dump_json()
         if self.data_root is None:
             nodes: tuple[BaseNode, ...] = ()
-            generator = DataGenerator(options=options, source_digest="", code_digest=code_digest(DataGenerator))
+            generator = DataGenerator(
+                options=options, source_digest="", code_digest=code_digest(DataGenerator), beam_args=""
+            )
         else:
             given = tfx.dsl.Importer(
                 source_uri=tfx.dsl.experimental.RuntimeParameter(name=DATA_ROOT, ptype=str, default=self.data_root),
@@ -57,6 +59,7 @@ class ClusterBackend:
                 options=options,
                 source_digest=self.data_digest or "",
                 code_digest=code_digest(DataGenerator),
+                beam_args="",
                 source=given.outputs["result"],
             )
         examples = GeneratedExampleGen(

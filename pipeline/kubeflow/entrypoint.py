@@ -22,7 +22,7 @@ from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
 from data.command import CommandParser
 from data.environment import prepare_environment
 from data.errors import InputError, one_line
-from pipeline.kubeflow.run_parameters import apply_epochs, take_beam_args
+from pipeline.kubeflow.run_parameters import apply_epochs, pass_beam_args, take_beam_args
 from pipeline.kubeflow.task_states import FAILED, RUNNING, SUCCEEDED, TaskState, locate, write_state
 from pipeline.kubeflow.uris import to_local, to_remote
 from pipeline.tfx_imports import defer_cloud_extensions, without_garbage_collection
@@ -100,6 +100,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     outputs = _single(invocation["outputs"].get("artifacts", {}))
     measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == _METRICS]
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
+    pass_beam_args(invocation["inputs"].get("parameterValues", {}), beam_args)
     # Imported late: TFX takes its time, and a broken invocation need not wait for it.
     with without_garbage_collection():
         from data.beam_options import DEFAULT_ARGS

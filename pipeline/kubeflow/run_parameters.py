@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 DATA_ROOT = "data_root"
@@ -37,6 +37,12 @@ def take_beam_args(parameters: MutableMapping[str, Any]) -> list[str]:
         Plain values by name.
     """
     return shlex.split(parameters.pop(task_input(BEAM_ARGS), ""))
+
+
+def pass_beam_args(parameters: MutableMapping[str, Any], beam_args: Sequence[str]) -> None:
+    """Put options for Beam into the parameter of a task that starts Beam itself; TFX hands them to the others."""
+    if BEAM_ARGS in parameters:
+        parameters[BEAM_ARGS] = shlex.join(beam_args)
 
 
 def apply_epochs(parameters: MutableMapping[str, Any]) -> None:

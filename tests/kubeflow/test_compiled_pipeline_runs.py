@@ -330,10 +330,24 @@ def test_the_run_chose_its_epochs(first: RunResult, later: RunResult):
     assert '"epochs": 1,' in later.logs["Trainer"]
 
 
-def test_the_runs_options_for_beam_reach_the_executor(cluster: Cluster, compiled: Path, first: RunResult):
-    result = cluster.run_one_task(compiled, "StatisticsGen", earlier=first, beam_args="--runner=NoSuchRunner")
-    assert result.failed == ["StatisticsGen"]
-    assert "NoSuchRunner" in result.logs["StatisticsGen"]
+@pytest.mark.parametrize("task", ["DataGenerator", "StatisticsGen"])
+def test_the_runs_options_for_beam_reach_the_executor(cluster: Cluster, compiled: Path, first: RunResult, task: str):
+    result = cluster.run_one_task(compiled, task, earlier=first, beam_args="--runner=NoSuchRunner")
+    assert result.failed == [task]
+    assert "NoSuchRunner" in result.logs[task]
+
+
+def test_data_are_generated_on_beam_through_a_temporary_location(
+    cluster: Cluster, compiled: Path, first: RunResult, tmp_path: Path
+):
+    options = f"--direct_running_mode=multi_threading --temp_location={tmp_path}"
+    result = cluster.run_one_task(compiled, "DataGenerator", earlier=first, beam_args=options)
+    assert result.succeeded == ["DataGenerator"], result.logs
+    on_beam, before = (cluster.output(run, "DataGenerator", "data") for run in (result, first))
+    assert {path.name: path.read_bytes() for path in on_beam.iterdir()} == {
+        path.name: path.read_bytes() for path in before.iterdir()
+    }
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_that_falls_behind_the_published_one_is_not_published(used_cluster: Cluster, later: RunResult):
