@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import re
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from data.columns import columns
-from data.command import CommandParser, print_json, run_command
+from data.command import CommandParser, add_beam_option, print_json, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import is_standard_output, user_path
@@ -56,6 +57,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="movies in an answer, at most 100; fewer where fewer are left (default: %(default)s)",
     )
     parser.add_argument("--include-seen", action="store_true", help="offer movies of the history too")
+    add_beam_option(parser, "an option for Beam, which then answers --batch")
+    parser.add_argument("--verbose", action="store_true", help="show what the libraries log, and errors whole")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument(
         "--model",
@@ -68,6 +71,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error(f"-k is {options.k}: it may be 1 to {_MAX_K}")
     if (options.batch is None) != (options.output is None):
         parser.error("--batch and --output belong together")
+    if options.beam_arg and options.batch is None:
+        parser.error("--beam-arg is for --batch")
     if options.similar_to is not None and options.include_seen:
         parser.error("--include-seen has no meaning with --similar-to")
     return options
@@ -79,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _answer(options: argparse.Namespace) -> int:
-    prepare_environment()
+    prepare_environment(verbose=options.verbose)
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
@@ -93,7 +98,7 @@ def _answer(options: argparse.Namespace) -> int:
 
     recommender = Recommender.load(folder)
     if options.batch is not None:
-        _answer_file(recommender, options)
+        _answer_file(recommender, folder, options)
         return 0
     if options.similar_to is not None:
         asked = _find_movie(recommender, options.similar_to)
@@ -116,11 +121,30 @@ def _answer(options: argparse.Namespace) -> int:
     return 0
 
 
-def _answer_file(recommender: Recommender, options: argparse.Namespace) -> None:
-    from serving.batch_inference import recommend_file
-
+def _answer_file(recommender: Recommender, folder: Path, options: argparse.Namespace) -> None:
     started = time.monotonic()
-    answered = recommend_file(recommender, options.batch, options.output, options.k, include_seen=options.include_seen)
+    if options.beam_arg:
+        from serving.beam_batch import recommend_file_in_beam
+
+        if not options.verbose:
+            # Beam logs a worker's traceback before it raises the error, which is answered in one line.
+            logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+        answered = recommend_file_in_beam(
+            recommender,
+            folder,
+            options.batch,
+            options.output,
+            options.k,
+            include_seen=options.include_seen,
+            beam_args=options.beam_arg,
+            progress=lambda line: print(line, file=sys.stderr),
+        )
+    else:
+        from serving.batch_inference import recommend_file
+
+        answered = recommend_file(
+            recommender, options.batch, options.output, options.k, include_seen=options.include_seen
+        )
     seconds = max(time.monotonic() - started, 1e-9)
     print(
         f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",

@@ -6,28 +6,20 @@ them, lie in an exchange folder that the client and all workers see: beside the 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.pvalue import AsSingleton
-from apache_beam.runners.runner import PipelineResult
 from numpy.typing import NDArray
 
-from data.beam_options import DEFAULT_ARGS
-from data.errors import InputError, one_line
+from data.beam_jobs import BeamJob
 from data.examples.feature_table import FeatureTable
 from data.examples.shards import Shard, encode_shard
-from data.exchange import Exchange, UnseenFileError
+from data.exchange import Exchange
 from data.local_generation import (
     GenerationPlan,
     GenerationResult,
@@ -126,31 +118,15 @@ def generate_in_beam(
     Raises
     ------
     InputError
-        The `--temp_location` can't be written, or workers don't see where the blocks lie.
+        The job failed, the `--temp_location` can't be written, or workers don't see where the blocks lie.
     """
-    flags = PipelineOptions([*DEFAULT_ARGS, *beam_args])
-    temp_location = flags.view_as(GoogleCloudOptions).temp_location
-    exchange = Exchange(str(work)) if temp_location is None else Exchange.below(temp_location)
-    try:
+    job = BeamJob("generates", folder.parent, beam_args, progress)
+    with job.exchange(work) as exchange:
         catalogue.save(work / CATALOGUE_FILE)
         for path in (work / CATALOGUE_FILE, *(Path(block.path) for block in blocks)):
             exchange.put(path)
-        pipeline = beam.Pipeline(options=flags)
-        _build(pipeline, [Path(block.path).name for block in blocks], plan, exchange)
-        _wait_for(pipeline.run(), progress)
+        job.run(lambda pipeline: _build(pipeline, [Path(block.path).name for block in blocks], plan, exchange))
         return _collect(plan, exchange, folder)
-    except Exception as error:
-        if UnseenFileError.MARK not in str(error):
-            raise
-        place = folder.parent if temp_location is None else temp_location.partition("?")[0]
-        raise InputError(
-            f"a worker of Beam's doesn't see {place}: name an output on a file system that all workers share, or a "
-            "--temp_location that all workers see",
-            code="F16",
-        ) from error
-    finally:
-        if temp_location is not None:
-            _remove(exchange, progress)
 
 
 def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> GenerationResult:
@@ -162,52 +138,6 @@ def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> Generati
         shards.append(Shard.model_validate(record["shard"]))
     labels = ValueTally(*np.frombuffer(exchange.read(_LABELS_FILE), dtype=_LABELS_DTYPE).reshape(2, -1))
     return GenerationResult(tuple(shards), labels, cut=json.loads(exchange.read(_CUT_FILE)))
-
-
-def _remove(exchange: Exchange, progress: Callable[[str], None]) -> None:
-    try:
-        exchange.remove()
-    except OSError as error:
-        progress(f"note: {exchange.address.partition('?')[0]} can't be removed ({one_line(error)})")
-
-
-def _wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
-    """Wait until a job is over; cancel it if this process is to end before, by Ctrl-C or SIGTERM."""
-    with _ended_by_sigterm(), _without_the_servers_log():
-        try:
-            result.wait_until_finish()
-        except (KeyboardInterrupt, SystemExit):
-            try:
-                result.cancel()
-            except Exception as error:
-                progress(f"the job can't be cancelled ({one_line(error)}): end it on the engine")
-            raise
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM end the process as `sys.exit` does, in the main thread, where alone that can be had."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _without_the_servers_log() -> Iterator[None]:
-    """Keep errors out of the log where warnings are: a job server's messages hold tracebacks of what is raised too."""
-    root = logging.getLogger()
-    before = root.level
-    if before >= logging.ERROR:
-        root.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        root.setLevel(before)
 
 
 def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:

@@ -55,8 +55,8 @@ class Exchange:
             made.write("begun", b"")
         except (OSError, pa.ArrowException) as error:
             raise InputError(
-                f"--temp_location {parent} can't be written: {one_line(error)}; name a folder or an object store that "
-                "this machine and all workers see",
+                f"{base} can't be written: {one_line(error)}; name a --temp_location, a folder or an object store, "
+                "that this machine and all workers see",
                 code="F16",
             ) from error
         return made

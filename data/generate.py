@@ -9,14 +9,14 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.command import CommandParser, add_beam_option, run_command
-from data.errors import InputError, one_line
-from data.full_disk import disk_full, is_disk_full
+from data.errors import InputError
+from data.full_disk import disk_faults
 from data.options import RELEASE_NAMES, ColumnNames, GenerateOptions, parse_options
 from data.splits import STRATEGIES, spelt
 from data.user_files import user_path
@@ -89,7 +89,7 @@ def generate(
         )
         reader.check_beginning()
         digest = reader.digest()
-        with exclusive(output, progress), _disk_faults(output):
+        with exclusive(output, progress), disk_faults(output):
             recover(output)
             present = _present_manifest(output, options, digest, progress)
             if present is not None:
@@ -185,8 +185,7 @@ def _write(
     if beam_args:
         from data.beam_generation import generate_in_beam
 
-        with _job_faults():
-            result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
+        result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
     else:
         result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
     shutil.rmtree(work)
@@ -288,42 +287,6 @@ def _check_replaceable(output: Path) -> None:
             raise InputError(
                 f"{output} holds {path.name}, which is not generated data; choose another output", code="F05"
             )
-
-
-@contextmanager
-def _disk_faults(output: Path) -> Iterator[None]:
-    """Turn faults of the disk, also those that Beam wrapped, into an `InputError`."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if is_disk_full(error):
-            raise disk_full(output) from error
-        if _is_refused(error):
-            raise InputError(f"{output} can't be written: {error}", code="F02") from error
-        raise
-
-
-@contextmanager
-def _job_faults() -> Iterator[None]:
-    """Turn faults of a job on Beam into an `InputError`, but for those of the disk that `_disk_faults` tells."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        if is_disk_full(error) or _is_refused(error):
-            raise
-        # Shown with --verbose alone.
-        logging.getLogger("next_movie.generation").warning("the job failed", exc_info=error)
-        raise InputError(
-            f"the job that generates failed on Beam: {one_line(error)} (--verbose shows all of it)", code="G14"
-        ) from error
-
-
-def _is_refused(error: Exception) -> bool:
-    return isinstance(error, PermissionError | NotADirectoryError) or "Read-only file system" in str(error)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

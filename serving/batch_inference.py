@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,6 +21,10 @@ _BATCH = 256
 """Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower."""
 
 _SCORE_DIGITS = 6
+
+
+Request = tuple[dict[str, Any], list[MovieId]]
+"""What to repeat in the answer, and the history."""
 
 
 def recommend_file(
@@ -54,12 +58,27 @@ def recommend_file(
     """
     answered = 0
     with writing(target) as answers:
-        requests = _requests(source, recommender)
-        while batch := list(islice(requests, _BATCH)):
-            ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
-            _write(answers, batch, ids, scores, recommender.catalogue.pad)
+        for batch in batches(read_requests(source, recommender)):
+            answers.writelines(answer_lines(recommender, batch, k, include_seen=include_seen))
             answered += len(batch)
     return answered
+
+
+def batches(requests: Iterator[Request]) -> Iterator[list[Request]]:
+    """Yield requests in lists of as many as are asked at once."""
+    while batch := list(islice(requests, _BATCH)):
+        yield batch
+
+
+def answer_lines(
+    recommender: Recommender, batch: Sequence[Request], k: int, *, include_seen: bool = False
+) -> Iterator[str]:
+    """Yield a line of JSON for each request of a batch."""
+    ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
+    lengths = answer_lengths(ids, recommender.catalogue.pad)
+    rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
+    for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True):
+        yield json.dumps({**kept, "movie_id": movie_id[:length], "score": score[:length]}) + "\n"
 
 
 def _lines(source: Path) -> Iterator[str]:
@@ -75,8 +94,14 @@ def _lines(source: Path) -> Iterator[str]:
         raise InputError(f"{source} is not UTF-8 text", code="M14") from error
 
 
-def _requests(source: Path, recommender: Recommender) -> Iterator[tuple[dict[str, Any], list[MovieId]]]:
-    """Yield what to repeat in the answer, and the history."""
+def read_requests(source: Path, recommender: Recommender) -> Iterator[Request]:
+    """Yield the requests of a file's or a pipe's lines.
+
+    Raises
+    ------
+    InputError
+        A line is not a history, or the file can't be read.
+    """
     for number, line in enumerate(_lines(source), start=1):
         if not line.strip():
             continue
@@ -105,18 +130,3 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise OverflowError(text)
     return value
-
-
-def _write(
-    answers: TextIO,
-    batch: list[tuple[dict[str, Any], list[MovieId]]],
-    ids: np.ndarray,
-    scores: np.ndarray,
-    pad: MovieId,
-) -> None:
-    lengths = answer_lengths(ids, pad)
-    rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
-    answers.writelines(
-        json.dumps({**kept, "movie_id": movie_id[:length], "score": score[:length]}) + "\n"
-        for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True)
-    )

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -18,40 +17,15 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.runner import PipelineResult
+from beam_servers import JOB_SERVER, WORKER_POOL, engine, free_port, portable, serving, worker_environment
 
 from data import generate
-from data.beam_generation import _wait_for
+from data.beam_jobs import wait_for
 from data.beam_options import DEFAULT_ARGS, IN_PROCESS_ARGS, check_job_server
 from data.errors import InputError
 from data.options import GenerateOptions
 
 ROOT = Path(__file__).parents[2]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextmanager
-def _serving(module: str | list[str], port_flag: str, environment: dict[str, str]) -> Iterator[int]:
-    """Run one of Beam's servers, a module or a command, until the block ends."""
-    port = _free_port()
-    command = [sys.executable, "-m", module] if isinstance(module, str) else module
-    command = [*command, port_flag, str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, f"{module} ended"
-            time.sleep(0.1)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.mark.slow
@@ -60,35 +34,15 @@ def test_separate_workers_give_the_same_bytes(small_release: Path, tmp_path: Pat
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--shards", "3"]
     command = [sys.executable, "-m", "data.generate", *arguments]
     subprocess.run([*command, "--output", str(tmp_path / "here")], cwd=ROOT, env=environment, check=True)
-    with (
-        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
-        _serving("apache_beam.runners.worker.worker_pool_main", "--service_port", environment) as pool,
-    ):
-        there = [*command, *portable(jobs, pool), "--output", str(tmp_path / "there")]
+    with engine() as beam_args:
+        there = [*command, *beam_args, "--output", str(tmp_path / "there")]
         subprocess.run(there, cwd=ROOT, env=environment, check=True, timeout=240)
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
-def worker_environment() -> dict[str, str]:
-    """Return the environment of a pool: it starts workers through `PATH`, and they have to find the project."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-
-
-def portable(jobs: int, pool: int) -> list[str]:
-    """Return the options of a job server and of a pool of workers."""
-    flags = [
-        "--runner=PortableRunner",
-        f"--job_endpoint=localhost:{jobs}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config=localhost:{pool}",
-    ]
-    return [f"--beam-arg={flag}" for flag in flags]
-
-
 @pytest.mark.parametrize("option", ["--job_endpoint", "--flink_master"])
 def test_a_server_that_is_not_there_is_told_at_once_and_nothing_is_read(tmp_path: Path, capsys, option: str):
-    address = f"localhost:{_free_port()}"
+    address = f"localhost:{free_port()}"
     asked = ["--release", "sample", "--output", str(tmp_path / "made"), f"--beam-arg={option}={address}"]
 
     assert generate.run(asked) == 2
@@ -125,7 +79,7 @@ def test_workers_that_see_another_disk_are_told_in_one_line_and_the_former_outpu
     small_release: Path, tmp_path: Path
 ):
     shared = tmp_path / "shared"
-    done = generate_apart(small_release, shared, shared)
+    done = generate_apart(small_release, shared)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1] == (
         f"error: a worker of Beam's doesn't see {shared}: name an output on a file system that all workers share, or a "
@@ -141,7 +95,7 @@ def test_workers_that_see_another_disk_work_through_the_temporary_location_and_l
 ):
     unseen, seen = tmp_path / "unseen", tmp_path / "seen"
     seen.mkdir()
-    done = generate_apart(small_release, unseen, unseen, f"--beam-arg=--temp_location={seen}", "--shards=3")
+    done = generate_apart(small_release, unseen, f"--beam-arg=--temp_location={seen}", "--shards=3")
     assert done.returncode == 0, done.stderr
     options = GenerateOptions(release="ml-latest-small", shards=3)
     generate.generate(options, tmp_path / "here", source=small_release)
@@ -153,26 +107,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def generate_apart(
-    release: Path, parent: Path, hidden: Path, *options: str, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Generate into a folder, by workers from which another folder is hidden."""
-    may_mount = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import forked_runs; forked_runs._own_mounts()"
-    )
-    if subprocess.run([sys.executable, "-c", may_mount], stderr=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("needs the right to mount a disk")
-    hidden.mkdir()
-    apart = [sys.executable, "-c", POOL_APART.format(tests=str(ROOT / "tests"), folder=str(hidden))]
-    of_workers = {**worker_environment(), **environment}
+def generate_apart(release: Path, parent: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Generate into a folder that is hidden from the workers."""
+    parent.mkdir()
     arguments = ["--release", "ml-latest-small", "--source", str(release), "--output", str(parent / "made"), *options]
-    with (
-        _serving("apache_beam.runners.portability.local_job_service_main", "-p", of_workers) as jobs,
-        _serving(apart, "--service_port", of_workers) as pool,
-    ):
-        command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool)]
+    with engine(hidden=parent) as beam_args:
         return subprocess.run(
-            command, cwd=ROOT, env=of_workers, capture_output=True, encoding="utf-8", check=False, timeout=240
+            [sys.executable, "-m", "data.generate", *arguments, *beam_args],
+            cwd=ROOT,
+            env=worker_environment(),
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=240,
         )
 
 
@@ -211,7 +158,7 @@ def test_a_job_that_can_not_be_cancelled_is_to_be_ended_on_the_engine():
 
     told: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        _wait_for(Stubborn("RUNNING"), told.append)
+        wait_for(Stubborn("RUNNING"), told.append)
     assert told == ["the job can't be cancelled (RuntimeError: the engine refuses): end it on the engine"]
 
 
@@ -236,8 +183,8 @@ def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
     arguments += ["--shards", "200"]
     environment = worker_environment()
     with (
-        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
-        _serving("apache_beam.runners.worker.worker_pool_main", "--service_port", environment) as pool,
+        serving(JOB_SERVER, "-p", environment) as jobs,
+        serving(WORKER_POOL, "--service_port", environment) as pool,
     ):
         # This server doesn't notice that a worker is gone, so that the client has to lose patience.
         patience = "--beam-arg=--job_server_timeout=10"
@@ -281,8 +228,8 @@ def test_a_job_whose_client_goes_away_is_cancelled(small_release: Path, tmp_path
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
     environment = worker_environment()
     with (
-        _serving("apache_beam.runners.portability.local_job_service_main", "-p", environment) as jobs,
-        _serving([sys.executable, "-c", POOL_WITHOUT_WORKERS], "--service_port", environment) as pool,
+        serving(JOB_SERVER, "-p", environment) as jobs,
+        serving([sys.executable, "-c", POOL_WITHOUT_WORKERS], "--service_port", environment) as pool,
         grpc.insecure_channel(f"localhost:{jobs}") as channel,
     ):
         server = beam_job_api_pb2_grpc.JobServiceStub(channel)
@@ -312,14 +259,5 @@ import sys
 from apache_beam.portability.api import beam_fn_api_pb2
 from apache_beam.runners.worker import worker_pool_main
 worker_pool_main.BeamFnExternalWorkerPoolServicer.StartWorker = lambda *_: beam_fn_api_pb2.StartWorkerResponse()
-worker_pool_main.main(["pool", *sys.argv[1:]])
-"""
-
-POOL_APART = """
-import sys; sys.path.insert(0, {tests!r})
-from pathlib import Path
-from forked_runs import mount_small_disk
-mount_small_disk(Path({folder!r}), 1 << 20)
-from apache_beam.runners.worker import worker_pool_main
 worker_pool_main.main(["pool", *sys.argv[1:]])
 """

@@ -67,5 +67,5 @@ def test_a_place_that_can_not_be_written_is_told_in_one_line(tmp_path: Path, par
     with pytest.raises(InputError) as error:
         Exchange.below(named)
     assert error.value.code == "F16"
-    assert error.value.message.startswith(f"--temp_location {named} can't be written: ")
+    assert error.value.message.startswith(f"{named} can't be written: ")
     assert "\n" not in error.value.message

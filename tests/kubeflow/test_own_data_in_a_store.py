@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from beam_servers import engine
+from pyarrow.fs import FileSelector, FileSystem
 from seaweedfs import S3Store, running_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -81,3 +83,36 @@ def test_a_store_that_does_not_answer_is_told_in_one_line(tmp_path: Path):
     with pytest.raises(InputError, match="can't be read") as error:
         made(tmp_path / "none", f"s3://{BUCKET}/raw/part-1.csv?{client}")
     assert "\n" not in error.value.message
+
+
+def test_workers_that_share_no_disk_generate_through_an_object_store_and_leave_nothing_there(
+    store: S3Store, tmp_path: Path
+):
+    write_parts(tmp_path)
+    options, files = GenerateOptions(name="shop", shards=3), str(tmp_path / "part-*.csv")
+    expected = generate(options, tmp_path / "here", interactions=files)
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    client = f"scheme=http&endpoint_override={store.endpoint.removeprefix('http://')}"
+    with engine(hidden=hidden) as arguments:
+        beam_args = [argument.removeprefix("--beam-arg=") for argument in arguments]
+        location = f"--temp_location=s3://{BUCKET}/temporary?{client}"
+        found = generate(options, hidden / "made", interactions=files, beam_args=[*beam_args, location])
+    assert found == expected
+    system, folder = FileSystem.from_uri(f"s3://{BUCKET}/temporary?{client}")
+    left = system.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+    assert [info.path for info in left if info.is_file] == []
+
+
+def test_a_bucket_that_is_not_there_is_told_before_anything_runs(store: S3Store, tmp_path: Path):
+    write_parts(tmp_path)
+    client = f"scheme=http&endpoint_override={store.endpoint.removeprefix('http://')}"
+    location = f"--temp_location=s3://nothing-here/temporary?{client}"
+    with pytest.raises(InputError, match="s3://nothing-here/temporary can't be written: ") as error:
+        generate(
+            GenerateOptions(name="shop"),
+            tmp_path / "made",
+            interactions=str(tmp_path / "part-*.csv"),
+            beam_args=["--runner=DirectRunner", location],
+        )
+    assert error.value.code == "F16"
