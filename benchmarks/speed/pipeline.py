@@ -336,7 +336,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         with contextlib.redirect_stdout(sys.stderr), progress_shown(verbose=False) as steps:
             epochs = _EpochClock()
             logging.getLogger(_TRAINER_LOG).addHandler(epochs)
-            logging.getLogger("absl").addHandler(_StepClock(steps, meter))
+            logging.getLogger("absl").addHandler(StepClock(steps, meter))
             tfx.orchestration.LocalDagRunner().run(graph)
         seconds = time.monotonic() - started
     worked, has_baseline = _look_at_run(paths, settings)
@@ -380,7 +380,7 @@ def _score(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-class _StepClock(logging.Handler):
+class StepClock(logging.Handler):
     """Measures each step from the record that says it is running to the one that says it is finished.
 
     Stands behind the printer of steps, which knows these records.
@@ -393,6 +393,7 @@ class _StepClock(logging.Handler):
         self._running: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Begin or end a step where the printer's running one has changed."""
         if self._steps.running == self._running:
             return
         if self._running is not None:

@@ -272,3 +272,22 @@ def test_the_files_whose_growth_is_measured_hold_the_same_ratings_in_every_forma
     assert len({cost["ratings"] for cost in made.values()}) == 1
     shards = {name: Manifest.load(tmp_path / "out" / name).counts.train for name in scale.FORMATS}
     assert len(set(shards.values())) == 1
+
+
+GROWN = {
+    "Transform": [
+        {"ratings": 1_000, "seconds": 2.0, "cpu_seconds": 1.0, "peak_mib": 100.0},
+        {"ratings": 100_000, "seconds": 20.0, "cpu_seconds": 100.0, "peak_mib": 1000.0},
+    ]
+}
+
+
+def test_growth_is_told_by_size_and_as_a_power():
+    from benchmarks.speed import scale
+
+    assert scale.growth_table(GROWN).splitlines()[2:] == [
+        "| 1,000 | Transform | 2.0 | 1.0 | 100 |",
+        "| 100,000 | Transform | 20.0 | 100.0 | 1000 |",
+    ]
+    # Ten times the seconds and memory and a hundred times the CPU at a hundred times the ratings.
+    assert cells(scale.exponent_table(GROWN)) == {"Transform": ["0.50", "1.00", "0.50"]}
