@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 from data_helpers import read_examples
@@ -283,6 +284,19 @@ def test_a_file_of_another_kind_is_told_in_one_line(tmp_path: Path, name: str, c
 def test_files_that_are_not_there_are_told(tmp_path: Path, pattern: str):
     with pytest.raises(InputError, match="there is no file"):
         made(tmp_path / "out", tmp_path / pattern)
+
+
+GOOGLE = "scheme=http&endpoint_override=localhost:9&retry_limit_seconds=1"
+"""A store that doesn't answer, asked by Arrow's client of Google Cloud Storage: no more than this client was tried."""
+
+
+@pytest.mark.parametrize("address", ["gs://anonymous@bucket/raw/part.csv", "gs://anonymous@bucket/raw/*.csv"])
+def test_an_address_of_google_cloud_storage_is_asked_by_arrows_client(tmp_path: Path, address: str):
+    assert isinstance(pafs.FileSystem.from_uri(f"{address}?{GOOGLE}")[0], pafs.GcsFileSystem)
+    with pytest.raises(InputError, match="can't be read") as error:
+        made(tmp_path / "out", f"{address}?{GOOGLE}")
+    assert error.value.code == "D23"
+    assert "\n" not in error.value.message
 
 
 @pytest.mark.parametrize(
