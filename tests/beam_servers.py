@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,12 +37,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(module: str | list[str], port_flag: str, environment: dict[str, str]) -> Iterator[int]:
-    """Run one of Beam's servers, a module or a command, until the block ends."""
+def serving(
+    module: str | list[str], port_flag: str, environment: dict[str, str], log: Path | None = None
+) -> Iterator[int]:
+    """Run a server, a module or a command, until the block ends; what it writes goes to a file, or nowhere."""
     port = free_port()
     command = [sys.executable, "-m", module] if isinstance(module, str) else module
     command = [*command, port_flag, str(port)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with (log or Path(os.devnull)).open("w") as written:
+        process = subprocess.Popen(command, env=environment, stdout=written, stderr=written)
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -69,6 +74,19 @@ def portable(jobs: int, pool: int) -> list[str]:
         f"--environment_config=localhost:{pool}",
     ]
     return [f"--beam-arg={flag}" for flag in flags]
+
+
+def flags(arguments: list[str]) -> list[str]:
+    """Return a command's options as Beam has them."""
+    return [argument.removeprefix("--beam-arg=") for argument in arguments]
+
+
+def jobs_done(arguments: list[str]) -> int:
+    """Return how many jobs a server that a command's options name has done."""
+    (address,) = (flag.partition("=")[2] for flag in flags(arguments) if flag.startswith("--job_endpoint="))
+    with grpc.insecure_channel(address) as channel:
+        jobs = beam_job_api_pb2_grpc.JobServiceStub(channel).GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info
+    return sum(job.state == beam_job_api_pb2.JobState.DONE for job in jobs)
 
 
 @contextmanager

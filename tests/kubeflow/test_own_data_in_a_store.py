@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from beam_servers import engine
+from beam_servers import engine, flags
 from pyarrow.fs import FileSelector, FileSystem
 from seaweedfs import S3Store, running_store
 
@@ -95,9 +95,8 @@ def test_workers_that_share_no_disk_generate_through_an_object_store_and_leave_n
     hidden.mkdir()
     client = f"scheme=http&endpoint_override={store.endpoint.removeprefix('http://')}"
     with engine(hidden=hidden) as arguments:
-        beam_args = [argument.removeprefix("--beam-arg=") for argument in arguments]
         location = f"--temp_location=s3://{BUCKET}/temporary?{client}"
-        found = generate(options, hidden / "made", interactions=files, beam_args=[*beam_args, location])
+        found = generate(options, hidden / "made", interactions=files, beam_args=[*flags(arguments), location])
     assert found == expected
     system, folder = FileSystem.from_uri(f"s3://{BUCKET}/temporary?{client}")
     left = system.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
