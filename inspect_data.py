@@ -20,6 +20,7 @@ from pipeline.defaults import DEFAULT_WORK_DIR
 from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
+    from data.words import Words
     from pipeline.inspection.tables import Named
 
 EXIT_ANOMALIES = 1
@@ -71,17 +72,20 @@ def _show(options: argparse.Namespace) -> int:
 
     with open_source(options.source, options.work_dir, options.pipeline) as source:
         splits = [(split, source.read_statistics(split)) for split in source.splits]
+        words = source.manifest.options.wording
         if options.html is not None:
             from pipeline.inspection.page import render_inspection
 
-            page = render_inspection(f"Data of {source.name}", splits, source.catalogue, lead=_lead(source.manifest))
+            page = render_inspection(
+                f"Data of {source.name}", splits, source.catalogue, words, lead=_lead(source.manifest)
+            )
             _write(options.html, page)
         if options.json:
             _print_json({"source": source.name, "splits": {name: split.model_dump() for name, split in splits}})
         else:
             print(source.name)
             print(_lead(source.manifest))
-            _print_splits(splits, source.catalogue)
+            _print_splits(splits, source.catalogue, words)
     return 0
 
 
@@ -102,9 +106,14 @@ def _compare(options: argparse.Namespace) -> int:
         if options.html is not None:
             from pipeline.inspection.page import render_inspection
 
-            lead = f"From {comparison.left}, to {comparison.right}"
+            lead, right = f"From {comparison.left}, to {comparison.right}", sides[1].source
             page = render_inspection(
-                "Data compared", splits, sides[1].source.catalogue, lead=lead, comparison=comparison
+                "Data compared",
+                splits,
+                right.catalogue,
+                right.manifest.options.wording,
+                lead=lead,
+                comparison=comparison,
             )
             _write(options.html, page)
         if options.json:
@@ -129,6 +138,7 @@ def _validate(options: argparse.Namespace) -> int:
                 f"Data of {source.name}",
                 splits,
                 source.catalogue,
+                source.manifest.options.wording,
                 lead=_lead(source.manifest),
                 anomalies=anomalies,
                 differences=differences,
@@ -156,20 +166,20 @@ def _lead(manifest: Any) -> str:
     counts = manifest.counts
     return (
         f"{manifest.data_set}, {spelt(manifest.split)} split: {counts.ratings:,} ratings by "
-        f"{counts.users:,} users, {counts.movies:,} movies in the catalogue"
+        f"{counts.users:,} users, {counts.movies:,} {manifest.options.wording.many} in the catalogue"
     )
 
 
-def _print_splits(splits: Named, catalogue: Any) -> None:
+def _print_splits(splits: Named, catalogue: Any, words: Words) -> None:
     from pipeline.inspection.tables import feature_tables, overview_rows
 
-    _print_table("Overview", [["", *(name for name, _ in splits)], *overview_rows(splits)])
+    _print_table("Overview", [["", *(name for name, _ in splits)], *overview_rows(splits, words)])
     for kind, rows in feature_tables(splits, catalogue):
         _print_table(kind, [["feature", *rows[0]], *rows[1:]], 2)
     for name, split in splits:
         top = split.features["label_movie_id"].top(10)
         rows = [[catalogue.title_of(value), f"{times:,}", f"{share:.2%}"] for value, times, share in top]
-        _print_table(f"Most frequent labels of {name}", [["movie", "times", "share"], *rows])
+        _print_table(f"Most frequent labels of {name}", [[words.one, "times", "share"], *rows])
 
 
 def _print_comparison(comparison: Any) -> None:

@@ -94,9 +94,11 @@ def _answer(options: argparse.Namespace) -> int:
     folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
     written = _parse_ids(options.history, has_texts=_has_texts(folder)) if options.history is not None else None
 
+    from serving.export_record import read_record
     from serving.recommender import Recommender
 
     recommender = Recommender.load(folder)
+    words = read_record(folder).words
     if options.batch is not None:
         _answer_file(recommender, folder, options)
         return 0
@@ -110,14 +112,15 @@ def _answer(options: argparse.Namespace) -> int:
             if not recommender.may_be_id(movie_id):
                 raise _no_id(str(movie_id))
         _warn_of_unknown(recommender, history)
-        lead = "Watched " + "; ".join(recommender.catalogue.title(movie_id) for movie_id in history) if history else ""
+        titles = "; ".join(recommender.catalogue.title(movie_id) for movie_id in history)
+        lead = f"{words.taken.capitalize()} {titles}" if history else ""
         answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
     if options.json:
         print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
-        print(f"no movie is left to recommend: the model in {folder} knows no other than those given")
+        print(f"no {words.one} is left to recommend: the model in {folder} knows no other than those given")
     else:
-        print(f"{lead or 'Nothing watched: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+        print(f"{lead or f'Nothing {words.taken}: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
     return 0
 
 
@@ -184,12 +187,12 @@ def _parse_list(text: str) -> list[str]:
     except ValueError as error:
         raise InputError(f"{text!r} in --history is not JSON", code="A07") from error
     if not all(isinstance(movie_id, str) or type(movie_id) is int for movie_id in listed):
-        raise InputError(f"{text!r} in --history holds more than movie ids", code="A07")
+        raise InputError(f"{text!r} in --history holds more than ids", code="A07")
     return [str(movie_id) for movie_id in listed]
 
 
 def _no_id(word: str) -> InputError:
-    return InputError(f"{word!r} in --history is no movie id; titles go into --history-titles", code="A07")
+    return InputError(f"{word!r} in --history is no id; titles go into --history-titles", code="A07")
 
 
 def _find_movies(recommender: Recommender, text: str) -> list[MovieId]:

@@ -149,7 +149,7 @@ def DataGate(  # noqa: N802
     unseen = unseen_label_share(of_split["eval"])
     if unseen is not None and unseen > gate.max_unseen_label_share:
         allowed = f"{gate.max_unseen_label_share:.0%}"
-        reason = f"{unseen:.1%} of the eval labels are movies that train never shows, more than {allowed}"
+        reason = f"{unseen:.1%} of the eval labels are ids that train never shows, more than {allowed}"
         findings.append(Finding(kind="unseen_labels", split="eval", feature=features.LABEL_POPULARITY, reason=reason))
     stopping = [finding for finding in findings if getattr(gate, finding.kind) == "stop"]
     with tfx.dsl.io.fileio.open(f"{verdict.uri}/{VERDICT_FILE}", "w") as file:

@@ -55,7 +55,7 @@ def _known_slices(floors: dict[str, dict[str, float]]) -> dict[str, dict[str, fl
                 known = ", ".join(features.POPULARITY_BUCKETS)
                 raise ValueError(f"{feature} has no slice {value!r}: take one of {known}")
             if feature == features.CONTEXT_LENGTH and not (value.isascii() and value.isdecimal() and int(value) > 0):
-                raise ValueError(f"{feature} has no slice {value!r}: take a number of movies")
+                raise ValueError(f"{feature} has no slice {value!r}: take a whole number above zero")
     return floors
 
 

@@ -77,7 +77,7 @@ class Feature:
 
 
 FEATURES = (
-    Feature(LABEL_MOVIE_ID, "int", "movie", "label", "the movie watched next"),
+    Feature(LABEL_MOVIE_ID, "int", "movie", "label", "the movie that comes next"),
     Feature(
         CONTEXT_MOVIE_ID,
         "int",
@@ -87,13 +87,13 @@ FEATURES = (
         length="max_context_length",
         pad=PAD_MOVIE_ID,
     ),
-    Feature(CONTEXT_LENGTH, "int", "number", "context", "movies in a context"),
+    Feature(CONTEXT_LENGTH, "int", "number", "context", "length of the context"),
     Feature(
         CONTEXT_MOVIE_RATING,
         "float",
         "number",
         "context",
-        "stars of the context movies",
+        "ratings in the context",
         length="max_context_length",
         pad=0.0,
     ),
@@ -102,7 +102,7 @@ FEATURES = (
         "int",
         "number",
         "context",
-        "years of the context movies",
+        "years in the context",
         length="max_context_length",
         pad=0,
         unknown=0,
@@ -112,7 +112,7 @@ FEATURES = (
         "bytes",
         "category",
         "context",
-        "genres of the context movies",
+        "genres in the context",
         length="max_context_movie_genre_length",
         pad=NO_GENRE,
     ),

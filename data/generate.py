@@ -173,7 +173,7 @@ def _write(
     if ordered.repeated is not None and options.duplicates is None:
         reader.report_repeat(ordered.repeated, progress)
     if reader.num_unlisted:
-        progress(f"note: {reader.num_unlisted} rated movies are not listed; they have no titles")
+        progress(f"note: {reader.num_unlisted} rated {options.wording.many} are not listed; they have no titles")
 
     progress(f"writing examples of {ordered.num_ratings:,} ratings by {ordered.num_users:,} users")
     from data.local_generation import GenerationPlan, generate_in_threads
@@ -321,19 +321,22 @@ def _run(parsed: argparse.Namespace) -> int:
     counts = manifest.counts
     print(
         f"{manifest.data_set}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
-        f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} movies\n"
+        f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} {options.wording.many}\n"
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
     return 0
 
 
-class _Columns(argparse.Action):
-    """Collects the names of columns by what they mean."""
+_EXAMPLES = {"columns": "--column item=sku", "words": "--word one=product"}
+
+
+class _Named(argparse.Action):
+    """Collects names by what they mean."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         meaning, equals, name = str(values).partition("=")
         if not equals:
-            parser.error(f"{option_string} {values}: write MEANING=NAME, such as --column item=sku")
+            parser.error(f"{option_string} {values}: write MEANING=NAME, such as {_EXAMPLES[self.dest]}")
         setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), meaning: name})
 
 
@@ -358,9 +361,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--column",
         dest="columns",
-        action=_Columns,
+        action=_Named,
         metavar="MEANING=NAME",
         help=f"what a column of your own files is called; meanings are {', '.join(ColumnNames.model_fields)}",
+    )
+    parser.add_argument(
+        "--word",
+        dest="words",
+        action=_Named,
+        metavar="MEANING=WORD",
+        help="what your items are called in messages: one=product, many=products, taken=bought",
     )
     parser.add_argument(
         "--item-ids", choices=["integer", "text"], help="what your items' ids are (by default seen by the first)"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from data.errors import InputError
 from data.splits import SPLIT_NAMES, STRATEGIES, unspelt
 from data.splits.base import SplitStrategy
+from data.words import ITEMS, MOVIES, Words
 
 ReleaseName = Literal[
     "ml-1m", "ml-100k", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small", "sample"
@@ -21,6 +22,9 @@ else:
     SplitName = Annotated[Literal[SPLIT_NAMES], BeforeValidator(unspelt)]
 
 _MOST_STARS = 5.0
+
+_OF_OWN_DATA = ("columns", "item_ids", "duplicates", "words")
+"""Options that a release has no use for."""
 
 RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
 
@@ -74,6 +78,9 @@ class GenerateOptions(BaseModel):
     duplicates: Annotated[Literal["keep", "drop"] | None, DecidesSplit()] = None
     """Whether an own interaction that occurs again, at the same second, is kept (the default) or left out."""
 
+    words: Words | None = None
+    """What the items of own data are called on pages and at the terminal; None for "item" and "items"."""
+
     min_timeline_length: Annotated[int, DecidesSplit()] = Field(3, ge=2, le=1_000_000)
     """Users with fewer ratings than this, counted after the filter by stars, are left out."""
 
@@ -113,7 +120,7 @@ class GenerateOptions(BaseModel):
         if self.name in RELEASE_NAMES:
             raise ValueError(f"`name` is {self.name!r}, which is a MovieLens release: take another name")
         if self.release is not None:
-            of_own = [name for name in ("columns", "item_ids", "duplicates") if getattr(self, name) is not None]
+            of_own = [name for name in _OF_OWN_DATA if getattr(self, name) is not None]
             if of_own:
                 raise ValueError(f"`{of_own[0]}` is for data of your own, and not for a release")
             if self.min_rating > _MOST_STARS:
@@ -124,6 +131,11 @@ class GenerateOptions(BaseModel):
     def data_set(self) -> str:
         """The release, or the name of own data."""
         return str(self.release or self.name)
+
+    @property
+    def wording(self) -> Words:
+        """What the items are called where people read of them."""
+        return MOVIES if self.release is not None else self.words or ITEMS
 
     @property
     def strategy(self) -> SplitStrategy:

@@ -308,7 +308,7 @@ def _run(
                 f"step {steps.running or '(none)'} failed: {reason.message}", code=reason.code
             ) from error
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
-    print_summary(record)
+    print_summary(record, settings.data.wording)
     try:
         print(f"\nReport\n  {write_local_report(record, settings)}")
     except OSError as error:

@@ -115,7 +115,7 @@ def read_requests(source: Path, recommender: Recommender) -> Iterator[Request]:
         if not isinstance(history, list) or not all(map(recommender.may_be_id, history)):
             example = '["a1", "b2"]' if recommender.has_texts else "[1270, 1197]"
             raise InputError(
-                f'{source}, line {number} is no history: write {{"history": {example}}}, movie ids', code="M14"
+                f'{source}, line {number} is no history: write {{"history": {example}}}, a list of ids', code="M14"
             )
         yield {"id": request["id"]} if isinstance(request, dict) and "id" in request else {}, history
 

@@ -12,6 +12,7 @@ from data.errors import InputError
 from data.features import PAD_MOVIE_ID
 from data.identity import DataIdentity
 from data.movie_ids import MovieId
+from data.words import MOVIES, Words
 
 RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
@@ -37,6 +38,8 @@ class ExportRecord(BaseModel):
         How many of a history's last movies the model reads.
     pad_movie_id
         What stands for no movie in requests and answers: a text where ids are texts. No movie has this id.
+    words
+        What the data set's items are called.
     data
         The identity of the data; None in exports without a record.
     """
@@ -47,6 +50,7 @@ class ExportRecord(BaseModel):
     format: Annotated[int, Field(strict=True)] = 1
     max_context_length: int | None = None
     pad_movie_id: MovieId = PAD_MOVIE_ID
+    words: Words = MOVIES
     data: DataIdentity | None = None
 
     @property

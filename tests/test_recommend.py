@@ -262,4 +262,4 @@ def test_a_history_that_holds_no_ids_is_refused_before_tensorflow_is_imported(tm
     root = Path(__file__).resolve().parent.parent
     ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False)
     assert ended.returncode == 0, ended.stderr
-    assert "'Heat' in --history is no movie id" in ended.stderr
+    assert "'Heat' in --history is no id" in ended.stderr

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from data.identity import DataIdentity
 from data.movie_ids import MovieId, plain_id
+from data.words import MOVIES, Words
 from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
 
@@ -26,7 +27,12 @@ _CANARY_ANSWERS = 10
 
 
 def save_model(
-    serving: ServingModel, catalogue_file: str, movie_ids: np.ndarray, folder: str, data: DataIdentity | None = None
+    serving: ServingModel,
+    catalogue_file: str,
+    movie_ids: np.ndarray,
+    folder: str,
+    data: DataIdentity | None = None,
+    words: Words = MOVIES,
 ) -> None:
     """Write a SavedModel with its signatures, the catalogue, canaries and its export record.
 
@@ -42,6 +48,8 @@ def save_model(
         Where to write, a local path or one that TensorFlow's file layer knows.
     data
         The identity of the data that the model was fitted to, if there is one.
+    words
+        What the data set's items are called.
     """
     canaries = _ask_canaries(serving, movie_ids)
     tf.saved_model.save(serving, folder, signatures=serving.signatures())
@@ -51,7 +59,11 @@ def save_model(
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file, allow_nan=False)
     record = ExportRecord(
-        format=FORMAT, max_context_length=serving.max_context_length, pad_movie_id=serving.pad, data=data
+        format=FORMAT,
+        max_context_length=serving.max_context_length,
+        pad_movie_id=serving.pad,
+        words=words,
+        data=data,
     )
     with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
         file.write(record.model_dump_json())

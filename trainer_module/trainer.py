@@ -54,7 +54,14 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         recent_popularity=None if counts is None else recent_popularity(counts),
         pad=manifest.pad_movie_id,
     )
-    save_model(serving, catalogue_file, movie_ids, fn_args.serving_model_dir, data=DataIdentity.of(manifest))
+    save_model(
+        serving,
+        catalogue_file,
+        movie_ids,
+        fn_args.serving_model_dir,
+        data=DataIdentity.of(manifest),
+        words=manifest.options.wording,
+    )
 
 
 def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:

@@ -207,7 +207,7 @@ def fit(
     if log_dir is not None:
         callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
     logger.info(
-        "%s windows to fit, %s held out, %s movies, %s steps an epoch",
+        "%s windows to fit, %s held out, %s candidates, %s steps an epoch",
         *(f"{count:,}" for count in (len(fitted), len(held_out), num_movies, steps_per_epoch)),
     )
     history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=callbacks)

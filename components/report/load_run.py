@@ -110,6 +110,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
         ]
     return DataFacts(
         release=manifest.data_set,
+        words=manifest.options.wording,
         split=manifest.split,
         ratings=manifest.counts.ratings,
         users=manifest.counts.users,

@@ -15,14 +15,10 @@ from data.options import RELEASE_NAMES
 from data.splits import STRATEGIES, spelt
 
 if TYPE_CHECKING:
-    from components.report.report_model import DataFacts, ReportModel, SliceFacts
+    from components.report.report_model import DataFacts, ReportModel
 
 _LOSS = "loss"
 _VALIDATION = "val_recall_at_10"
-_SLICES = {
-    features.CONTEXT_LENGTH: "how many movies are known",
-    features.LABEL_POPULARITY: "how popular the next movie is",
-}
 _SHORTEST_BAR = 0.6
 """Per cent of the width, so that a step of no time is still seen."""
 
@@ -47,12 +43,13 @@ def render_report(facts: ReportModel) -> str:
     return render_page(
         "report.html",
         facts=facts.model_copy(update={"steps": _lay_out_steps(facts)}),
+        words=facts.words,
         verdict=_verdict(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
         sections=_sections(facts),
-        slices=_slice_charts(facts.slices),
+        slices=_slice_charts(facts),
         charts={
             "recall": charts.recall_bars(facts.metrics) if facts.metrics else "",
             "curves": [
@@ -140,11 +137,15 @@ def _curve_titles(facts: ReportModel) -> dict[str, str]:
     return {name: title for name, title in titles.items() if facts.curves.get(name)}
 
 
-def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
+def _slice_charts(facts: ReportModel) -> list[dict[str, object]]:
+    titles = {
+        features.CONTEXT_LENGTH: f"how many {facts.words.many} are known",
+        features.LABEL_POPULARITY: f"how popular the next {facts.words.one} is",
+    }
     found: list[dict[str, object]] = []
-    for feature in dict.fromkeys(part.feature for part in slices):
-        title = _SLICES.get(feature, feature.replace("_", " "))
-        chart = charts.slice_bars([part for part in slices if part.feature == feature], title)
+    for feature in dict.fromkeys(part.feature for part in facts.slices):
+        title = titles.get(feature, feature.replace("_", " "))
+        chart = charts.slice_bars([part for part in facts.slices if part.feature == feature], title)
         found.append({"title": title, "chart": chart})
     return found
 
@@ -152,10 +153,11 @@ def _slice_charts(slices: list[SliceFacts]) -> list[dict[str, object]]:
 def _data_charts(data: DataFacts) -> list[dict[str, object]]:
     """Return charts of what the splits hold, in shares, so that a large and a small one can be compared."""
     drawn: list[dict[str, object]] = []
+    is_release = data.release in RELEASE_NAMES
     for title, name, order in (
         ("Context lengths", "context_lengths", None),
         ("Popularity of the labels", "popularity", features.POPULARITY_BUCKETS),
-        ("Stars of the context movies", "stars", None),
+        (f"{'Stars' if is_release else 'Ratings'} of the context {data.words.many}", "stars", None),
     ):
         counts: Mapping[str, Mapping[str, int]] = {split.split: getattr(split, name) for split in data.splits}
         values = order or sorted({value for of_split in counts.values() for value in of_split}, key=float)
@@ -164,20 +166,25 @@ def _data_charts(data: DataFacts) -> list[dict[str, object]]:
 
 
 def _model_card(facts: ReportModel) -> dict[str, str]:
-    data = facts.data
+    data, many = facts.data, facts.words.many
     judged = (
-        "On the eval split, which training never reads: each example's label is ranked exactly among all movies of "
+        f"On the eval split, which training never reads: each example's label is ranked exactly among all {many} of "
         "the catalogue but those of its context, ties counting against the model. It has to stand above "
         "popularity, of all time and of late, and must not be worse than the last blessed model beyond chance."
     )
     if data is None:
         return {"data": "Not known: the run did not get to its data.", "licence": "", "judged": judged}
     options = data.options
-    lead = f"MovieLens release {data.release}" if data.release in RELEASE_NAMES else f"The data set {data.release}"
-    described = (
-        f"{lead}: ratings of at least {options['min_rating']:g} stars by users with at least "
-        f"{options['min_timeline_length']} of them, {spelt(data.split)} split with seed {options['seed']}."
+    split = f"{spelt(data.split)} split with seed {options['seed']}."
+    least, enough = (
+        f"at least {options['min_rating']:g}",
+        f"users with at least {options['min_timeline_length']} of them",
     )
+    if data.release in RELEASE_NAMES:
+        described = f"MovieLens release {data.release}: ratings of {least} stars by {enough}, {split}"
+    else:
+        weighing = f" that weigh {least}" if options["min_rating"] else ""
+        described = f"The data set {data.release}: interactions{weighing} by {enough}, {split}"
     judged = f"{judged} {STRATEGIES[data.split].caveat}".rstrip()
     if data.release == "sample":
         described = described.replace("MovieLens release sample", "The generated sample, in MovieLens's form")

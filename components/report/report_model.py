@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from data.words import MOVIES, Words
+
 FACTS_FILE = "facts.json"
 REPORT_FILE = "report.html"
 
@@ -124,6 +126,7 @@ class DataFacts(_Facts):
     """The data of a run: where it comes from, and what its splits hold."""
 
     release: str
+    words: Words = MOVIES
     split: str
     ratings: int
     users: int
@@ -262,3 +265,8 @@ class ReportModel(_Facts):
     seconds: float | None = None
     history: list[PastRun] = []
     failure: Failure | None = None
+
+    @property
+    def words(self) -> Words:
+        """What the items are called."""
+        return self.data.words if self.data is not None else MOVIES

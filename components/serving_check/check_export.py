@@ -125,7 +125,7 @@ def check_canary(ask: Ask, canary: dict[str, Any], pad: MovieId) -> Iterator[str
     name, history = canary["name"], canary[HISTORY]
     ids, scores = ask([history])[0]
     if len(ids) != canary["answers"]:
-        yield f"{name}: {len(ids)} movies are recommended, not {canary['answers']}"
+        yield f"{name}: {len(ids)} ids are recommended, not {canary['answers']}"
     yield from check_answer(name, ids, scores, history, pad)
     recorded = np.array(canary["score"])
     now = scores[: len(recorded)]
@@ -135,7 +135,7 @@ def check_canary(ask: Ask, canary: dict[str, Any], pad: MovieId) -> Iterator[str
     for place, (movie, then) in enumerate(zip(ids.tolist(), canary["movie_id"], strict=False)):
         # Movies whose scores tie may change places between processors.
         if movie != then and not _ties(recorded, place):
-            yield f"{name}: movie {then} was recommended at place {place + 1} before the model was saved, now {movie}"
+            yield f"{name}: {then} was recommended at place {place + 1} before the model was saved, now {movie}"
             return
 
 
@@ -144,10 +144,10 @@ def check_answer(name: str, ids: np.ndarray, scores: np.ndarray, seen: list[Movi
     if (ids == pad).any():
         yield f"{name}: a pad is recommended"
     if len(np.unique(ids)) != len(ids):
-        yield f"{name}: a movie is recommended twice"
+        yield f"{name}: an id is recommended twice"
     offered_again = sorted(set(ids.tolist()) & set(seen) - {pad})
     if offered_again:
-        yield f"{name}: movie {offered_again[0]} of the history is recommended"
+        yield f"{name}: {offered_again[0]} of the history is recommended"
     if not np.isfinite(scores).all():
         yield f"{name}: a score is not finite"
     elif (np.diff(scores) > 0).any():
@@ -169,7 +169,7 @@ def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[MovieI
         ):
             yield f"{canary['name']}: the answer is another one in a batch of {BATCH}"
     if len(answers[-1][0]):
-        yield f"a history of the whole catalogue: {len(answers[-1][0])} movies are recommended, not 0"
+        yield f"a history of the whole catalogue: {len(answers[-1][0])} ids are recommended, not 0"
 
 
 def check_other_signatures(model: Any, canaries: list[dict[str, Any]], pad: MovieId) -> Iterator[str]:

@@ -85,8 +85,8 @@ def find_faults(batch: pa.RecordBatch, stars: Sequence[float], pad: MovieId = fe
         return
     content = _is_content(ids, length)
     is_pad = ids == _as_value(pad)
-    yield from _first_fault(content & is_pad, ids, "a pad stands among the movies")
-    yield from _first_fault(~content & ~is_pad, ids, "a movie stands behind the context's end")
+    yield from _first_fault(content & is_pad, ids, "a pad stands among the ids")
+    yield from _first_fault(~content & ~is_pad, ids, "an id stands behind the context's end")
     ratings = arrays.get(features.CONTEXT_MOVIE_RATING)
     if ratings is not None and ratings.shape == ids.shape:
         if stars:

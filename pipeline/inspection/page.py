@@ -11,6 +11,7 @@ from components.report.render import render_page
 from data import features
 from data.features import Feature
 from data.releases.catalogue import Catalogue
+from data.words import Words
 from pipeline.inspection.tables import Named, feature_tables, overview_rows
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def render_inspection(
     title: str,
     splits: Named,
     catalogue: Catalogue,
+    words: Words,
     *,
     lead: str = "",
     comparison: Comparison | None = None,
@@ -42,6 +44,8 @@ def render_inspection(
         The figures, with the names that they are shown under.
     catalogue
         Names the movies.
+    words
+        What they are called.
     comparison, anomalies, differences
         Further findings; None where they were not asked for.
     """
@@ -55,7 +59,7 @@ def render_inspection(
         ("overview", "Overview"),
         ("features", "Features"),
         ("distributions", "Distributions"),
-        ("movies", "Movies"),
+        ("movies", words.many.capitalize()),
     ]
     return render_page(
         "inspection.html",
@@ -63,7 +67,8 @@ def render_inspection(
         lead=lead,
         sections=[(name, label) for name, label, shown in asked if shown] + always,
         splits=splits,
-        overview=overview_rows(splits),
+        words=words,
+        overview=overview_rows(splits, words),
         tables=feature_tables(splits, catalogue),
         charts=_charts(splits),
         movies=_top_movies(splits, catalogue),

@@ -7,27 +7,28 @@ from collections.abc import Sequence
 from components.statistics.feature_statistics import FeatureStatistics, SplitStatistics
 from data.features import Kind
 from data.releases.catalogue import Catalogue
+from data.words import Words
 
 Named = Sequence[tuple[str, SplitStatistics]]
 """Splits with the names that they are shown under."""
 
-_KINDS: dict[Kind, str] = {"movie": "Movie ids", "number": "Numbers", "category": "Categories"}
+_KINDS: dict[Kind, str] = {"movie": "Ids", "number": "Numbers", "category": "Categories"}
 _HEADS = (10, 100, 1000)
 
 
-def overview_rows(splits: Named) -> list[list[str]]:
+def overview_rows(splits: Named, words: Words) -> list[list[str]]:
     """Return a row for each figure and a column for each split, the names of the figures first."""
     movies = max((split.features["label_movie_id"].distinct for _, split in splits), default=0)
     rows = [
         ["examples", *(f"{split.examples:,}" for _, split in splits)],
-        ["movies that are a label", *(f"{split.features['label_movie_id'].distinct:,}" for _, split in splits)],
+        [f"{words.many} that are a label", *(f"{split.features['label_movie_id'].distinct:,}" for _, split in splits)],
         ["labels that train never shows", *(f"{split.unseen_label_share:.2%}" for _, split in splits)],
         ["padding in contexts", *(f"{split.features['context_movie_id'].padding_share:.1%}" for _, split in splits)],
-        ["context movies of unknown year", *(f"{split.unknown_year_share:.1%}" for _, split in splits)],
+        [f"context {words.many} of unknown year", *(f"{split.unknown_year_share:.1%}" for _, split in splits)],
     ]
     rows += [
         [
-            f"labels that are the {count:,} most frequent movies",
+            f"labels that are the {count:,} most frequent {words.many}",
             *(f"{split.head_share(count):.1%}" for _, split in splits),
         ]
         for count in _HEADS

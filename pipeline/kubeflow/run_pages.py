@@ -42,7 +42,9 @@ def RunPages(  # noqa: N802
     data = local_path(examples.uri)
     manifest, counted = Manifest.load(data), local_path(statistics.uri)
     splits = [(split, read_split_statistics(counted, split, manifest)) for split in split_names(counted)]
-    page_text = render_inspection(facts.pipeline, splits, Catalogue.load(data / CATALOGUE_FILE))
+    page_text = render_inspection(
+        facts.pipeline, splits, Catalogue.load(data / CATALOGUE_FILE), manifest.options.wording
+    )
     local_path(statistics_page.uri).write_text(page_text, encoding="utf-8")
 
     local_path(summary.uri).write_text(summarize(facts), encoding="utf-8")

@@ -8,18 +8,19 @@ from components.report.metrics import metric_rows
 from components.report.report_model import MetricRow, Sample
 from components.report.samples import sample_recommendations
 from data.columns import columns
+from data.words import Words
 from pipeline.runs.record import RunRecord
 
 _SHOWN_HISTORY = 3
 
 
-def print_summary(record: RunRecord) -> None:
-    """Print steps, metrics, decision, place and sample recommendations of a run."""
+def print_summary(record: RunRecord, words: Words) -> None:
+    """Print steps, metrics, decision, place and sample recommendations of a run, in the words for the items."""
     print("\nSteps")
     steps = [[step.name, step.state, f"{step.seconds:.1f}"] for step in record.steps]
     print(columns([["step", "state", "seconds"], *steps]))
     if record.evaluation_result is not None:
-        print("\nMetrics on the eval split, the context's own movies left out")
+        print(f"\nMetrics on the eval split, the context's own {words.many} left out")
         evaluation_result = record.evaluation_result
         header = ["metric", "model", "popularity", "recent", "last blessed", "required"]
         print(columns([header, *(_cells_of(row) for row in metric_rows(evaluation_result))]))
@@ -37,7 +38,7 @@ def print_summary(record: RunRecord) -> None:
     if model is not None and examples is not None:
         print("\nThree histories of the eval split, and what the model recommends")
         for sample in sample_recommendations(model, examples):
-            _print_sample(sample)
+            _print_sample(sample, words)
 
 
 def _cells_of(row: MetricRow) -> list[str]:
@@ -51,12 +52,12 @@ def _cells_of(row: MetricRow) -> list[str]:
     ]
 
 
-def _print_sample(sample: Sample) -> None:
+def _print_sample(sample: Sample, words: Words) -> None:
     shown = sample.history[-_SHOWN_HISTORY:]
     earlier = len(sample.history) - len(shown)
-    print(f"  watched {'; '.join(shown)}" + (f" (and {earlier} before)" if earlier else ""))
+    print(f"  {words.taken} {'; '.join(shown)}" + (f" (and {earlier} before)" if earlier else ""))
     for movie in sample.recommended:
         mark = "*" if movie.rank == sample.label_rank else " "
         print(f"   {mark} {movie.rank}. {movie.title}")
     if sample.label_rank is None:
-        print(f"     watched next: {sample.label}")
+        print(f"     {words.taken} next: {sample.label}")

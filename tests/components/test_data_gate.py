@@ -187,7 +187,7 @@ def thirty_percent_unseen(data) -> Path:
 
 
 def test_too_many_labels_that_train_never_shows_stop_the_run(data, thirty_percent_unseen, tmp_path):
-    with pytest.raises(InputError, match=r"30\.0% of the eval labels are movies that train never shows, more than 25%"):
+    with pytest.raises(InputError, match=r"30\.0% of the eval labels are ids that train never shows, more than 25%"):
         run_gate(data, thirty_percent_unseen, tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_slices_that_yaml_reads_as_numbers_are_taken_by_name():
     [
         ({"genre": {"Drama": 0.1}}, "no slices by 'genre': take one of context_length, label_popularity"),
         ({"label_popularity": {"top": 0.1}}, "no slice 'top': take one of head, middle, tail, unseen"),
-        ({"context_length": {"long": 0.1}}, "no slice 'long': take a number of movies"),
+        ({"context_length": {"long": 0.1}}, "no slice 'long': take a whole number above zero"),
         ({"context_length": {"1": 1.1}}, "less than or equal to 1"),
         ({"context_length": 0.1}, "valid dictionary"),
         (0.1, "valid dictionary"),

@@ -163,13 +163,13 @@ def test_a_model_that_is_too_slow_is_found(export):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda ids, scores: (tf.concat([ids[:, :1], ids[:, :-1]], axis=1), scores), "a movie is recommended twice"),
+        (lambda ids, scores: (tf.concat([ids[:, :1], ids[:, :-1]], axis=1), scores), "an id is recommended twice"),
         (lambda ids, scores: (tf.reverse(ids, [1]), tf.reverse(scores, [1])), "are not ordered by score"),
-        (lambda ids, scores: (ids[:, :50], scores[:, :50]), "short: 50 movies are recommended, not 100"),
+        (lambda ids, scores: (ids[:, :50], scores[:, :50]), "short: 50 ids are recommended, not 100"),
         (lambda ids, scores: (ids, scores + 1.0), "the scores are not those that the model gave before"),
         (lambda ids, scores: (ids[:1], scores[:1]), "a batch of 64 requests gets 1 answers"),
         (as_many_as_the_longest_history_leaves, "ordinary: the answer is another one in a batch of 64"),
-        (filled_with_a_score, "a history of the whole catalogue: 100 movies are recommended, not 0"),
+        (filled_with_a_score, "a history of the whole catalogue: 100 ids are recommended, not 0"),
     ],
 )
 def test_an_answer_that_can_not_be_right_is_found(export, change, reason):

@@ -74,7 +74,13 @@ def options_of(split_name: str, **changes: object) -> GenerateOptions:
 
 
 def test_another_value_is_tried_for_every_option():
-    assert set(OTHER) | set(OWN) | {"split", "name"} == set(GenerateOptions.model_fields)
+    assert set(OTHER) | set(OWN) | {"split", "name", "words"} == set(GenerateOptions.model_fields)
+
+
+def test_words_decide_nothing():
+    plain = GenerateOptions.model_validate({"name": "shop"})
+    changed = GenerateOptions.model_validate({"name": "shop", "words": {"one": "article"}})
+    assert deciding_options(changed) == deciding_options(plain)
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -53,7 +53,7 @@ def test_what_the_generator_writes_has_no_faults() -> None:
     ("changes", "said"),
     [
         ({"context_movie_id": [[7, 9, 8], [4, 5, 6]]}, "behind the context's end"),
-        ({"context_movie_id": [[7, 0, 0], [4, 5, 6]]}, "a pad stands among the movies"),
+        ({"context_movie_id": [[7, 0, 0], [4, 5, 6]]}, "a pad stands among the ids"),
         ({"context_movie_rating": [[3.25, 5.0, 0.0], [1.0, 2.0, 4.0]]}, "doesn't give"),
         ({"context_movie_rating": [[0.0, 5.0, 0.0], [1.0, 2.0, 4.0]]}, "doesn't give"),
         ({"context_movie_rating": [[3.0, 5.0, 1.0], [1.0, 2.0, 4.0]]}, "behind the context's end"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = {
     "name": "small",
-    "data": {"columns": COLUMNS},
+    "data": {"columns": COLUMNS, "words": {"one": "article", "many": "articles", "taken": "bought"}},
     "model": {"embedding_dim": 32, "dropout": 0.1},
     "training": {"epochs": 6, "batch_size": 256},
 }
@@ -110,6 +111,26 @@ def test_the_report_names_the_data_set_and_its_articles(runs: Path):
     assert "The data set shop" in page
     assert "GroupLens" not in page
     assert "Article The" in page
+
+
+def seen(page: str) -> str:
+    """Return what a page shows to people, without scripts, the list of all settings and names of features."""
+    for hidden in (r"<(style|script)\b.*?</\1>", r"<pre\b.*?</pre>", r"<[^>]*>", r"\b(context|label)[_ ]movie[_ ]\w+"):
+        page = re.sub(hidden, " ", page, flags=re.DOTALL)
+    return page.replace("next-movie-retrieval", "").replace("next-movie-small", "")
+
+
+def test_people_read_of_articles_and_never_of_movies(model: Path, runs: Path, tmp_path: Path, capsys):
+    report = (runs / "pipelines" / "next-movie-small--shop-random" / "report.html").read_text(encoding="utf-8")
+    assert inspect_data.main(["show", "--work-dir", str(runs), "--html", str(tmp_path / "page.html")]) == 0
+    assert recommend.main(["--model", str(model), "--history", '["", "a,b"]', "-k", "3"]) == 0
+    assert recommend.main(["--model", str(model), "--history", "[]", "-k", "3"]) == 0
+    printed = re.sub(r"(context|label)_movie_\w+|next-movie-small\S*", "", capsys.readouterr().out)
+    assert "Bought Article" in printed
+    assert "Nothing bought: what is popular" in printed
+    for text in (seen(report), seen((tmp_path / "page.html").read_text(encoding="utf-8")), printed):
+        assert re.search(r"\b[Aa]rticles?\b", text)
+        assert re.findall(r".{,20}\b(?:[Mm]ovies?|[Ww]atched|[Ss]tars)\b.{,20}", text) == []
 
 
 def test_another_data_set_has_another_pipeline_and_serving_folder(tmp_path: Path):
