@@ -54,7 +54,7 @@ _OF_EXPANDED = ("parquet",)
 _REAL_RELEASE = "ml-latest-small"
 
 _STEPS = "steps"
-_SHOWN_STEPS = ("StatisticsGen", "Transform", "Trainer", "Evaluator", "RunReporter")
+_SHOWN_STEPS = ("StatisticsGen", "Transform", "Trainer", "Evaluator", "RunReport")
 
 _BASE = 1_000_000
 """Ratings that are drawn; more are copies of them."""
