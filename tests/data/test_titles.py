@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from data.errors import InputError
@@ -19,6 +20,10 @@ TITLES = {
     10: "300",
     11: "<script>alert(1)</script> (2001)",
     12: "Amélie (Fabuleux destin d'Amélie Poulain, Le) (2001)",
+    13: "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)",
+    14: "(500) Days of Summer (2009)",
+    15: "Money Train (1995)",
+    16: "Strangers on a Train (1951)",
 }
 
 
@@ -42,13 +47,23 @@ def index() -> TitleIndex:
         ("seven", 9),
         ("300", 10),
         ("amelie", 12),
+        ("12 monkeys", 13),
+        ("Se7en", 9),
+        ("le fabuleux destin d'amelie poulain", 12),
+        ("500 days of summer", 14),
+        ("a new hope", 4),
+        ("Empire Strikes Back", 5),
+        ("empire strkes back", 5),
+        ("strikes back", 5),
+        ("sabrina 1954", 6),
+        ("monkeys twelve", 13),
     ],
 )
 def test_a_title_is_found_as_people_type_it(index: TitleIndex, text: str, movie_id: int) -> None:
     assert [movie.id for movie in index.find(text)] == [movie_id]
 
 
-@pytest.mark.parametrize(("text", "ids"), [("star wars", {4, 5}), ("sabrina", {6, 7})])
+@pytest.mark.parametrize(("text", "ids"), [("star wars", {4, 5}), ("sabrina", {6, 7}), ("Train", {15, 16})])
 def test_a_title_that_may_mean_several_movies_gives_all_of_them(index: TitleIndex, text: str, ids: set[int]) -> None:
     assert {movie.id for movie in index.find(text)} == ids
     with pytest.raises(InputError, match="could be"):
@@ -134,3 +149,27 @@ def test_titles_that_hold_the_separator_are_found_whole_and_ids_among_them(
     others: TitleIndex, text: str, movie_ids: list[int]
 ):
     assert [movie.id for movie in others.find_each(text)] == movie_ids
+
+
+def with_counts(titles: dict[str, int]) -> TitleIndex:
+    """Return an index of titles, each with how often it is a train label."""
+    catalogue = Catalogue.of([Movie(1 + place, title, 1999, ()) for place, title in enumerate(titles)])
+    places, counts = np.arange(len(titles)), np.array(list(titles.values()))
+    return TitleIndex(catalogue.with_train_labels(places + 1, np.zeros(len(titles), np.int64), counts))
+
+
+def test_a_title_that_a_far_better_known_one_begins_with_is_not_taken_without_asking():
+    index = with_counts({"Rings, The (1999)": 3, "Rings: The Fellowship, The (1999)": 90, "Rings Again (1999)": 1})
+    with pytest.raises(InputError, match=r"could be: Rings, The \(1999\) \[1\]; Rings: The Fellowship, The \(1999\)"):
+        index.find_one("rings")
+    assert index.find_one("Rings, The (1999)").id == 1
+
+
+def test_a_well_known_title_is_taken_though_others_begin_so():
+    assert with_counts({"Toy Story (1999)": 90, "Toy Story 2 (1999)": 60}).find_one("toy story").id == 1
+
+
+def test_of_many_titles_the_best_known_are_named_and_the_others_counted():
+    index = with_counts({f"Train number {place} (1999)": place for place in range(1, 10)})
+    with pytest.raises(InputError, match=r"Train number 9 .*Train number 5 \(1999\) \[5\] and 4 more\. Write"):
+        index.find_one("train")
