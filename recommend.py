@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from data.movie_ids import MovieId
+    from data.releases.catalogue import Catalogue
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
+_SHOWN = 10
+"""Movies of a question that are named; the others are counted."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -64,9 +68,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--model",
         type=user_path,
         metavar="DIR",
-        help="a published version, or a folder of versions (default: the newest in runs/serving)",
+        help="a published version, a folder of versions or one of such folders (default: the newest in runs/serving)",
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument("--pipeline", metavar="NAME", help="whose newest version, where several have published")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(_with_negative_ids(given))
     if not 1 <= options.k <= _MAX_K:
         parser.error(f"-k is {options.k}: it may be 1 to {_MAX_K}")
     if (options.batch is None) != (options.output is None):
@@ -76,6 +82,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     if options.similar_to is not None and options.include_seen:
         parser.error("--include-seen has no meaning with --similar-to")
     return options
+
+
+def _with_negative_ids(arguments: list[str]) -> list[str]:
+    """Tie a history that begins with a negative id to its option, which argparse takes for an option of its own."""
+    for place, argument in enumerate(arguments[:-1]):
+        if argument == "--history" and re.match(r"-[0-9]", arguments[place + 1]):
+            return [*arguments[:place], f"--history={arguments[place + 1]}", *arguments[place + 2 :]]
+    return arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,37 +105,115 @@ def _answer(options: argparse.Namespace) -> int:
     # A pipe is as good as a file, and can't be opened twice to try it.
     if options.batch is not None and (options.batch.is_dir() or not options.batch.exists()):
         raise InputError(f"there is no file {options.batch}", code="A06")
-    folder = resolve_model(options.model) if options.model is not None else newest_model(DEFAULT_SERVING)
-    written = _parse_ids(options.history, has_texts=_has_texts(folder)) if options.history is not None else None
+    if options.model is None and options.pipeline is None:
+        folder = newest_model(DEFAULT_SERVING)
+    else:
+        folder = resolve_model(options.model or DEFAULT_SERVING, options.pipeline)
+    catalogue = _catalogue_of(folder)
+    if options.batch is not None:
+        _check_batch(options.batch, catalogue)
+    asked = _asked_movies(options, catalogue, folder)
 
     from serving.export_record import read_record
     from serving.recommender import Recommender
 
     recommender = Recommender.load(folder)
-    words = read_record(folder).words
     if options.batch is not None:
         _answer_file(recommender, folder, options)
         return 0
+    words = read_record(folder).words
+    known = recommender.known(asked)
+    unknown = [str(movie_id) for movie_id, is_known in zip(asked, known, strict=True) if not is_known]
+    titles = "; ".join(catalogue.title(movie_id) for movie_id in asked[:_SHOWN])
     if options.similar_to is not None:
-        asked = _find_movie(recommender, options.similar_to)
-        lead = f"Like {recommender.catalogue.title(asked)}"
-        answer = recommender.similar(asked, options.k)
+        if unknown:
+            raise InputError(
+                f"the model in {folder} knows no {words.one} {unknown[0]}: train never showed it", code="M16"
+            )
+        lead, answer = f"Like {titles}", recommender.similar(asked[0], options.k)
     else:
-        history = _find_movies(recommender, options.history_titles) if written is None else written
-        for movie_id in history:
-            if not recommender.may_be_id(movie_id):
-                raise _no_id(str(movie_id))
-        _warn_of_unknown(recommender, history)
-        titles = "; ".join(recommender.catalogue.title(movie_id) for movie_id in history)
-        lead = f"{words.taken.capitalize()} {titles}" if history else ""
-        answer = recommender.recommend(history, options.k, include_seen=options.include_seen)
+        if unknown:
+            more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+            shown = ", ".join(unknown[:_SHOWN])
+            print(f"not known to the model, and passed over: {shown}{more}", file=sys.stderr)
+        more = f" and {len(asked) - _SHOWN} more" if len(asked) > _SHOWN else ""
+        lead = f"{words.taken.capitalize()} {titles}{more}" if any(known) else "Nothing known: what is popular"
+        lead = lead if asked else f"Nothing {words.taken}: what is popular"
+        answer = recommender.recommend(asked, options.k, include_seen=options.include_seen)
     if options.json:
         print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
         print(f"no {words.one} is left to recommend: the model in {folder} knows no other than those given")
     else:
-        print(f"{lead or f'Nothing {words.taken}: what is popular'}\n\n{_table(answer)}\n\nby {folder}")
+        print(f"{lead}\n\n{_table(answer)}\n\nby {folder}")
     return 0
+
+
+def _catalogue_of(folder: Path) -> Catalogue:
+    """Return the catalogue of a model, without TensorFlow."""
+    from data.releases.catalogue import Catalogue
+    from serving.newest_model import CATALOGUE_ASSET, check_model
+
+    check_model(str(folder), os.path.isfile)
+    path = folder / CATALOGUE_ASSET
+    try:
+        return Catalogue.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read: make it anew, or give access to it ({error.strerror or error})", code="M15"
+        ) from error
+
+
+def _check_batch(source: Path, catalogue: Catalogue) -> None:
+    """Read a plain file of histories to its end; one that is none is checked while it is answered."""
+    from serving.requests import read_requests
+
+    if source.is_file():
+        for _ in read_requests(source, catalogue):
+            pass
+
+
+def _asked_movies(options: argparse.Namespace, catalogue: Catalogue, folder: Path) -> list[MovieId]:
+    """Return the movies of the question; none where a file holds it."""
+    from serving.titles import TitleIndex
+
+    if options.history is not None:
+        asked = _parse_ids(options.history, has_texts=catalogue.has_texts)
+        for movie_id in asked:
+            if not catalogue.may_be_id(movie_id):
+                raise _no_id(str(movie_id))
+        return asked
+    try:
+        if options.history_titles is not None:
+            return [movie.id for movie in TitleIndex(catalogue).find_each(options.history_titles)]
+        if options.similar_to is not None:
+            return [_find_movie(catalogue, options.similar_to.strip())]
+    except InputError as error:
+        if error.code != "M11":
+            raise
+        raise InputError(f"{error.message}; the model asked is {folder}{_others(folder)}", code="M11") from error
+    return []
+
+
+def _find_movie(catalogue: Catalogue, text: str) -> MovieId:
+    """Return the id of a movie; a text is an id where the catalogue has it, otherwise a title, such as "300"."""
+    from serving.titles import TitleIndex
+
+    movie_id = catalogue.parse_id(text)
+    if movie_id is not None:
+        return movie_id
+    index = TitleIndex(catalogue)
+    if _INTEGER.fullmatch(text) and not catalogue.has_texts and not index.find(text):
+        return int(text)
+    return index.find_one(text).id
+
+
+def _others(folder: Path) -> str:
+    """Return which other pipelines have published where a model lies, for a message."""
+    from serving.versions import version_folders
+
+    names = [found.name for found in version_folders(folder.parent.parent) if found != folder.parent]
+    return f"; other models are there: --pipeline {', '.join(names)}" if names else ""
 
 
 def _answer_file(recommender: Recommender, folder: Path, options: argparse.Namespace) -> None:
@@ -155,15 +247,6 @@ def _answer_file(recommender: Recommender, folder: Path, options: argparse.Names
     )
 
 
-def _has_texts(model: Path) -> bool:
-    """Return whether a model's ids are texts, without TensorFlow; models of earlier versions have integers."""
-    try:
-        record = json.loads((model / "assets.extra" / "export.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and isinstance(record.get("pad_movie_id"), str)
-
-
 def _parse_ids(text: str, *, has_texts: bool) -> list[MovieId]:
     """Return the ids of a history as the model has them; where ids are texts, they may hold blanks."""
     if text.lstrip().startswith("["):
@@ -193,22 +276,6 @@ def _parse_list(text: str) -> list[str]:
 
 def _no_id(word: str) -> InputError:
     return InputError(f"{word!r} in --history is no id; titles go into --history-titles", code="A07")
-
-
-def _find_movies(recommender: Recommender, text: str) -> list[MovieId]:
-    return [movie.id for movie in recommender.titles.find_each(text)]
-
-
-def _find_movie(recommender: Recommender, text: str) -> MovieId:
-    """Return the id of a movie; a text is an id where the catalogue has it, otherwise a title, such as "300"."""
-    movie_id = recommender.catalogue.parse_id(text.strip())
-    return recommender.titles.find_one(text.strip()).id if movie_id is None else movie_id
-
-
-def _warn_of_unknown(recommender: Recommender, history: Sequence[MovieId]) -> None:
-    unknown = [str(movie_id) for movie_id in history if not recommender.catalogue.has(movie_id)]
-    if unknown:
-        print(f"not in the catalogue, and passed over: {', '.join(unknown)}", file=sys.stderr)
 
 
 def _table(answer: Sequence[Recommendation]) -> str:

@@ -38,6 +38,23 @@ PUSHER = "Pusher"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
 
+STEPS = (
+    EXAMPLE_GEN,
+    "SchemaImporter",
+    BASELINE_NODE,
+    STATISTICS_GEN,
+    EXAMPLE_VALIDATOR,
+    PREVIOUS_STATISTICS,
+    DATA_GATE,
+    TRANSFORM,
+    TRAINER,
+    EVALUATOR,
+    SERVABLE_CHECK,
+    PUSHER,
+    RUN_REPORT,
+)
+"""All steps of a local run, in their order."""
+
 
 class Output(NamedTuple):
     """An output of a step, as the record of a run knows it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ def exclusive(output: Path, progress: Callable[[str], None]) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            # A lock that can't be made looks like one that another process holds: here the reason is raised.
+            with tempfile.TemporaryFile(dir=output.parent):
+                pass
             progress(f"another run is writing {output}; waiting for it")
             lock.acquire()
     except OSError as error:

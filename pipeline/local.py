@@ -12,6 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
+from components.naming import STEPS
 from data.beam_options import DEFAULT_ARGS
 from data.errors import CodedError, CodedMessage, InputError, one_line
 from data.examples.manifest import Manifest
@@ -19,7 +20,7 @@ from data.examples.schema import SCHEMA_FILE, schema_of
 from data.full_disk import disk_full, is_disk_full
 from data.generate import generate
 from data.releases.catalogue import Catalogue
-from data.releases.release import available
+from data.releases.release import available, find_release
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure
@@ -186,7 +187,7 @@ def choose_settings(
         raise InputError(f"--source {source} needs --release, to say which MovieLens release it is", code="A03")
     overrides: dict[str, Any] = {}
     if release is not None:
-        overrides["release"] = release
+        overrides["release"] = find_release(release).name
     if split is not None:
         overrides["split"] = split
     if given:
@@ -273,6 +274,8 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
 def _run(
     settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
+    if from_node is not None and from_node not in STEPS:
+        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(STEPS)}", code="A05")
     print("  loading TFX, which takes some 10 seconds ...", flush=True)
     with without_garbage_collection():
         from tfx.orchestration.pipeline import RunOptions
@@ -285,9 +288,6 @@ def _run(
 
     graph = create_pipeline(settings, run_paths)
     graph.enable_cache = use_cache
-    node_ids = [node.id for node in graph.components]
-    if from_node is not None and from_node not in node_ids:
-        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(node_ids)}", code="A05")
     run_options = None
     if from_node is not None:
         run_options = RunOptions(from_nodes=nodes_to_start(graph, from_node))

@@ -24,8 +24,9 @@ from data.environment import temporary_folder
 from data.exchange import Exchange
 from data.full_disk import disk_faults
 from data.user_files import writing
-from serving.batch_inference import Request, answer_lines, batches, read_requests
+from serving.batch_inference import answer_lines, batches
 from serving.recommender import Recommender
+from serving.requests import Request, read_requests
 
 _BATCHES_IN_A_PART = 16
 """A part takes a worker a second or two."""
@@ -74,7 +75,7 @@ def recommend_file_in_beam(
     with writing(target) as answers, disk_faults(target), job.exchange() as exchange:
         packed = _pack(model, exchange)
         names: list[str] = []
-        requests = batches(read_requests(source, recommender))
+        requests = batches(read_requests(source, recommender.catalogue))
         while part := list(islice(requests, _BATCHES_IN_A_PART)):
             names.append(f"{len(names):08d}.json")
             exchange.write(_requests_name(names[-1]), json.dumps(part).encode())

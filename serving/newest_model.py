@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
 from data.errors import InputError
+from data.releases.catalogue import CATALOGUE_FILE
 from serving.versions import GRAPH_FILE, published_versions, read_publication, version_folders
 
 _UNDATED = datetime.min.replace(tzinfo=timezone.utc)
 """Older than any publication."""
+
+
+CATALOGUE_ASSET = f"assets.extra/{CATALOGUE_FILE}"
+"""Where the catalogue lies in a version's folder."""
 
 
 def newest_model(serving_root: Path) -> Path:
@@ -42,16 +48,57 @@ def newest_model(serving_root: Path) -> Path:
     return max(served, key=lambda folder: (_published_at(folder), (folder / GRAPH_FILE).stat().st_mtime_ns, folder))
 
 
-def resolve_model(folder: Path) -> Path:
-    """Return a version folder for a path that may also be a folder of versions, whose newest is meant.
+def resolve_model(folder: Path, pipeline: str | None = None) -> Path:
+    """Return a version folder for a path that may also stand for many, whose newest is meant.
 
     Parameters
     ----------
     folder
-        A version's folder, or that of a pipeline's versions.
+        A version's folder, that of a pipeline's versions, or one of such folders.
+    pipeline
+        The only pipeline that is meant; None for any.
+
+    Raises
+    ------
+    InputError
+        There is no such pipeline.
     """
+    if (folder / GRAPH_FILE).is_file():
+        return folder
+    if pipeline is not None and folder.name != pipeline:
+        folders = {found.name: found for found in version_folders(folder)}
+        if pipeline not in folders:
+            raise InputError(f"{folder} holds no pipeline {pipeline!r}: it holds {', '.join(folders)}", code="M02")
+        folder = folders[pipeline]
     versions = published_versions(folder)
-    return folder / str(versions[-1]) if versions and not (folder / GRAPH_FILE).is_file() else folder
+    if versions:
+        return folder / str(versions[-1])
+    return newest_model(folder) if version_folders(folder) else folder
+
+
+def check_model(folder: str, exists: Callable[[str], bool]) -> None:
+    """Check that a folder holds a model of this project's.
+
+    Parameters
+    ----------
+    folder
+        A version's folder.
+    exists
+        Returns whether there is a file: of the layer that the folder's path is for.
+
+    Raises
+    ------
+    InputError
+        It holds none.
+    """
+    if not exists(f"{folder}/{GRAPH_FILE}"):
+        raise InputError(
+            f"{folder} holds no published model: name a version's folder, or run the pipeline first", code="M04"
+        )
+    if not exists(f"{folder}/{CATALOGUE_ASSET}"):
+        raise InputError(
+            f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's", code="M05"
+        )
 
 
 def _published_at(folder: Path) -> datetime:

@@ -13,15 +13,13 @@ import tensorflow as tf
 from data import features
 from data.errors import InputError
 from data.movie_ids import MovieId, is_text, plain_id
-from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.releases.catalogue import Catalogue
 from serving.artifact_files import exists, read_catalogue
+from serving.newest_model import CATALOGUE_ASSET, check_model
 from serving.titles import TitleIndex
 
 MAX_K = 100
 """Movies in the longest answer: the signatures return so many."""
-
-
-_LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,6 @@ class Recommender:
     ----------
     catalogue
         The movies.
-    has_texts
-        Whether ids are texts; else they are integers.
 
     Examples
     --------
@@ -55,10 +51,8 @@ class Recommender:
     def __init__(self, model: tf.Module, catalogue: Catalogue) -> None:
         self._model = model
         self.catalogue = catalogue
-        self.has_texts = is_text(catalogue.ids)
-        self._smallest = 0 if self.has_texts else min(0, int(catalogue.ids.min(initial=0)))
-        self._type = tf.string if self.has_texts else tf.int64
-        self._dtype = object if self.has_texts else np.int64
+        self._type = tf.string if catalogue.has_texts else tf.int64
+        self._dtype = object if catalogue.has_texts else np.int64
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -74,27 +68,24 @@ class Recommender:
         InputError
             There is no model of this project's in the folder.
         """
-        catalogue_file = f"{folder}/assets.extra/{CATALOGUE_FILE}"
-        if not exists(f"{folder}/saved_model.pb"):
-            raise InputError(
-                f"{folder} holds no published model: name a version's folder, or run the pipeline first", code="M04"
-            )
-        if not exists(catalogue_file):
-            raise InputError(
-                f"{folder} holds a model without {CATALOGUE_FILE}: it is not one of this pipeline's", code="M05"
-            )
-        catalogue = read_catalogue(catalogue_file)
+        check_model(str(folder), exists)
+        catalogue = read_catalogue(f"{folder}/{CATALOGUE_ASSET}")
         try:
             return cls(tf.saved_model.load(str(folder)), catalogue)
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{folder} holds a damaged model; publish it again ({reason})", code="M06") from error
 
-    def may_be_id(self, value: object) -> bool:
-        """Return whether a value is of the ids' kind: negative integers are, where a movie has such an id."""
-        if self.has_texts:
-            return isinstance(value, str)
-        return type(value) is int and self._smallest <= value <= _LARGEST_ID
+    def known(self, movie_ids: Sequence[MovieId]) -> list[bool]:
+        """Return which movies the model knows: those that were a label or in a context of train.
+
+        To an unknown one, no other is similar: every score of its answer is 0.
+        """
+        if not movie_ids:
+            return []
+        asked = tf.constant(list(movie_ids), self._type)
+        scores = self._model.signatures["similar"](movie_id=asked)["score"].numpy()
+        return (scores != 0).any(axis=1).tolist()
 
     @cached_property
     def titles(self) -> TitleIndex:

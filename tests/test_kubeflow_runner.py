@@ -80,9 +80,9 @@ def test_an_unknown_configuration_is_one_line(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--config=fast", "--release=ml-2m"], "`data.release` is 'ml-2m'"),
+        (["--config=fast", "--release=ml-2m"], "there is no release 'ml-2m'; known are "),
         (["--config=fast", "--split=sideways"], "`data.split` is 'sideways'"),
-        (["--release=ml-2m"], "there is no configuration 'ml-2m': take one of "),
+        (["--release=ml-2m"], "there is no release 'ml-2m'; known are "),
     ],
 )
 def test_an_unknown_release_or_split_is_refused_in_the_words_of_a_local_run(

@@ -68,7 +68,7 @@ def test_a_bad_argument_is_named_with_exit_code_2(tmp_path, arguments):
         (["--config", "sampel"], ["'sampel'", "sample", "tutorial"]),
         (["--config", "missing.yaml"], ["missing.yaml"]),
         (["--config", "wrong.yaml"], ["wrong.yaml", "unknown setting `training.epoch`"]),
-        (["--release", "ml-2m"], ["ml-2m"]),
+        (["--release", "ml-2m"], ["there is no release 'ml-2m'; known are ml-1m"]),
         (["--release", "sample", "--split", "sideways"], ["sideways"]),
         (["--source", "somewhere"], ["--source somewhere needs --release"]),
         (["--release", "ml-100k", "--source", "nowhere.zip"], ["nowhere.zip"]),

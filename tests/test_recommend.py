@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -181,6 +182,83 @@ def test_without_any_published_model_it_says_what_to_do(tmp_path: Path) -> None:
         newest_model(tmp_path / "nothing")
 
 
+@pytest.fixture
+def one_known(recommender: Recommender) -> str:
+    return str(first_ids(recommender, 1)[0])
+
+
+def test_ids_that_the_model_does_not_know_are_named_and_the_known_ones_answered(ask: Any, one_known: str) -> None:
+    code, out, err = ask("--history", f"777001,{one_known},777002", "-k", "2")
+    assert code == 0
+    assert err == "not known to the model, and passed over: 777001, 777002\n"
+    assert out.startswith("Watched ")
+
+
+def test_of_many_unknown_ids_ten_are_named(ask: Any) -> None:
+    code, out, err = ask("--history", ",".join(str(777000 + place) for place in range(20_000)), "-k", "2")
+    assert code == 0
+    assert err.startswith("not known to the model, and passed over: 777000, 777001, ")
+    assert err.endswith("777009 and 19990 more\n")
+    assert out.startswith("Nothing known: what is popular\n")
+
+
+def test_nothing_is_similar_to_a_movie_that_the_model_does_not_know(ask: Any, sample_run: Any) -> None:
+    code, out, err = ask("--similar-to", "777001")
+    assert (code, out) == (2, "")
+    assert err == f"error: the model in {sample_run.model} knows no movie 777001: train never showed it [M16]\n"
+
+
+def test_a_history_may_begin_with_a_negative_id_and_is_refused_as_one(ask: Any) -> None:
+    assert ask("--history", "-1,5")[2] == "error: '-1' in --history is no id; titles go into --history-titles [A07]\n"
+
+
+def test_a_pipeline_is_chosen_by_name(sample_run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline, root = sample_run.model.parent.name, sample_run.model.parent.parent
+    for options in (["--model", str(root)], ["--model", str(root), "--pipeline", pipeline]):
+        assert recommend.main([*options, "--history", "2", "-k", "1"]) == 0
+        assert capsys.readouterr().out.endswith(f"by {sample_run.model}\n")
+    assert recommend.main(["--model", str(root), "--pipeline", "other", "--history", "2"]) == 2
+    assert f"holds no pipeline 'other': it holds {pipeline} [M02]" in capsys.readouterr().err
+
+
+def test_a_title_of_another_data_set_leads_to_the_models_that_are_there(
+    sample_run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("first", "second"):
+        shutil.copytree(sample_run.model, tmp_path / name / "1")
+    assert recommend.main(["--model", str(tmp_path / "first"), "--similar-to", "Toy Story"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: no title in the catalogue is like 'Toy Story'; the model asked is {tmp_path}/first/1; "
+        "other models are there: --pipeline second [M11]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--history", "Heat"],
+        ["--history-titles", "No Such Title At All"],
+        ["--similar-to", "No Such Title At All"],
+        ["--batch", "{folder}/in.jsonl", "--output", "{folder}/out.jsonl"],
+        ["--model", "{folder}", "--history", "2"],
+    ],
+    ids=["history", "titles", "similar", "batch", "model"],
+)
+def test_a_wrong_question_is_refused_before_tensorflow_is_imported(
+    sample_run: Any, tmp_path: Path, options: list[str]
+) -> None:
+    (tmp_path / "in.jsonl").write_text("[2]\n{}\n")
+    given = ["--model", str(sample_run.model), *(option.format(folder=tmp_path) for option in options)]
+    code = (
+        "import sys, recommend\n"
+        f"ended = recommend.main({given!r})\n"
+        "assert ended == 2 and 'tensorflow' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_batch_file_is_answered_as_its_histories_one_by_one(
     ask: Any, recommender: Recommender, tmp_path: Path
 ) -> None:
@@ -251,15 +329,3 @@ def test_a_batch_runs_above_five_thousand_histories_a_second_at_four_thousand_mo
         rates.append(answered / (time.monotonic() - started))
 
     assert max(rates) > 5_000
-
-
-def test_a_history_that_holds_no_ids_is_refused_before_tensorflow_is_imported(tmp_path):
-    code = (
-        "import sys, recommend\n"
-        f"ended = recommend.main(['--model', {str(tmp_path)!r}, '--history', 'Heat'])\n"
-        "assert ended == 2 and 'tensorflow' not in sys.modules"
-    )
-    root = Path(__file__).resolve().parent.parent
-    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert "'Heat' in --history is no id" in ended.stderr

@@ -609,6 +609,12 @@ def give_the_id_of_a_movie_that_no_title_is_like(folder):
     yield asked("--history", "7")
 
 
+@remedy("M16")
+def ask_by_a_movie_that_train_shows(folder):
+    yield asked("--similar-to", "999999")
+    yield asked("--similar-to", "7")
+
+
 @remedy("M12")
 def write_the_title_in_full_with_its_year(folder):
     yield asked("--history-titles", "Movie number")

@@ -89,8 +89,14 @@ class Manifest(BaseModel):
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
+            within = sorted(found.parent.name for found in folder.glob(f"*/{MANIFEST_FILE}"))
+            if within:
+                raise InputError(
+                    f"{folder} holds no {MANIFEST_FILE}, but folders that do: name one of {', '.join(within)} there",
+                    code="G01",
+                ) from error
             raise InputError(
-                f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --output {folder}`",
+                f"{folder} holds no {MANIFEST_FILE}; run `python -m data.generate --release NAME --output {folder}`",
                 code="G01",
             ) from error
         except OSError as error:

@@ -198,6 +198,21 @@ class Catalogue:
             return None
         return int(text) if self.has(int(text)) else None
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether ids are texts; else they are integers."""
+        return is_text(self.ids)
+
+    def may_be_id(self, value: object) -> bool:
+        """Return whether a value is of the ids' kind: negative integers are, where a movie has such an id."""
+        if self.has_texts:
+            return isinstance(value, str)
+        return type(value) is int and self._least_id <= value < 2**_MAX_BITS
+
+    @cached_property
+    def _least_id(self) -> int:
+        return min(0, int(self.ids.min(initial=0)))
+
     def has(self, movie_id: MovieId) -> bool:
         """Return whether the catalogue holds a movie."""
         return self._place(movie_id) >= 0

@@ -26,8 +26,19 @@ def spelt(name: str) -> str:
 
 
 def unspelt(value: object) -> object:
-    """Return the name that `STRATEGIES` has for either spelling; anything but text as it is."""
-    return value.replace("-", "_") if isinstance(value, str) else value
+    """Return the name that `STRATEGIES` has for either spelling; anything but text as it is.
+
+    Raises
+    ------
+    ValueError
+        There is no such split.
+    """
+    if not isinstance(value, str):
+        return value
+    name = value.replace("-", "_")
+    if name not in STRATEGIES:
+        raise ValueError(f"there is no such split: take {SPLIT_CHOICES}")
+    return name
 
 
 SPLIT_CHOICES = " or ".join(", ".join(map(spelt, SPLIT_NAMES)).rsplit(", ", 1))

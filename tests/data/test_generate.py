@@ -544,3 +544,9 @@ def test_no_work_files_are_left(small_release: Path, tmp_path: Path):
     assert all(path.is_file() for path in (tmp_path / "out").iterdir())
     shutil.rmtree(tmp_path / "out")
     _only(tmp_path, "out")
+
+
+def test_a_folder_in_which_nothing_can_be_made_is_no_folder_that_another_run_writes(small_release: Path):
+    with pytest.raises(InputError, match=r"/proc can't be written: ") as error:
+        generate(OPTIONS, Path("/proc/made"), source=small_release)
+    assert error.value.code == "F02"

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from components.evaluation.rank_sums import CUTOFFS
+from components.naming import STEPS
 from data.examples.manifest import Manifest
 from pipeline.runs.record import open_store, read_run_record
 
@@ -92,6 +93,7 @@ def count_metrics(ranks: dict[str, np.ndarray], rows: list[int]) -> dict[str, fl
 
 def test_every_step_ran_and_said_so(sample_run):
     assert {step.state for step in sample_run.record.steps} == {"done"}
+    assert {step.name for step in sample_run.record.steps} == set(STEPS)
     for step in sample_run.record.steps:
         assert re.search(rf"^  {step.name} +\d+\.\d s$", sample_run.output, re.MULTILINE), step.name
 
