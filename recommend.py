@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from data.movie_ids import MovieId
     from data.releases.catalogue import Catalogue
+    from data.words import Words
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
@@ -122,24 +123,7 @@ def _answer(options: argparse.Namespace) -> int:
         _answer_file(recommender, folder, options)
         return 0
     words = read_record(folder).words
-    known = recommender.known(asked)
-    unknown = [str(movie_id) for movie_id, is_known in zip(asked, known, strict=True) if not is_known]
-    titles = "; ".join(catalogue.title(movie_id) for movie_id in asked[:_SHOWN])
-    if options.similar_to is not None:
-        if unknown:
-            raise InputError(
-                f"the model in {folder} knows no {words.one} {unknown[0]}: train never showed it", code="M16"
-            )
-        lead, answer = f"Like {titles}", recommender.similar(asked[0], options.k)
-    else:
-        if unknown:
-            more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-            shown = ", ".join(unknown[:_SHOWN])
-            print(f"not known to the model, and passed over: {shown}{more}", file=sys.stderr)
-        more = f" and {len(asked) - _SHOWN} more" if len(asked) > _SHOWN else ""
-        lead = f"{words.taken.capitalize()} {titles}{more}" if any(known) else "Nothing known: what is popular"
-        lead = lead if asked else f"Nothing {words.taken}: what is popular"
-        answer = recommender.recommend(asked, options.k, include_seen=options.include_seen)
+    lead, answer = _ask(recommender, asked, words, folder, options)
     if options.json:
         print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
@@ -147,6 +131,40 @@ def _answer(options: argparse.Namespace) -> int:
     else:
         print(f"{lead}\n\n{_table(answer)}\n\nby {folder}")
     return 0
+
+
+def _ask(
+    recommender: Recommender, asked: Sequence[MovieId], words: Words, folder: Path, options: argparse.Namespace
+) -> tuple[str, list[Recommendation]]:
+    """Return what stands above the answer, and the answer.
+
+    Raises
+    ------
+    InputError
+        The question is about one movie, which the model doesn't know.
+    """
+    known = recommender.known(asked)
+    unknown = [str(movie_id) for movie_id, is_known in zip(asked, known, strict=True) if not is_known]
+    titles = _few([recommender.catalogue.title(movie_id) for movie_id in asked], "; ")
+    if options.similar_to is not None:
+        if unknown:
+            raise InputError(
+                f"the model in {folder} knows no {words.one} {unknown[0]}: train never showed it", code="M16"
+            )
+        return f"Like {titles}", recommender.similar(asked[0], options.k)
+    if unknown:
+        print(f"not known to the model, and passed over: {_few(unknown, ', ')}", file=sys.stderr)
+    if any(known):
+        lead = f"{words.taken.capitalize()} {titles}"
+    else:
+        lead = f"Nothing {'known' if asked else words.taken}: what is popular"
+    return lead, recommender.recommend(asked, options.k, include_seen=options.include_seen)
+
+
+def _few(names: Sequence[str], separator: str) -> str:
+    """Return the first of some names, and how many there are beside them."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{separator.join(names[:_SHOWN])}{more}"
 
 
 def _catalogue_of(folder: Path) -> Catalogue:
