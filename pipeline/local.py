@@ -282,6 +282,7 @@ def _run(
 
         from pipeline.partial_run import FreshNodeRunner, check_earlier_steps
         from pipeline.pipeline import create_pipeline, nodes_to_start
+        from pipeline.runs.index import INDEX_FILE
         from pipeline.runs.record import read_run_record
         from pipeline.runs.report import write_local_report
         from pipeline.runs.summary import print_summary
@@ -310,7 +311,8 @@ def _run(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record, settings.data.wording)
     try:
-        print(f"\nReport\n  {write_local_report(record, settings)}")
+        page = write_local_report(record, settings)
+        print(f"\nReport\n  {page}\n  all runs: {work_dir / INDEX_FILE}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
         raise StepFailedError(

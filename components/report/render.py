@@ -44,7 +44,8 @@ def render_report(facts: ReportModel) -> str:
         "report.html",
         facts=facts.model_copy(update={"steps": _lay_out_steps(facts)}),
         words=facts.words,
-        verdict=_verdict(facts),
+        is_cached=facts.is_cached,
+        verdict=verdict_of(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
@@ -83,7 +84,7 @@ def render_page(template: str, **values: object) -> str:
     return environment.get_template(template).render(**values)
 
 
-def _verdict(facts: ReportModel) -> dict[str, str]:
+def verdict_of(facts: ReportModel) -> dict[str, str]:
     """Return in two words how the run ended."""
     if facts.failure is not None:
         return {"text": "failed", "tone": "bad"}

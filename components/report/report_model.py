@@ -8,7 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.words import MOVIES, Words
+
+_ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
+"""Steps that look for something in each run, whether or not anything changed."""
 
 FACTS_FILE = "facts.json"
 REPORT_FILE = "report.html"
@@ -265,6 +269,11 @@ class ReportModel(_Facts):
     seconds: float | None = None
     history: list[PastRun] = []
     failure: Failure | None = None
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether nothing was computed: all steps but those that always look were taken from the cache."""
+        return {step.state for step in self.steps if step.name not in _ALWAYS_RUN} == {"cached"}
 
     @property
     def words(self) -> Words:

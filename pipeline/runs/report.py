@@ -11,12 +11,13 @@ from components.report.render import render_report
 from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, StepFacts
 from data.version import __version__, commit
 from pipeline.runs.history import read_history
+from pipeline.runs.index import keep_report, write_index
 from pipeline.runs.record import RunRecord
 from pipeline.settings import Settings
 
 
 def write_local_report(record: RunRecord, settings: Settings, failure: Failure | None = None) -> Path:
-    """Write the page about a run beside its metadata, over the page about the one before.
+    """Write the page about a run beside its metadata, and keep it among those of earlier runs, with an index of all.
 
     Parameters
     ----------
@@ -28,7 +29,12 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
     Returns
     -------
     Path
-        The page.
+        The page, which the next run writes over; `reports/` keeps a copy.
+
+    Raises
+    ------
+    OSError
+        A page can't be written.
     """
     facts = _facts_of(record, settings)
     began = min((step.started for step in record.steps), default=0.0)
@@ -52,9 +58,12 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
             ),
         }
     )
-    page = Path(record.metadata_file).parent / REPORT_FILE
-    page.write_text(render_report(complete), encoding="utf-8")
-    return page
+    folder = Path(record.metadata_file).parent
+    text = render_report(complete)
+    (folder / REPORT_FILE).write_text(text, encoding="utf-8")
+    keep_report(folder, record.run_id, text, complete)
+    write_index(folder.parent)
+    return folder / REPORT_FILE
 
 
 def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:

@@ -31,6 +31,8 @@ class Rerun:
     output: str
     versions: list[int]
     slices: dict[str, dict]
+    pages: list[str]
+    index: str
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,10 @@ def second_and_third(sample_run) -> list[Rerun]:
                 name: dict(tfma.load_eval_result(evaluation, model_name=name).slicing_metrics)
                 for name in (CANDIDATE, BASELINE)
             }
-            runs.append(Rerun(record, output, published_versions(Path(sample_run.paths.serving)), slices))
+            pages = [page.name for page in Path(sample_run.paths.metadata).parent.glob("reports/*.html")]
+            index = (sample_run.work_dir / "index.html").read_text(encoding="utf-8")
+            versions = published_versions(Path(sample_run.paths.serving))
+            runs.append(Rerun(record, output, versions, slices, pages, index))
     return runs
 
 
@@ -64,6 +69,14 @@ def test_the_third_run_does_nothing(second_and_third):
     record = second_and_third[1].record
     assert worked(record) <= REPORTING
     assert record.evaluation_result.blessed
+
+
+def test_each_run_keeps_its_page_and_the_index_tells_them_apart(second_and_third):
+    kept, index = second_and_third[1].pages, second_and_third[1].index
+    assert len(kept) == 3
+    assert index.count("published</td>") == 3
+    assert index.count("<td>cached</td>") == 1
+    assert index.count(">nothing</td>") == 2
 
 
 def test_cached_steps_are_told(second_and_third):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import tensorflow as tf
@@ -13,6 +15,7 @@ from report_models import SCRIPT_TITLE, full_facts
 import inspect_data
 from components.report.render import render_report
 from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel
+from pipeline.runs.index import keep_report, write_index
 
 PHONE, DESKTOP = 390, 1280
 
@@ -67,6 +70,25 @@ def test_a_page_with_hostile_titles_runs_nothing_of_them(browser: Page, tmp_path
     assert browser.evaluate("window.owned === undefined")
     assert browser.evaluate("document.scripts.length + document.images.length") == 0
     assert SCRIPT_TITLE in browser.evaluate("document.body.innerText")
+
+
+def test_the_page_over_all_runs_fits_a_phone_and_links_to_each(browser: Page, tmp_path: Path) -> None:
+    for name in (
+        "next-movie-default-sample-random",
+        "next-movie-a-rather-long-name-of-a-configuration--shop-leave-one-out",
+    ):
+        folder = tmp_path / "pipelines" / name
+        folder.mkdir(parents=True)
+        for run in range(12):
+            when = datetime(2026, 11, 1 + run, tzinfo=timezone.utc)
+            keep_report(folder, f"run-{run}", "", full_facts(made_at=when, settings={"training": {"epochs": run}}))
+
+    path = write_index(tmp_path / "pipelines")
+    look_at(browser, path)
+
+    links = browser.evaluate("[...document.links].map(link => link.href)")
+    assert len(links) == 24
+    assert all(Path(unquote(urlsplit(link).path)).is_file() for link in links)
 
 
 def test_a_page_with_titles_without_a_blank_does_not_widen(browser: Page, tmp_path: Path) -> None:
