@@ -145,7 +145,9 @@ def _ask(
     """
     known = recommender.known(asked)
     unknown = [str(movie_id) for movie_id, is_known in zip(asked, known, strict=True) if not is_known]
-    titles = _few([recommender.catalogue.title(movie_id) for movie_id in asked], "; ")
+    catalogue = recommender.catalogue
+    named = [catalogue.title(movie_id) if catalogue.has(movie_id) else f"{words.one} {movie_id}" for movie_id in asked]
+    titles = _few(named, "; ")
     if options.similar_to is not None:
         if unknown:
             raise InputError(

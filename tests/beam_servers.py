@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -16,6 +17,9 @@ import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import engines  # noqa: E402
 
 JOB_SERVER = "apache_beam.runners.portability.local_job_service_main"
 WORKER_POOL = "apache_beam.runners.worker.worker_pool_main"
@@ -44,8 +48,9 @@ def serving(
     port = free_port()
     command = [sys.executable, "-m", module] if isinstance(module, str) else module
     command = [*command, port_flag, str(port)]
+    # In a group of its own, so that its workers end with it, however it ends.
     with (log or Path(os.devnull)).open("w") as written:
-        process = subprocess.Popen(command, env=environment, stdout=written, stderr=written)
+        process = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -55,8 +60,16 @@ def serving(
             time.sleep(0.1)
         yield port
     finally:
-        process.terminate()
-        process.wait(10)
+        _signal_group(process, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def worker_environment() -> dict[str, str]:
@@ -81,12 +94,33 @@ def flags(arguments: list[str]) -> list[str]:
     return [argument.removeprefix("--beam-arg=") for argument in arguments]
 
 
+def states_of_jobs(port: int) -> list[str]:
+    """Return the states of all jobs that a server was given, as Beam names them."""
+    with grpc.insecure_channel(f"localhost:{port}") as channel:
+        server = beam_job_api_pb2_grpc.JobServiceStub(channel)
+        jobs = server.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info
+    return [beam_job_api_pb2.JobState.Enum.Name(job.state) for job in jobs]
+
+
 def jobs_done(arguments: list[str]) -> int:
     """Return how many jobs a server that a command's options name has done."""
     (address,) = (flag.partition("=")[2] for flag in flags(arguments) if flag.startswith("--job_endpoint="))
-    with grpc.insecure_channel(address) as channel:
-        jobs = beam_job_api_pb2_grpc.JobServiceStub(channel).GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info
-    return sum(job.state == beam_job_api_pb2.JobState.DONE for job in jobs)
+    return states_of_jobs(int(address.rpartition(":")[2])).count("DONE")
+
+
+def built(name: str) -> Path:
+    """Return the program of an engine that `tools/engines.py` builds, or skip the test with the reason."""
+    try:
+        return engines.find(name)
+    except engines.EngineUnavailableError as reason:
+        pytest.skip(str(reason))
+
+
+@contextmanager
+def prism_server(program: Path, log: Path) -> Iterator[int]:
+    """Run Prism, which writes to a file what its clients are not told, and yield its port."""
+    with serving([str(program), "-serve_http=false"], "-job_port", worker_environment(), log) as port:
+        yield port
 
 
 @contextmanager

@@ -33,7 +33,7 @@ ALLOWED: dict[str, str] = {
     "tests/test_surroundings.py::test_a_full_disk_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
     "tests/data/test_prism.py::": _GO,
-    "tests/pipeline/test_on_prism.py::": _GO,
+    "tests/pipeline/test_steps_on_prism.py::": _GO,
     "tests/serving/test_batch_on_prism.py::": _GO,
     "tests/data/test_distributed.py::test_workers_that_see_another_disk_": _SMALL_DISKS,
     "tests/data/test_titles_of_a_release.py::": _REAL_DATA,

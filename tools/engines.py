@@ -60,6 +60,14 @@ ENGINES = {
             package="github.com/apache/beam/sdks/v2/go/cmd/prism",
             what="Prism, Beam's own runner of jobs, of the version that requirements.txt pins (Apache 2.0)",
         ),
+        Engine(
+            name="later-prism",
+            module="github.com/apache/beam/sdks/v2",
+            version="v2.71.0",
+            checksum="h1:wn+lj+v/BPYAZNrYqpYqCoMWP58FLpeCpG5+v1DAf6M=",
+            package="github.com/apache/beam/sdks/v2/go/cmd/prism",
+            what="Prism of a later version, which runs TFX's steps as well (Apache 2.0)",
+        ),
     )
 }
 

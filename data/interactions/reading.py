@@ -72,6 +72,7 @@ class Interactions:
         self._files = find_files(interactions)
         self._item_files = find_files(items) if items is not None else []
         self._columns = options.columns or ColumnNames()
+        self._word = options.wording.one
         self._given_kind: IdKind | None = options.item_ids
         self._kind = self._given_kind
         # In the order in which they were first seen.
@@ -129,7 +130,7 @@ class Interactions:
             raise InputError(f"{self._item_files[0].label}: item {twice[0]!r} is listed a second time", code="D22")
         if movies:
             self.num_unlisted = sum(item not in listed for item in self._numbers)
-        return Catalogue.of(movies, self._numbers)
+        return Catalogue.of(movies, self._numbers, self._word)
 
     def codes_of(self, catalogue: Catalogue) -> Callable[[NDArray[np.int32]], NDArray[np.int64]]:
         """Return the look-up of codes by the numbers that `ratings` gave."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from data.errors import InputError
 from data.movie_ids import MovieId, choose_pad, id_array, is_text, plain_id
 from data.timelines.periods import NUM_PERIODS
+from data.words import MOVIES
 
 CATALOGUE_FILE = "catalogue.jsonl"
 """One movie a line, ids ascending: `{"id":1,"title":"...","year":1995,"genres":["..."],"train_labels":[[0,12],[5,3]]}`.
@@ -65,12 +66,15 @@ class Catalogue:
     train_labels: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, movies: Iterable[Movie], rated_ids: Iterable[MovieId] = ()) -> Catalogue:
-        """Return the catalogue of movies, with stand-ins without year and genres for rated movies that they lack."""
+    def of(cls, movies: Iterable[Movie], rated_ids: Iterable[MovieId] = (), word: str = MOVIES.one) -> Catalogue:
+        """Return the catalogue of movies, with stand-ins for rated movies that they lack.
+
+        A stand-in has neither year nor genres, and its id behind the word for an item as its title.
+        """
         by_id = {movie.id: movie for movie in movies}
         for rated in rated_ids:
             if rated not in by_id:
-                by_id[rated] = _unlisted(rated)
+                by_id[rated] = _unlisted(rated, word)
         ids = id_array(by_id, text=isinstance(next(iter(by_id), 0), str))
         listed = list(by_id.values())
         # By the bytes of texts, as arrays are searched.
@@ -252,6 +256,6 @@ class Catalogue:
         return tuple(sorted({genre for genres in self.genres for genre in genres}))
 
 
-def _unlisted(movie_id: MovieId) -> Movie:
+def _unlisted(movie_id: MovieId, word: str = MOVIES.one) -> Movie:
     """Return what stands for a movie that no list names."""
-    return Movie(movie_id, f"movie {movie_id}", 0, ())
+    return Movie(movie_id, f"{word} {movie_id}", 0, ())

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -189,14 +190,19 @@ def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
         # This server doesn't notice that a worker is gone, so that the client has to lose patience.
         patience = "--beam-arg=--job_server_timeout=10"
         command = [sys.executable, "-m", "data.generate", *arguments, *portable(jobs, pool), patience]
-        client = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, encoding="utf-8")
-        killed = False
-        while client.poll() is None and not killed:
-            if list(tmp_path.glob(f".made.partial-*/work/{sign}")):
-                killed = kill_workers(pool)
-            time.sleep(0.005)
-        _, errors = client.communicate(timeout=120)
-    assert killed, errors
+        with client_of(command) as client:
+            workers: list[int] = []
+            signed = False
+            while client.poll() is None and not (workers and signed):
+                # They are looked for beforehand: the job goes on while `pgrep` looks.
+                workers = workers or workers_of(pool)
+                signed = bool(list(tmp_path.glob(f".made.partial-*/work/{sign}")))
+                time.sleep(0.005)
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            _, errors = client.communicate(timeout=120)
+    assert signed, errors
+    assert workers, errors
     assert client.returncode == 2, errors
     assert errors.splitlines()[-1].startswith("error: the job that generates failed on Beam: ")
     assert "Traceback" not in errors
@@ -205,14 +211,21 @@ def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
     assert generate.run(arguments) == 0
 
 
-def kill_workers(pool: int) -> bool:
-    """Kill the processes that a pool started, and return whether there were any."""
+@contextmanager
+def client_of(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command that asks for a job, and kill it if it is still there when the block ends."""
+    client = subprocess.Popen(command, cwd=ROOT, env=worker_environment(), stderr=subprocess.PIPE, encoding="utf-8")
+    try:
+        yield client
+    finally:
+        client.kill()
+        client.wait()
+
+
+def workers_of(pool: int) -> list[int]:
+    """Return the processes that a pool started."""
     (server,) = found("--full", f"worker_pool_main --service_port {pool}")
-    workers = found("--parent", str(server))
-    for worker in workers:
-        with suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    return bool(workers)
+    return found("--parent", str(server))
 
 
 def found(*options: str) -> list[int]:

@@ -23,6 +23,7 @@ from data.generate import generate, run
 from data.interactions.values import user_numbers
 from data.options import GenerateOptions, parse_options
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.words import MOVIES
 
 Event = tuple[object, object, int]
 """User, item and time in seconds."""
@@ -136,6 +137,7 @@ def test_a_releases_files_given_as_ones_own_make_the_releases_examples(tmp_path:
         small_release / "movies.csv",
         min_rating=2.0,
         train_fraction=0.9,
+        words=MOVIES,
     )
     assert contents(own) == contents(of_release)
     titles = [Catalogue.load(tmp_path / name / CATALOGUE_FILE) for name in ("release", "own")]
@@ -400,3 +402,9 @@ def test_an_item_that_is_listed_twice_is_told(tmp_path: Path):
     items.write_text('item,title\n"a,b",Nothing\nUNK,Unknown\n"a,b",Again\n')
     with pytest.raises(InputError, match=r"items.csv: item 'a,b' is listed a second time"):
         made(tmp_path / "out", write_csv(tmp_path / "all.csv", TEXTS), items)
+
+
+def test_an_item_that_no_list_names_is_called_by_its_id_and_the_data_sets_word(tmp_path: Path):
+    made(tmp_path / "out", write_csv(tmp_path / "all.csv", INTEGERS), words={"one": "article", "many": "articles"})
+    catalogue = Catalogue.load(tmp_path / "out" / CATALOGUE_FILE)
+    assert catalogue.titles[0] == f"article {catalogue.ids[0]}"

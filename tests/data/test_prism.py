@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from beam_servers import built, engines
 
 from data.generate import generate
 from data.options import GenerateOptions
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-import engines  # noqa: E402
-
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def prism() -> list[str]:
+@pytest.fixture(scope="module", params=["prism", "later-prism"])
+def prism(request: pytest.FixtureRequest) -> list[str]:
     """Return Beam's options for the engine."""
-    try:
-        program = engines.find("prism")
-    except engines.EngineUnavailableError as reason:
-        pytest.skip(str(reason))
-    return ["--runner=PrismRunner", f"--prism_location={program}"]
+    return ["--runner=PrismRunner", f"--prism_location={built(request.param)}"]
 
 
 def test_the_engine_is_of_the_version_of_beam():

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-import tensorflow_data_validation as tfdv
+from beam_results import SPLITS, statistics, vocabulary
 from beam_servers import engine, flags, jobs_done
 from shared_run import SampleRun
 
+from components.naming import STATISTICS, TRANSFORM_GRAPH
 from pipeline.runs.record import RunRecord
-from trainer_module.preprocessing import VOCABULARY
 
 pytestmark = pytest.mark.slow
 
@@ -41,23 +41,15 @@ def test_the_engine_did_the_work(judged: Judged):
     assert judged.jobs >= 3
 
 
-@pytest.mark.parametrize("split", ["train", "eval"])
+@pytest.mark.parametrize("split", SPLITS)
 def test_statistics_are_those_of_the_run_in_this_process(sample_run: SampleRun, judged: Judged, split: str):
-    here, there = (
-        tfdv.load_stats_binary(
-            str(record.outputs["StatisticsGen", "statistics"].uri / f"Split-{split}/FeatureStats.pb")
-        )
-        for record in (sample_run.record, judged.on_engine)
-    )
-    assert there == here
+    here, there = (record.outputs[STATISTICS].uri for record in (sample_run.record, judged.on_engine))
+    assert statistics(there, split) == statistics(here, split)
 
 
 def test_the_vocabulary_is_that_of_the_run_in_this_process(sample_run: SampleRun, judged: Judged):
-    here, there = (
-        (record.outputs["Transform", "transform_graph"].uri / "transform_fn/assets" / VOCABULARY).read_bytes()
-        for record in (sample_run.record, judged.on_engine)
-    )
-    assert there == here
+    here, there = (record.outputs[TRANSFORM_GRAPH].uri for record in (sample_run.record, judged.on_engine))
+    assert vocabulary(there) == vocabulary(here)
 
 
 def test_the_figures_of_one_model_agree_to_the_last_digit(judged: Judged):

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from beam_servers import ROOT
+from beam_servers import built
 from synthetic_model import export_untrained_model
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-import engines
 
 import recommend
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 
-def test_prism_gives_the_same_answers(tmp_path: Path) -> None:
-    try:
-        program = engines.find("prism")
-    except engines.EngineUnavailableError as reason:
-        pytest.skip(str(reason))
+@pytest.mark.parametrize("engine", ["prism", "later-prism"])
+def test_prism_gives_the_same_answers(tmp_path: Path, engine: str) -> None:
+    program = built(engine)
     model = export_untrained_model(tmp_path / "model" / "1", num_movies=400)
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps([1 + user % 400, 1 + user // 20]) + "\n" for user in range(4_500)))
