@@ -119,7 +119,7 @@ def _compare(options: argparse.Namespace) -> int:
         if options.json:
             _print_json(comparison.model_dump(exclude={"left_statistics", "right_statistics"}))
         else:
-            _print_comparison(comparison)
+            _print_comparison(comparison, names)
     return 0
 
 
@@ -182,7 +182,7 @@ def _print_splits(splits: Named, catalogue: Any, words: Words) -> None:
         _print_table(f"Most frequent labels of {name}", [[words.one, "times", "share"], *rows])
 
 
-def _print_comparison(comparison: Any) -> None:
+def _print_comparison(comparison: Any, names: tuple[str, str]) -> None:
     print(f"from {comparison.left}\nto   {comparison.right}")
     rows = [
         [
@@ -203,7 +203,7 @@ def _print_comparison(comparison: Any) -> None:
         for row in comparison.distances
         for number, mover in enumerate(row.movers[:3])
     ]
-    _print_table("What moved most", [["feature", "value", "before", "now"], *movers], 2)
+    _print_table("What moved most", [["feature", "value", *names], *movers], 2)
 
 
 def _print_table(title: str, rows: Sequence[Sequence[str]], left: int = 1) -> None:

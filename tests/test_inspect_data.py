@@ -63,6 +63,16 @@ def test_compare_holds_eval_against_train_by_default(inspect: Any) -> None:
     assert all({"linf", "linf_limit", "js", "js_limit", "movers"} <= row.keys() for row in compared["distances"])
 
 
+def test_what_moved_stands_under_the_names_of_what_is_compared(inspect: Any, tmp_path: Path) -> None:
+    _, out, _ = inspect("compare", "--html", str(tmp_path / "page.html"))
+
+    movers = out.partition("What moved most\n")[2].splitlines()[0]
+    assert movers.split() == ["feature", "value", "train", "eval"]
+    assert '<th scope="col">train</th><th scope="col">eval</th><th scope="col">change</th>' in (
+        tmp_path / "page.html"
+    ).read_text(encoding="utf-8")
+
+
 def test_validate_finds_nothing_wrong_with_a_run_that_passed(inspect: Any) -> None:
     code, out, _ = inspect("validate")
 

@@ -37,6 +37,8 @@ class MetricRow(_Facts):
 
     Attributes
     ----------
+    low, high
+        Ends of the 95 % interval of the candidate's value, where it is a share of queries.
     required
         The least value that the gate accepts.
     met
@@ -45,6 +47,8 @@ class MetricRow(_Facts):
 
     name: str
     model: Figure
+    low: Figure = None
+    high: Figure = None
     unfiltered: Figure = None
     popularity: Figure = None
     recent_popularity: Figure = None

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from components.evaluation.rank_sums import CUTOFFS
 from components.naming import STEPS
+from components.report.metrics import metric_rows
 from data.examples.manifest import Manifest
 from pipeline.runs.record import open_store, read_run_record
 
@@ -143,6 +144,16 @@ def test_the_evaluation_is_what_a_plain_count_over_the_eval_split_gives(sample_r
         # A few near ties may fall otherwise in batches of another size; a lift is a ratio to some hundredths.
         allowed = 2.5 / len(held_out) * (20 if name.endswith("_lift") else 1)
         assert found[name] == pytest.approx(value, abs=allowed), name
+
+
+def test_recall_is_shown_with_its_interval(sample_run):
+    rows = {row.name: row for row in metric_rows(sample_run.record.evaluation_result)}
+    assert [name for name, row in rows.items() if row.low is not None] == [f"recall_at_{k}" for k in CUTOFFS]
+    page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+    for k in CUTOFFS:
+        row = rows[f"recall_at_{k}"]
+        assert 0 < row.low < row.model < row.high < 1
+        assert f"{row.low:.4f} to {row.high:.4f}" in page
 
 
 def test_each_slice_is_judged_by_its_own_examples(sample_run, ranks, held_out):
