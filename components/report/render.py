@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _LOSS = "loss"
 _VALIDATION = "val_recall_at_10"
+_ASKED = 2
+"""Movies of a history that the page's command asks about."""
+
 _SHORTEST_BAR = 0.6
 """Per cent of the width, so that a step of no time is still seen."""
 
@@ -45,6 +49,7 @@ def render_report(facts: ReportModel) -> str:
         facts=facts.model_copy(update={"steps": _lay_out_steps(facts)}),
         words=facts.words,
         is_cached=facts.is_cached,
+        ask=_ask(facts),
         verdict=verdict_of(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
@@ -97,6 +102,15 @@ def verdict_of(facts: ReportModel) -> dict[str, str]:
     if facts.decision.blessed is False:
         return {"text": "not blessed", "tone": "bad"}
     return {"text": "unfinished", "tone": "warn"}
+
+
+def _ask(facts: ReportModel) -> str | None:
+    """Return a command that asks the published model about the end of the first sample's history."""
+    folder = facts.decision.model_folder
+    if folder is None or not facts.samples:
+        return None
+    titles = "; ".join(facts.samples[0].history[-_ASKED:])
+    return shlex.join(["python", "recommend.py", "--model", folder, "--history-titles", titles])
 
 
 def _sections(facts: ReportModel) -> list[tuple[str, str]]:

@@ -208,6 +208,8 @@ class DecisionFacts(_Facts):
         What the servable check found wrong; None where it did not run.
     published
         The version, or None.
+    model_folder
+        Where that version lies; None where that is not known.
     """
 
     blessed: bool | None = None
@@ -216,6 +218,7 @@ class DecisionFacts(_Facts):
     no_baseline: str | None = None
     servable: list[str] | None = None
     published: str | None = None
+    model_folder: str | None = None
 
 
 class StepFacts(_Facts):

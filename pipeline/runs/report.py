@@ -54,7 +54,10 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
             "failure": failure,
             # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
             "decision": facts.decision.model_copy(
-                update={"no_baseline": record.evaluation_result.no_baseline if record.evaluation_result else None}
+                update={
+                    "no_baseline": record.evaluation_result.no_baseline if record.evaluation_result else None,
+                    "model_folder": str(record.published) if record.published is not None else None,
+                }
             ),
         }
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import recommend
 from components.evaluation.rank_sums import CUTOFFS
 from components.naming import STEPS
 from components.report.metrics import metric_rows
@@ -144,6 +147,14 @@ def test_the_evaluation_is_what_a_plain_count_over_the_eval_split_gives(sample_r
         # A few near ties may fall otherwise in batches of another size; a lift is a ratio to some hundredths.
         allowed = 2.5 / len(held_out) * (20 if name.endswith("_lift") else 1)
         assert found[name] == pytest.approx(value, abs=allowed), name
+
+
+def test_the_page_has_a_command_that_asks_the_model(sample_run):
+    page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<code>(python recommend\.py .*?)</code>", page)
+    arguments = shlex.split(html.unescape(command))
+    assert arguments[:4] == ["python", "recommend.py", "--model", str(sample_run.model)]
+    assert recommend.main(arguments[2:]) == 0
 
 
 def test_recall_is_shown_with_its_interval(sample_run):
