@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Set
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from data.movie_ids import MovieId, plain_id
 from data.words import MOVIES, Words
 from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
+from trainer_module.warm_up import WARM_UP_FILE, write_warm_up
 
 EXTRA_ASSETS = "assets.extra"
 """The folder of a SavedModel that TensorFlow leaves to its owner."""
@@ -34,7 +36,7 @@ def save_model(
     data: DataIdentity | None = None,
     words: Words = MOVIES,
 ) -> None:
-    """Write a SavedModel with its signatures, the catalogue, canaries and its export record.
+    """Write a SavedModel with its signatures, the catalogue, canaries, warm-up requests and its export record.
 
     Parameters
     ----------
@@ -58,6 +60,8 @@ def save_model(
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file, allow_nan=False)
+    histories = [canary["context_movie_id"] for canary in canaries]
+    write_warm_up(f"{folder}/{WARM_UP_FILE}", histories, plain_id(movie_ids[0]), serving.pad)
     record = ExportRecord(
         format=FORMAT,
         max_context_length=serving.max_context_length,
@@ -69,7 +73,7 @@ def save_model(
         file.write(record.model_dump_json())
 
 
-def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, object]]:
+def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, Any]]:
     """Return requests and answers for a short, a long, an empty, an unknown-only and a gappy history."""
     known = [plain_id(movie_id) for movie_id in movie_ids.tolist()]
     pad = serving.pad

@@ -1,0 +1,64 @@
+"""Requests that TensorFlow Serving replays when it loads a version, before it answers anybody.
+
+The first request to a signature pays for what TensorFlow does once: with these in the export, nobody waits for it. The
+file's place and form are TensorFlow Serving's (`tensorflow_serving/g3doc/saved_model_warmup.md`): a TFRecord of
+`PredictionLog`, with at most a thousand records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from data.features import CONTEXT_MOVIE_ID
+from data.movie_ids import MovieId
+
+WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
+"""Where they lie in a SavedModel's folder, as TensorFlow Serving looks for them."""
+
+_BATCH = 32
+"""Histories in the largest request."""
+
+
+def write_warm_up(file: str, histories: Sequence[Sequence[MovieId]], known: MovieId, pad: MovieId) -> None:
+    """Write requests to every signature that callers use, one history at a time and many at once.
+
+    Parameters
+    ----------
+    file
+        Where to write, a path that TensorFlow's file layer knows.
+    histories
+        At least one.
+    known
+        A movie that the model knows.
+    pad
+        What stands for no movie; a text where ids are texts.
+    """
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    id_type = tf.string if isinstance(pad, str) else tf.int64
+    with tf.io.TFRecordWriter(file) as writer:
+        for signature, inputs in _requests(histories, known, pad):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value, id_type))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def _requests(
+    histories: Sequence[Sequence[MovieId]], known: MovieId, pad: MovieId
+) -> Sequence[tuple[str, Mapping[str, Sequence[object]]]]:
+    """Return signatures and what they are asked."""
+    # A request has a rectangle of ids, and TensorFlow can't tell the type of an empty one.
+    asked = [list(history) or [pad] for history in histories]
+    longest = max(map(len, asked))
+    padded = [[*history, *[pad] * (longest - len(history))] for history in asked]
+    batch = [padded[row % len(padded)] for row in range(_BATCH)]
+    found: list[tuple[str, Mapping[str, Sequence[object]]]] = []
+    for signature in ("serving_default", "include_seen"):
+        found += [(signature, {CONTEXT_MOVIE_ID: [history]}) for history in asked]
+        found.append((signature, {CONTEXT_MOVIE_ID: batch}))
+    return [*found, ("similar", {"movie_id": [known]})]
