@@ -1,4 +1,4 @@
-"""Ask the published model: `python recommend.py --history "12,7,31"`."""
+"""Ask the published model: `python recommend.py --history "8,2,35"`."""
 
 from __future__ import annotations
 

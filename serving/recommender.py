@@ -45,7 +45,7 @@ class Recommender:
     Examples
     --------
     >>> recommender = Recommender.load("runs/serving/next-movie-default-sample/1")  # doctest: +SKIP
-    >>> [movie.title for movie in recommender.recommend([12, 7, 31], k=3)]  # doctest: +SKIP
+    >>> [movie.title for movie in recommender.recommend([8, 2, 35], k=3)]  # doctest: +SKIP
     """
 
     def __init__(self, model: tf.Module, catalogue: Catalogue) -> None:
