@@ -113,7 +113,10 @@ def test_the_page_of_a_real_run_shows_the_figures_of_its_artifacts(browser: Page
         "Object.fromEntries([...document.querySelectorAll('#metrics tbody tr')]"
         ".map(row => [row.cells[0].innerText, row.cells[1].innerText]))"
     )
-    assert shown == {row.label: f"{row.model:.4f}" for row in facts.metrics}
+    assert shown == {
+        row.label: f"{row.model:.4f}" + ("" if row.low is None else f"\n{row.low:.4f} to {row.high:.4f}")
+        for row in facts.metrics
+    }
     steps = browser.evaluate("[...document.querySelectorAll('#steps tbody th')].map(cell => cell.innerText)")
     assert steps == [step.name for step in sample_run.record.steps]
 
