@@ -56,20 +56,25 @@ def resolve_model(folder: Path, pipeline: str | None = None) -> Path:
     folder
         A version's folder, that of a pipeline's versions, or one of such folders.
     pipeline
-        The only pipeline that is meant; None for any.
+        The only pipeline that is meant, also beside the folder; None for any.
 
     Raises
     ------
     InputError
         There is no such pipeline.
     """
-    if (folder / GRAPH_FILE).is_file():
-        return folder
-    if pipeline is not None and folder.name != pipeline:
-        folders = {found.name: found for found in version_folders(folder)}
+    is_version = (folder / GRAPH_FILE).is_file()
+    own = folder.parent if is_version else folder
+    if pipeline is not None and own.name != pipeline:
+        # Beside a pipeline's own folder lie those of the others.
+        root = own.parent if is_version or published_versions(own) else own
+        folders = {found.name: found for found in version_folders(root)}
         if pipeline not in folders:
-            raise InputError(f"{folder} holds no pipeline {pipeline!r}: it holds {', '.join(folders)}", code="M02")
+            held = ", ".join(folders) or "none"
+            raise InputError(f"{root} holds no pipeline {pipeline!r}: it holds {held}", code="M02")
         folder = folders[pipeline]
+    elif is_version:
+        return folder
     versions = published_versions(folder)
     if versions:
         return folder / str(versions[-1])

@@ -18,6 +18,9 @@ from serving.artifact_files import exists, read_catalogue
 from serving.newest_model import CATALOGUE_ASSET, check_model
 from serving.titles import TitleIndex
 
+_ASKED_AT_ONCE = 256
+"""Movies whose likes are asked for at once: each is compared with the whole catalogue, in memory."""
+
 MAX_K = 100
 """Movies in the longest answer: the signatures return so many."""
 
@@ -81,11 +84,12 @@ class Recommender:
 
         To an unknown one, no other is similar: every score of its answer is 0.
         """
-        if not movie_ids:
-            return []
-        asked = tf.constant(list(movie_ids), self._type)
-        scores = self._model.signatures["similar"](movie_id=asked)["score"].numpy()
-        return (scores != 0).any(axis=1).tolist()
+        known: list[bool] = []
+        for start in range(0, len(movie_ids), _ASKED_AT_ONCE):
+            asked = tf.constant(list(movie_ids[start : start + _ASKED_AT_ONCE]), self._type)
+            scores = self._model.signatures["similar"](movie_id=asked)["score"].numpy()
+            known += (scores != 0).any(axis=1).tolist()
+        return known
 
     @cached_property
     def titles(self) -> TitleIndex:

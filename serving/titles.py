@@ -62,13 +62,15 @@ class TitleIndex:
         counts = catalogue.train_labels
         self._times = np.zeros(len(catalogue)) if counts is None else counts.sum(axis=1)
         names = [(name, place) for place, title in enumerate(catalogue.titles) for name in _names_of(title)]
+        plain = [(normalise(name), place) for name, place in names]
         self._accented = _index((normalise(name, fold_accents=False), place) for name, place in names)
-        self._named = _index((normalise(name), place) for name, place in names)
-        self._bare = _index((_without_article(name), place) for name, places in self._named.items() for place in places)
+        self._named = _index(plain)
+        self._bare = _index((_without_article(name), place) for name, place in plain)
+        parted = ((_PARTS.split(name), place) for name, place in names)
         self._parts = _index(
-            (_without_article(normalise(part)), place) for name, place in names for part in _PARTS.split(name)
+            (_without_article(normalise(part)), place) for parts, place in parted if len(parts) > 1 for part in parts
         )
-        self._words = _index((word, place) for name, place in names for word in normalise(name).split())
+        self._words = _index((word, place) for name, place in plain for word in name.split())
 
     def find(self, text: str) -> list[Movie]:
         """Return the movies that a text may mean, the likeliest first.

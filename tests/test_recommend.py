@@ -231,6 +231,12 @@ def test_a_title_of_another_data_set_leads_to_the_models_that_are_there(
         f"error: no title in the catalogue is like 'Toy Story'; the model asked is {tmp_path}/first/1; "
         "other models are there: --pipeline second [M11]\n"
     )
+    history = ["--history", "2", "-k", "1"]
+    for given in (tmp_path / "first", tmp_path / "first" / "1", tmp_path):
+        assert recommend.main(["--model", str(given), "--pipeline", "second", *history]) == 0
+        assert capsys.readouterr().out.endswith(f"by {tmp_path}/second/1\n")
+    assert recommend.main(["--model", str(tmp_path / "first" / "1"), "--pipeline", "first", *history]) == 0
+    assert capsys.readouterr().out.endswith(f"by {tmp_path}/first/1\n")
 
 
 @pytest.mark.parametrize(
