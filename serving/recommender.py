@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -79,6 +80,11 @@ class Recommender:
         except (OSError, ValueError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{folder} holds a damaged model; publish it again ({reason})", code="M06") from error
+
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """The SavedModel's signatures, by name."""
+        return self._model.signatures
 
     def known(self, movie_ids: Sequence[MovieId]) -> list[bool]:
         """Return which movies the model knows: those that were a label or in a context of train.
