@@ -25,7 +25,8 @@ _Ids = Annotated[list[_Id], Field(max_length=MAX_HISTORY)]
 _Names = Annotated[list[StrictStr], Field(max_length=100)]
 _Year = Annotated[StrictInt, Field(ge=0, le=9999)]
 _K = Annotated[int, Query(ge=1, le=MAX_K, description="Items in an answer; fewer where fewer are left.")]
-_Version = Annotated[int | None, Query(description="A published version; the one that is served by default.")]
+_WHICH_VERSION = "A published version; the one that is served by default."
+_Version = Annotated[int | None, Query(description=_WHICH_VERSION)]
 
 
 class MovieOut(BaseModel):
