@@ -145,7 +145,9 @@ function showHistory(unknown) {
 function filters() {
   const year = (id) => Number.parseInt(byId(id).value, 10) || 0;
   const genres = [...byId("genres").querySelectorAll("input:checked")].map((box) => box.value);
-  return { genres, first_year: year("first-year"), last_year: year("last-year") };
+  const [first, last] = [year("first-year"), year("last-year")];
+  if (last && first > last) throw new Error(`the years ${first} to ${last} are none`);
+  return { genres, first_year: first, last_year: last };
 }
 
 const recommend = latest(async (isLatest) => {
