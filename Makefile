@@ -8,13 +8,17 @@ WORKERS ?= logical
 SHARED = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-engines doctest lint format fuzz lock clean
+.PHONY: help run demo test test-engines doctest lint format fuzz lock clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.installed ## train, judge and publish a model; CONFIG=sample for the quick one
 	$(PYTHON) local_runner.py $(if $(CONFIG),--config $(CONFIG))
+
+demo: .venv/.installed ## publish the sample's model where none is published, and open a page that asks it
+	@ls runs/serving/*/*/saved_model.pb >/dev/null 2>&1 || $(PYTHON) local_runner.py --config sample
+	$(PYTHON) serve.py --open $(ARGS)
 
 test: .venv/.installed-dev ## run all tests; ARGS="-m 'not slow'" for the fast ones
 	$(PYTHON) -m pytest $(SHARED) $(ARGS)

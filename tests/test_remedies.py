@@ -53,6 +53,7 @@ FOLLOWED_ELSEWHERE = {
     "G12": "components/test_data_generator.py::test_data_of_another_source_than_stated_are_refused",
     "G13": "components/test_data_gate.py::test_how_many_unseen_labels_are_too_many_is_a_setting",
     "G14": "data/test_distributed.py::test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds",
+    "H01": "serving/test_serve_command.py::test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served",
     "M32": "trainer_module/test_filtered_answers.py::test_a_model_of_an_earlier_version_says_that_it_takes_no_filters",
     "R02": "reliability/test_deleted_files.py::"
     "test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at",

@@ -83,13 +83,17 @@ def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(server: RunningS
     assert "Traceback" not in errors
 
 
-def test_a_port_that_is_taken_is_refused_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert serve.main(["--model", str(folder), "--port", str(port)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: 127.0.0.1 port {port} can't be listened at (Address already in use): stop what")
     assert line.endswith("[H01]")
+    with running("--model", str(folder)) as other:
+        assert other.get("/healthz")[0] == 200
 
 
 @pytest.mark.parametrize(
