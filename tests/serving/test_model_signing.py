@@ -21,7 +21,7 @@ from signed_versions import CURVES, make_model, publish_signed, write_keys
 
 pytestmark = pytest.mark.engines
 
-PACKAGES = ("model-signing==1.1.1", "pyopenssl==26.4.0")
+PACKAGES = ("model-signing==1.1.1", "sigstore==4.5.1", "pyopenssl==26.4.0")
 """The program, and what this version of it imports without declaring it."""
 
 ModelSigning = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,7 +43,7 @@ def model_signing(pytestconfig: pytest.Config) -> ModelSigning:
 
 
 def verified(model_signing: ModelSigning, version: Path, public: Path) -> str:
-    """Return what the program says of a version, which is not looked at by its name for keys and signatures alone."""
+    """Return what the program says of a version."""
     done = model_signing("verify", "key", version, "--signature", version / SIGNATURE_FILE, "--public_key", public)
     assert (done.returncode == 0) == ("Verification succeeded" in done.stdout)
     return done.stdout + done.stderr

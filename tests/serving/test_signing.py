@@ -212,7 +212,7 @@ def test_another_key_is_refused_also_where_the_signature_claims_to_be_of_it(vers
         "[]",
         "no JSON",
         "[" * 100_000,
-        '{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}',
+        '{"dsseEnvelope": {}}',
         "\xff",
     ],
     ids=["empty", "an empty object", "a list", "a text", "many brackets", "half a bundle", "latin text"],
