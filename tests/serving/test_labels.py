@@ -187,7 +187,7 @@ def test_a_label_waits_for_a_publication_and_neither_loses_the_other(serving):
 
     def label():
         while not stop.is_set():
-            version = published_versions(serving)[-2]
+            version = published_versions(serving)[-1]
             try:
                 promote(serving, version, ("stable", "canary")[len(moved) % 2])
                 moved.append(version)
@@ -200,7 +200,7 @@ def test_a_label_waits_for_a_publication_and_neither_loses_the_other(serving):
         try:
             for number in range(4, 1000):
                 publish_next(serving, number, keep=1)
-                if len(moved) >= 10:
+                if len(set(moved)) >= 5:
                     break
                 # The lock is asked for in turns of 50 ms, and would else hardly ever be free.
                 time.sleep(0.03)
@@ -208,7 +208,7 @@ def test_a_label_waits_for_a_publication_and_neither_loses_the_other(serving):
             stop.set()
         watching.result()
         labelling.result()
-    assert len(set(moved)) > 3
+    assert len(set(moved)) >= 5
     assert torn == []
     assert set(labels_of(serving).values()) <= set(published_versions(serving))
     assert published_versions(serving)[-1] == number
