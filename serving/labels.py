@@ -52,7 +52,7 @@ def version_for(folder: Path, label: str) -> int:
     """
     labels = read_labels(folder)
     if label not in labels:
-        held = ", ".join(f"{name} ({version})" for name, version in labels.items()) or "none"
+        held = ", ".join(f"{name!r} ({version})" for name, version in labels.items()) or "none"
         raise InputError(f"{folder} has no version with the label {label!r}: it has {held}", code="M27")
     check_version(folder, labels[label])
     return labels[label]

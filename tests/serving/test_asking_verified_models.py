@@ -60,7 +60,7 @@ def test_a_label_that_no_version_bears_is_refused_in_one_line(serving, capsys):
     promote(serving, 1, "stable")
     code, out, err = ask(capsys, "--model", serving, *QUESTION, "--label", "canary")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert "has no version with the label 'canary': it has stable (1) [M27]" in err
+    assert "has no version with the label 'canary': it has 'stable' (1) [M27]" in err
 
 
 def test_a_verified_model_gives_the_same_answer(serving, keys, capsys):

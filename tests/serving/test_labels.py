@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from data.errors import InputError
 from serving import versions as publishing
 from serving.labels import demote, labelled, labels_of, promote, version_for
-from serving.model_config import CONFIG_FILE
+from serving.model_config import CONFIG_FILE, write_labels
 from serving.versions import publish, published_versions, roll_back
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,7 +93,7 @@ def test_a_label_that_nobody_bears_and_a_labelled_version_that_is_gone_are_refus
     assert refused(serving, "stable").code == "M27"
     assert refused(serving, "stable").message.endswith("it has none")
     promote(serving, 2, "canary")
-    assert refused(serving, "stable").message.endswith("it has canary (2)")
+    assert refused(serving, "stable").message.endswith("it has 'canary' (2)")
     publishing.shutil.rmtree(serving / "2")
     assert refused(serving, "canary").code == "M03"
 
@@ -156,6 +158,19 @@ def test_a_file_that_can_not_be_read_is_left_as_it_is_and_keeps_all_versions(ser
     assert published_versions(serving) == [1, 2, 3, 4]
     assert [line.startswith("note: no version is removed: ") for line in said] == [True]
     assert (serving / CONFIG_FILE).read_bytes() == content
+
+
+@given(place=st.integers(0, 300), cut=st.integers(0, 20), inserted=st.text(max_size=20) | st.sampled_from(["{" * 5000]))
+def test_any_damage_to_the_file_is_one_line_or_none(tmp_path, place, cut, inserted):
+    write_labels(tmp_path, {"canary": 2, "stable": 1})
+    file = tmp_path / CONFIG_FILE
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[:place] + inserted + text[place + cut :], encoding="utf-8")
+    try:
+        assert all(isinstance(version, int) for version in labels_of(tmp_path).values())
+    except InputError as error:
+        assert (error.code, len(error.line.splitlines())) == ("M28", 1)
+    file.unlink()
 
 
 def test_labels_outlive_publications_and_rollbacks_and_what_bears_one_is_never_removed(serving):
