@@ -169,9 +169,9 @@ def _list(pipelines: list[Path], *, as_json: bool) -> None:
         print_json(json.dumps(publications, indent=2))
         return
     for folder in pipelines:
+        versions, labels = published_versions(folder), labels_of(folder)
         print(folder.name)
         rows: list[tuple[str, ...]] = [("version", "published", "model", "data", "source", "recall@10", "")]
-        versions, labels = published_versions(folder), labels_of(folder)
         rows += [
             _row(version, _described(folder, version, labels), served=version == versions[-1]) for version in versions
         ]

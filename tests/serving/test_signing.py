@@ -233,17 +233,19 @@ def test_a_version_under_another_number_than_it_was_signed_for_is_refused(versio
     verify_version(version.rename(version.with_name("copy")), keys[1])
 
 
-def test_in_an_object_store_a_version_is_signed_before_it_counts(tmp_path, keys, monkeypatch):
-    monkeypatch.setattr(publishing, "in_object_store", lambda _: True)
+@pytest.mark.parametrize(("store", "renamed"), [("disk", "1"), ("object store", "saved_model.pb")])
+def test_a_version_is_signed_before_it_counts(tmp_path, keys, monkeypatch, store, renamed):
+    monkeypatch.setattr(publishing, "in_object_store", lambda _: store == "object store")
     rename, seen = Path.rename, []
 
     def watched(path, target):
-        seen.append((target.name, is_signed(target.parent), published_versions(target.parent.parent)))
+        folder = path if path.is_dir() else path.parent
+        seen.append((target.name, is_signed(folder), published_versions(tmp_path / "serving")))
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", watched)
     version = publish_signed(tmp_path / "model", tmp_path / "serving", keys[0])
-    assert seen == [("saved_model.pb", True, [])]
+    assert seen == [(renamed, True, [])]
     verify_version(version, keys[1])
 
 
