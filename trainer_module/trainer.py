@@ -44,7 +44,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     movie_ids = read_vocabulary(transform_output, manifest.pad_movie_id)
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
-    counts = counts_by_period(read_catalogue(catalogue_file), movie_ids)
+    catalogue = read_catalogue(catalogue_file)
+    counts = counts_by_period(catalogue, movie_ids)
+    years, genres = catalogue.years_and_genres(movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     serving = ServingModel(
         model,
@@ -53,6 +55,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         max_context_length=windows.context.shape[1],
         recent_popularity=None if counts is None else recent_popularity(counts),
         pad=manifest.pad_movie_id,
+        years=years,
+        genres=genres,
     )
     save_model(
         serving,
