@@ -76,6 +76,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="a published version, a folder of versions or one of such folders (default: the newest in runs/serving)",
     )
     parser.add_argument("--pipeline", metavar="NAME", help="whose newest version, where several have published")
+    parser.add_argument("--label", metavar="LABEL", help="ask the version with this label, such as stable")
+    parser.add_argument(
+        "--public-key", type=user_path, metavar="FILE", help="refuse a model without this key's signature"
+    )
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(_with_negative_ids(given))
     if not 1 <= options.k <= _MAX_K:
@@ -129,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(options: argparse.Namespace) -> int:
     prepare_environment(verbose=options.verbose)
+    from serving.labels import labelled
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
@@ -139,7 +144,9 @@ def _answer(options: argparse.Namespace) -> int:
         folder = newest_model(DEFAULT_SERVING)
     else:
         folder = resolve_model(options.model or DEFAULT_SERVING, options.pipeline)
-    catalogue = _catalogue_of(folder)
+    if options.label is not None:
+        folder = labelled(folder, options.label)
+    catalogue = _catalogue_of(folder, options.public_key)
     if options.batch is not None:
         _check_batch(options.batch, catalogue)
     asked = _asked_movies(options, catalogue, folder)
@@ -205,12 +212,15 @@ def _few(names: Sequence[str], separator: str) -> str:
     return f"{separator.join(names[:_SHOWN])}{more}"
 
 
-def _catalogue_of(folder: Path) -> Catalogue:
-    """Return the catalogue of a model, without TensorFlow."""
+def _catalogue_of(folder: Path, public_key: Path | None) -> Catalogue:
+    """Return the catalogue of a model, without TensorFlow; with a key, once the model is verified."""
     from data.releases.catalogue import Catalogue
     from serving.newest_model import CATALOGUE_ASSET, check_model
+    from serving.signing import verify_version
 
     check_model(str(folder), os.path.isfile)
+    if public_key is not None:
+        verify_version(folder, public_key)
     path = folder / CATALOGUE_ASSET
     try:
         return Catalogue.parse(path.read_bytes(), str(path))

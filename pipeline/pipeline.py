@@ -123,6 +123,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         serving=paths.serving,
         custom_config={
             "keep_versions": settings.publish.keep_versions,
+            "private_key": settings.publish.private_key,
             "publication": {
                 "pipeline": settings.pipeline_name,
                 "source_digest": code_digest(PREPROCESSING_FN, RUN_FN),

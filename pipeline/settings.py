@@ -37,6 +37,9 @@ class PublishSettings(BaseModel):
     keep_versions: int = Field(default=5, ge=1)
     """Published versions that stay in the serving folder; older ones are removed."""
 
+    private_key: str | None = Field(default=None, pattern=r"^/")
+    """Full path of a key in PEM form, P-256, P-384 or P-521, with which versions are signed; None for no signatures."""
+
 
 class Settings(BaseModel):
     """One configuration of the pipeline, as a YAML file spells it."""

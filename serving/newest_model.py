@@ -8,7 +8,8 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.releases.catalogue import CATALOGUE_FILE
-from serving.versions import GRAPH_FILE, published_versions, read_publication, version_folders
+from serving.publication import read_publication
+from serving.versions import GRAPH_FILE, published_versions, version_folders
 
 _UNDATED = datetime.min.replace(tzinfo=timezone.utc)
 """Older than any publication."""

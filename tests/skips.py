@@ -21,6 +21,8 @@ _IMAGE = "needs podman and an image that was built from the Dockerfile, which no
 
 _KSERVE = "needs KServe's package, which has to be installed in an environment of its own"
 
+_MODEL_SIGNING = "needs the package model_signing, which has to be installed in an environment of its own"
+
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
 ALLOWED: dict[str, str] = {
@@ -44,6 +46,7 @@ ALLOWED: dict[str, str] = {
     "tests/kubeflow/test_real_object_store.py::": _GO,
     "tests/pipeline/test_real_data.py::": _REAL_DATA,
     "tests/reliability/test_upgrades.py::": _HISTORY,
+    "tests/serving/test_model_signing.py::": _MODEL_SIGNING,
     "tests/serving/test_documented_request.py::test_kserves_own_types_": _KSERVE,
 }
 """How a test's id begins, and why it may be skipped on the build server."""

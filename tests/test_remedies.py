@@ -33,17 +33,21 @@ from data.releases.download import RemoteArchive
 from data.releases.release import find_release
 from pipeline.local import NO_OWN_DATA, OwnData, choose_settings
 from pipeline.settings import parse_values
-from serving.versions import publish
+from serving.labels import promote
+from serving.signing import load_private_key
+from serving.versions import publish, publish_once
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests" / "data"))
 sys.path.append(str(ROOT / "tests" / "kubeflow"))
+sys.path.append(str(ROOT / "tests" / "serving"))
 
 from api_server import ApiServer  # noqa: E402
 from data_helpers import write_csv_release  # noqa: E402
 from front_server import api_answer, front, login_answer, own_authority  # noqa: E402
 from minimal_spec import minimal_documents  # noqa: E402
 from plain_reference import PlainMovie, PlainRating  # noqa: E402
+from signed_versions import publish_signed, write_keys  # noqa: E402
 
 FOLLOWED_ELSEWHERE = {
     "A04": "reliability/test_deleted_files.py::"
@@ -54,6 +58,7 @@ FOLLOWED_ELSEWHERE = {
     "G13": "components/test_data_gate.py::test_how_many_unseen_labels_are_too_many_is_a_setting",
     "G14": "data/test_distributed.py::test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds",
     "H01": "serving/test_serve_command.py::test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served",
+    "M29": "serving/test_signing.py::test_files_that_change_while_they_are_copied_are_not_signed",
     "M32": "trainer_module/test_filtered_answers.py::test_a_model_of_an_earlier_version_says_that_it_takes_no_filters",
     "R02": "reliability/test_deleted_files.py::"
     "test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at",
@@ -459,6 +464,86 @@ def roll_back_to_a_version_that_nobody_changed(folder):
     (serving / "pipeline" / "1" / "saved_model.pb").write_text("another", encoding="utf-8")
     yield ("models", "rollback", "1", "--serving", serving)
     yield ("models", "rollback", "2", "--serving", serving)
+
+
+def signed(folder: Path) -> tuple[Path, Path, Path]:
+    """Publish two signed versions, and return the serving folder, the private and the public key."""
+    private, public = write_keys(folder / "keys")
+    for number in (1, 2):
+        publish_signed(folder / f"signed-{number}", folder / "signed" / "pipeline", private, f"weights {number}")
+    return folder / "signed", private, public
+
+
+@remedy("M20")
+def publish_the_model_once_more_signed(folder):
+    serving, private, public = versions(folder), *write_keys(folder / "keys")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    model = folder / "model-2"
+    publish_once(model, serving / "pipeline", {"pipeline": "pipeline"}, keep=5, key=load_private_key(private))
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M21")
+def give_the_public_key_of_who_published(folder):
+    serving, _, public = signed(folder)
+    yield ("models", "verify", "--serving", serving, "--public-key", write_keys(folder / "other")[1])
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M22")
+def take_a_version_that_can_be_verified(folder):
+    serving, private, public = signed(folder)
+    (serving / "pipeline" / "2" / "added").touch()
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M23")
+def correct_the_path_of_a_key(folder):
+    serving, private, _ = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", folder / "missing")
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M24")
+def give_the_private_half_to_who_signs(folder):
+    serving, private, public = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", public)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M25")
+def remove_a_version_that_was_copied_under_another_number(folder):
+    serving, _, public = signed(folder)
+    shutil.copytree(serving / "pipeline" / "1", serving / "pipeline" / "3")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    shutil.rmtree(serving / "pipeline" / "3")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M26")
+def give_the_private_key_to_a_rollback(folder):
+    serving, private, _ = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M27")
+def set_a_label_before_it_is_asked_by(folder):
+    serving = folder / "serving"
+    shutil.copytree(model(), serving / "1")
+    yield ("recommend", "--model", serving, "--history", "7", "--label", "stable")
+    promote(serving, 1, "stable")
+    yield ("recommend", "--model", serving, "--history", "7", "--label", "stable")
+
+
+@remedy("M28")
+def remove_labels_that_are_no_configuration(folder):
+    serving = versions(folder)
+    written(serving / "pipeline" / "models.config", "stable: 1")
+    yield ("models", "promote", "1", "--serving", serving)
+    (serving / "pipeline" / "models.config").unlink()
+    yield ("models", "promote", "1", "--serving", serving)
 
 
 @remedy("A08")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -18,6 +19,7 @@ from components.evaluation.evaluation_result import read_evaluation
 from components.ingestion.example_gen import DIGEST_PROPERTY
 from components.local_paths import local_path
 from data.version import __version__, commit
+from serving.signing import load_private_key
 from serving.versions import publish_once
 
 EXAMPLES = "examples"
@@ -63,7 +65,9 @@ class Executor(StockExecutor):
         # Asked for here and no property of the node: a commit that changes nothing for it must not rerun it.
         code = {"code_version": __version__, "commit": commit()}
         publication = {**config["publication"], **code, **_lineage(input_dict)}
-        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info)
+        # Its path is a property of the node; the key itself is read here, and goes nowhere.
+        key = load_private_key(Path(config["private_key"])) if config.get("private_key") else None
+        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info, key=key)
         self._MarkPushed(pushed, pushed_destination=str(serving / str(version)), pushed_version=str(version))
 
 
@@ -93,7 +97,8 @@ class Pusher(tfx.components.Pusher):
     serving
         Folder of published versions.
     custom_config
-        `keep_versions`, and what the `publication` of a published model holds besides.
+        `keep_versions`, what the `publication` of a published model holds besides, and `private_key`, the path of the
+        key to sign with.
     """
 
     SPEC_CLASS = PusherSpec

@@ -16,8 +16,9 @@ import tensorflow as tf
 from data.errors import InputError
 from data.words import Words
 from serving.export_record import read_record
+from serving.publication import read_publication
 from serving.recommender import Recommender
-from serving.versions import published_versions, read_publication
+from serving.versions import published_versions
 
 _LOG = logging.getLogger("next_movie.serve")
 
