@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import socket
 import sys
 import webbrowser
@@ -37,9 +38,17 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--model",
         type=user_path,
         metavar="DIR",
-        help="a folder of versions, or one of such folders (default: the newest in runs/serving)",
+        help="a folder of versions, one of such folders, or a version, which then stays (default: runs/serving)",
     )
     parser.add_argument("--pipeline", metavar="NAME", help="whose versions, where several pipelines have published")
+    parser.add_argument(
+        "--label",
+        metavar="LABEL",
+        help="serve the version with this label (default: stable, if there is one, or the newest)",
+    )
+    parser.add_argument(
+        "--public-key", type=user_path, metavar="FILE", help="refuse versions without this key's signature"
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -83,13 +92,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(options: argparse.Namespace) -> None:
     prepare_environment(verbose=options.verbose)
     from serving.newest_model import check_model, resolve_model
+    from serving.signing import verify_version
+    from serving.versions import is_version
 
-    version = resolve_model(options.model or DEFAULT_SERVING, options.pipeline)
-    check_model(str(version), lambda path: Path(path).is_file())
+    given = options.model or DEFAULT_SERVING
+    version = resolve_model(given, options.pipeline)
+    check_model(str(version), os.path.isfile)
+    if not version.name.isdecimal():
+        raise InputError(f"{version} is no published version: its folder's name is no number", code="M04")
+    if options.public_key is not None:
+        verify_version(version, options.public_key)
     # Before TensorFlow is imported, which takes seconds: another server may be here already.
-    listener = _listen(options.host, options.port)
-    with listener:
-        _run(version.parent, listener, options)
+    with _listen(options.host, options.port) as listener:
+        _run(version, listener, options, stays=is_version(given))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -117,15 +132,24 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _run(folder: Path, listener: socket.socket, options: argparse.Namespace) -> None:
+def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *, stays: bool) -> None:
     import uvicorn
 
     from serving.http.app import ServerSettings, make_app
     from serving.http.live_models import LiveModels
+    from serving.labels import version_to_serve
+    from serving.signing import verify_version
+
+    def choose(folder: Path) -> int | None:
+        return int(version.name) if stays else version_to_serve(folder, options.label)
+
+    def check(folder: Path) -> None:
+        if options.public_key is not None:
+            verify_version(folder, options.public_key)
 
     logging.basicConfig(format="%(message)s")
     logging.getLogger("next_movie").setLevel(logging.INFO)
-    models = LiveModels(folder)
+    models = LiveModels(version.parent, choose, check)
     models.follow()
     hosts = () if options.host in _ANYWHERE else (*_LOOPBACK, options.host)
     if options.allow_host:

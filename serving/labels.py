@@ -136,3 +136,28 @@ def labelled(version_folder: Path, label: str) -> Path:
     """
     serving = version_folder.parent
     return serving / str(version_for(serving, label))
+
+
+def version_to_serve(folder: Path, label: str | None) -> int | None:
+    """Return the version of a pipeline that a server answers with.
+
+    Parameters
+    ----------
+    folder
+        The pipeline's folder of versions.
+    label
+        The label that is asked for; None for `stable`, where a version bears it.
+
+    Returns
+    -------
+    int or None
+        The version; None for the newest.
+
+    Raises
+    ------
+    InputError
+        As for `version_for`.
+    """
+    if label is None and STABLE not in labels_of(folder):
+        return None
+    return version_for(folder, label or STABLE)

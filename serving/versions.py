@@ -56,6 +56,11 @@ def _list_versions(serving: Path) -> list[int]:
     )
 
 
+def is_version(folder: Path) -> bool:
+    """Return whether a folder is that of a version, and not of many."""
+    return (folder / GRAPH_FILE).is_file()
+
+
 def version_folders(serving_root: Path) -> list[Path]:
     """Return the folders that hold published versions, by name; one with two names by the one that `adopt` gave it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
@@ -49,6 +50,7 @@ class VersionOut(BaseModel):
     """A published version; what its publication doesn't say is null."""
 
     version: int
+    labels: list[str] = Field(description="Such as stable and canary.")
     published_at: str | None
     recall_at_10: float | None
 
@@ -199,10 +201,11 @@ def _describe(models: LiveModels) -> ModelOut:
     model = models.current
     catalogue = model.recommender.catalogue
     years = catalogue.years[catalogue.years > 0]
+    labels = models.labels()
     return ModelOut(
         name=models.name,
         version=model.version,
-        versions=[_version(models, version) for version in models.versions()],
+        versions=[_version(models, version, labels) for version in models.versions()],
         num_movies=len(catalogue),
         genres=list(catalogue.genre_names()),
         first_year=int(years.min()) if len(years) else None,
@@ -211,13 +214,14 @@ def _describe(models: LiveModels) -> ModelOut:
     )
 
 
-def _version(models: LiveModels, version: int) -> VersionOut:
+def _version(models: LiveModels, version: int, labels: Mapping[str, int]) -> VersionOut:
     publication = models.publication(version)
     metrics = publication.get("metrics")
     recall = metrics.get(_LISTED_METRIC) if isinstance(metrics, dict) else None
     published_at: Any = publication.get("published_at")
     return VersionOut(
         version=version,
+        labels=[label for label, of_version in labels.items() if of_version == version],
         published_at=published_at if isinstance(published_at, str) else None,
         recall_at_10=recall if isinstance(recall, float) else None,
     )

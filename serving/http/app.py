@@ -31,6 +31,7 @@ from serving.http.api import make_api
 from serving.http.guard import Figures, Guard
 from serving.http.live_models import LiveModel, LiveModels
 from serving.http.predict import BadRequestError, answer
+from serving.labels import version_for
 
 _LOG = logging.getLogger("next_movie.serve")
 _STATIC = Path(__file__).with_name("static")
@@ -148,8 +149,8 @@ def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSe
     name = "/v1/models/{name}"
     version = f"{name}/versions/{{version}}"
 
-    async def predict(request: Request, name: str, version: int | None = None) -> Response:
-        model = await _find(models, name, version)
+    async def predict(request: Request, name: str, version: int | None = None, label: str | None = None) -> Response:
+        model = await _find(models, name, version, label)
         body = await request.body()
         try:
             content = await run_in_threadpool(answer, model.recommender.signatures, body, settings.max_rows)
@@ -157,8 +158,8 @@ def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSe
             raise HTTPException(400, str(error)) from error
         return Response(content, media_type="application/json")
 
-    async def status(name: str, version: int | None = None) -> dict[str, Any]:
-        model = await _find(models, name, version)
+    async def status(name: str, version: int | None = None, label: str | None = None) -> dict[str, Any]:
+        model = await _find(models, name, version, label)
         state = {
             "version": str(model.version),
             "state": "AVAILABLE",
@@ -166,11 +167,12 @@ def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSe
         }
         return {"model_version_status": [state]}
 
-    async def metadata(name: str, version: int | None = None) -> Response:
-        model = await _find(models, name, version)
+    async def metadata(name: str, version: int | None = None, label: str | None = None) -> Response:
+        model = await _find(models, name, version, label)
         return Response(await run_in_threadpool(_metadata, models, model), media_type="application/json")
 
-    for path, which in ((name, ""), (version, " of a version")):
+    labelled = f"{name}/labels/{{label}}"
+    for path, which in ((name, ""), (version, " of a version"), (labelled, " of the version with a label")):
         app.add_api_route(
             f"{path}:predict",
             predict,
@@ -186,9 +188,14 @@ def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSe
         app.add_api_route(path, status, tags=tags, summary=f"The state{which}")
 
 
-async def _find(models: LiveModels, name: str, version: int | None) -> LiveModel:
+async def _find(models: LiveModels, name: str, version: int | None, label: str | None) -> LiveModel:
     if name != models.name:
         raise HTTPException(404, f"there is no model {name!r}: this server has {models.name}")
+    if label is not None:
+        try:
+            version = await run_in_threadpool(version_for, models.folder, label)
+        except InputError as error:
+            raise HTTPException(404, error.message) from error
     if version is None or version == models.current.version:
         return models.current
     try:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from data.errors import InputError
 from data.words import Words
 from serving.export_record import read_record
+from serving.labels import labels_of
 from serving.publication import read_publication
 from serving.recommender import Recommender
 from serving.versions import published_versions
@@ -62,7 +63,7 @@ class LiveModels:
     folder
         The pipeline's folder of versions.
     choose
-        Returns the version to serve, None for the newest.
+        Returns the version to serve, None for the newest; raises `InputError` where it can't be told.
     check
         Called with a version's folder before it is loaded; raises `InputError` where it must not be served.
     """
@@ -80,6 +81,7 @@ class LiveModels:
         self._current: LiveModel | None = None
         self._others: OrderedDict[int, LiveModel] = OrderedDict()
         self._failed: tuple[int, float] | None = None
+        self._told = ""
         self.loads = 0
         self.failures = 0
 
@@ -104,6 +106,13 @@ class LiveModels:
         """Return the published versions, oldest first."""
         return published_versions(self.folder)
 
+    def labels(self) -> dict[str, int]:
+        """Return versions by label; none where they can't be read."""
+        try:
+            return labels_of(self.folder)
+        except InputError:
+            return {}
+
     def publication(self, version: int) -> dict[str, Any]:
         """Return what `publication.json` says of a published version; empty if it can't be read."""
         return read_publication(self.folder / str(version))
@@ -118,21 +127,19 @@ class LiveModels:
         InputError
             No version is served yet, and this one can't be.
         """
-        version = self._choose(self.folder)
-        if version is None:
-            version = next(reversed(self.versions()), None)
-        if version is None or (self._current is not None and version == self._current.version) or self._waits(version):
-            return False
+        version: int | None = None
         try:
+            version = self._wanted()
+            if version is None or self._serves(version) or self._waits(version):
+                return False
             model = self._load(version)
         except InputError as error:
-            self.failures += 1
             if self._current is None:
                 raise
-            self._failed = (version, time.monotonic())
-            _LOG.warning("version %d is not served: %s; going on with %d", version, error.line, self._current.version)
+            self._note_failure(version, error)
             return False
         self._current = model
+        self._failed, self._told = None, ""
         _LOG.info("serving version %d of %s", version, self.name)
         return True
 
@@ -159,12 +166,30 @@ class LiveModels:
                 self._others.popitem(last=False)
             return found
 
+    def _wanted(self) -> int | None:
+        chosen = self._choose(self.folder)
+        return next(reversed(self.versions()), None) if chosen is None else chosen
+
+    def _serves(self, version: int) -> bool:
+        return self._current is not None and self._current.version == version
+
     def _waits(self, version: int) -> bool:
-        return (
-            self._failed is not None
-            and self._failed[0] == version
-            and time.monotonic() - self._failed[1] < _RETRY_SECONDS
-        )
+        """Return whether a version failed to load a moment ago."""
+        if self._failed is None:
+            return False
+        failed, when = self._failed
+        return failed == version and time.monotonic() - when < _RETRY_SECONDS
+
+    def _note_failure(self, version: int | None, error: InputError) -> None:
+        """Note what keeps a version, or the choice of one, from being served; tell it once."""
+        if version is not None:
+            self.failures += 1
+            self._failed = (version, time.monotonic())
+        about = "the version to serve can't be told" if version is None else f"version {version} is not served"
+        told = f"{about}: {error.line}; going on with {self.current.version}"
+        if told != self._told:
+            self._told = told
+            _LOG.warning("%s", told)
 
     def _load(self, version: int) -> LiveModel:
         folder = self.folder / str(version)

@@ -13,6 +13,7 @@ from synthetic_model import export_untrained_model
 from data.errors import InputError
 from serving.http import live_models
 from serving.http.live_models import LiveModels
+from serving.labels import demote, promote, version_to_serve
 from serving.versions import publish, published_versions, roll_back
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,34 @@ def test_the_version_that_is_chosen_is_served_in_place_of_the_newest(folder: Pat
     models = LiveModels(folder, choose=lambda _: 1)
     models.follow()
     assert models.current.version == 1
+
+
+def test_without_a_label_the_newest_is_served_and_with_it_the_stable_one_wherever_it_is_moved(
+    folder: Path, exports: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "next_movie")
+    publish(exports[1], folder, {}, keep=9)
+    models = LiveModels(folder, choose=lambda of: version_to_serve(of, None))
+    models.follow()
+    assert models.current.version == 2
+    promote(folder, 1, "stable")
+    assert models.follow()
+    publish(exports[1], folder, {}, keep=9)
+    assert not models.follow()
+    assert models.current.version == 1
+    config = folder / "models.config"
+    kept = config.read_bytes()
+    config.write_bytes(b"{")
+    caplog.clear()
+    assert not models.follow()
+    assert not models.follow()
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("the version to serve can't be told: ")
+    assert (models.current.version, models.labels()) == (1, {})
+    config.write_bytes(kept)
+    demote(folder, "stable")
+    assert models.follow()
+    assert models.current.version == 3
 
 
 def test_what_a_check_refuses_is_not_served(folder: Path, exports: list[Path]) -> None:

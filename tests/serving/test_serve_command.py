@@ -15,10 +15,13 @@ import pytest
 from synthetic_model import export_untrained_model
 
 import serve
+from serving.labels import promote
+from serving.signing import load_private_key
 from serving.versions import publish, roll_back
 
 sys.path.insert(0, str(Path(__file__).parent))
 from server_process import RunningServer, running
+from signed_versions import write_keys
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +76,33 @@ def test_no_request_fails_while_versions_are_published_and_rolled_back(
     expected = {json.dumps(content["predictions"][0]["movie_id"]) for content in alone}
     assert len(expected) == 2
     assert {json.dumps(movies) for _, movies in answers} == expected
+
+
+def test_a_version_that_is_named_stays_and_a_label_chooses(folder: Path, exports: list[Path]) -> None:
+    publish(exports[1], folder, {}, keep=9)
+    promote(folder, 1, "canary")
+    with running("--model", str(folder / "1")) as server:
+        assert server.get("/healthz")[1]["version"] == 1
+    with running("--model", str(folder), "--label", "canary") as server:
+        assert server.get("/healthz")[1]["version"] == 1
+        promote(folder, 2, "canary")
+        server.wait_for_version(2)
+
+
+def test_with_a_key_versions_without_its_signature_are_not_served(
+    exports: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "signed"
+    private, public = write_keys(tmp_path / "keys")
+    publish(exports[0], folder, {}, keep=9, key=load_private_key(private))
+    with running("--model", str(folder), "--public-key", str(public)) as server:
+        publish(exports[1], folder, {}, keep=9)
+        status, content = server.predict({"instances": [[3]]}, "/versions/2")
+        assert status == 400
+        assert str(folder / "2") in content["error"]
+        assert server.get("/healthz")[1]["version"] == 1
+    assert serve.main(["--model", str(folder), "--public-key", str(public)]) == 2
+    assert str(folder / "2") in capsys.readouterr().err
 
 
 def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(server: RunningServer) -> None:

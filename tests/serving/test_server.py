@@ -14,6 +14,7 @@ from synthetic_model import export_untrained_model
 from data.releases.catalogue import Movie
 from serving.http.app import ServerSettings, make_app
 from serving.http.live_models import LiveModels
+from serving.labels import promote
 from serving.versions import publish
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> LiveModels:
     for number, recall in ((1, 0.25), (2, None)):
         export = export_untrained_model(scratch / f"export-{number}", MOVIES, make_movie=movie)
         publish(export, folder, {"metrics": {"recall_at_10": recall}}, keep=5)
+    promote(folder, 1, "canary")
     models = LiveModels(folder)
     models.follow()
     return models
@@ -63,7 +65,10 @@ def test_the_model_tells_what_can_be_asked_of_it(client: TestClient) -> None:
     assert told == {
         "name": NAME,
         "version": 2,
-        "versions": [{"version": 1, "recall_at_10": 0.25}, {"version": 2, "recall_at_10": None}],
+        "versions": [
+            {"version": 1, "labels": ["canary"], "recall_at_10": 0.25},
+            {"version": 2, "labels": [], "recall_at_10": None},
+        ],
         "num_movies": MOVIES,
         "genres": ["Comedy", "Drama"],
         "first_year": 1902,
@@ -123,7 +128,8 @@ def test_an_earlier_version_can_be_asked_beside_the_served_one(client: TestClien
     path = f"/v1/models/{NAME}/versions/1"
     predicted = client.post(f"{path}:predict", json={"instances": [[7, 9]]}).json()["predictions"][0]
     assert predicted["movie_id"][:10] == [found["id"] for found in one["movies"]]
-    assert client.get(path).json()["model_version_status"][0]["version"] == "1"
+    for place in (path, f"/v1/models/{NAME}/labels/canary"):
+        assert client.get(place).json()["model_version_status"][0]["version"] == "1"
 
 
 def test_movies_like_one_are_named(client: TestClient, models: LiveModels) -> None:
@@ -179,6 +185,7 @@ def test_a_wrong_question_is_refused_in_one_line(client: TestClient, question: A
         ("/api/movies?query=a&limit=0", 400, "query.limit: Input should be greater than or equal to 1"),
         ("/v1/models/other", 404, f"there is no model 'other': this server has {NAME}"),
         (f"/v1/models/{NAME}/versions/9", 404, f"{NAME} has no version 9"),
+        (f"/v1/models/{NAME}/labels/stable", 404, ""),
         (f"/v1/models/{NAME}/versions/last", 400, "path.version: Input should be a valid integer"),
         ("/nowhere", 404, "Not Found"),
         ("/static/../app.py", 404, "Not Found"),

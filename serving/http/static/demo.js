@@ -208,13 +208,18 @@ const showSimilar = latest(async (isLatest, movie) => {
 
 /* The beginning. */
 
+/** Return what a version is called, with its labels. */
+function named(version) {
+  return `version ${version.version}${version.labels?.length ? ` (${version.labels.join(", ")})` : ""}`;
+}
+
 function describe(model) {
   state.model = model;
   state.words = model.words;
   const { one, many, taken } = model.words;
   const own = model.versions.find((version) => version.version === model.version);
   const facts = [
-    `Version ${model.version} of ${model.name}`,
+    `${capital(named(own ?? model))} of ${model.name}`,
     own?.published_at && `published ${own.published_at.slice(0, 16).replace("T", " ")}`,
     own?.recall_at_10 != null && `recall@10 ${own.recall_at_10.toFixed(4)}`,
     `${model.num_movies.toLocaleString("en")} ${many}`,
@@ -234,7 +239,7 @@ function describe(model) {
   byId("first-year").placeholder = model.first_year ?? "";
   byId("last-year").placeholder = model.last_year ?? "";
   byId("compare").append(...model.versions.filter((version) => version.version !== model.version).reverse().map((version) => (
-    element("option", { value: version.version, textContent: `version ${version.version}` })
+    element("option", { value: version.version, textContent: named(version) })
   )));
 }
 
