@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from data.movie_ids import MovieId
     from data.releases.catalogue import Catalogue
     from data.words import Words
+    from serving.batch_job import BatchJob
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
@@ -51,10 +52,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
-    question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
-    parser.add_argument(
-        "--output", type=user_path, metavar="FILE", help="where the answers to --batch go, as JSON Lines"
+    question.add_argument(
+        "--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}, .csv or .parquet'
     )
+    parser.add_argument(
+        "--output",
+        type=user_path,
+        metavar="FILE",
+        help="where the answers to --batch go: JSON Lines, .csv or .parquet",
+    )
+    parser.add_argument("--titles", action="store_true", help="write the movies' titles into the answers to --batch")
     parser.add_argument(
         "-k",
         type=int,
@@ -80,6 +87,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error("--batch and --output belong together")
     if options.beam_arg and options.batch is None:
         parser.error("--beam-arg is for --batch")
+    if options.titles and options.batch is None:
+        parser.error("--titles is for --batch")
     if options.similar_to is not None and options.include_seen:
         parser.error("--include-seen has no meaning with --similar-to")
     return options
@@ -112,7 +121,7 @@ def _answer(options: argparse.Namespace) -> int:
         folder = resolve_model(options.model or DEFAULT_SERVING, options.pipeline)
     catalogue = _catalogue_of(folder)
     if options.batch is not None:
-        _check_batch(options.batch, catalogue)
+        _check_batch(_batch_job(options), catalogue)
     asked = _asked_movies(options, catalogue, folder)
 
     from serving.export_record import read_record
@@ -184,12 +193,18 @@ def _catalogue_of(folder: Path) -> Catalogue:
         ) from error
 
 
-def _check_batch(source: Path, catalogue: Catalogue) -> None:
+def _batch_job(options: argparse.Namespace) -> BatchJob:
+    from serving.batch_job import BatchJob
+
+    return BatchJob(options.batch, options.output, options.k, include_seen=options.include_seen, titles=options.titles)
+
+
+def _check_batch(job: BatchJob, catalogue: Catalogue) -> None:
     """Read a plain file of histories to its end; one that is none is checked while it is answered."""
     from serving.requests import read_requests
 
-    if source.is_file():
-        for _ in read_requests(source, catalogue):
+    if job.source.is_file():
+        for _ in read_requests(job, catalogue):
             pass
 
 
@@ -247,19 +262,14 @@ def _answer_file(recommender: Recommender, folder: Path, options: argparse.Names
         answered = recommend_file_in_beam(
             recommender,
             folder,
-            options.batch,
-            options.output,
-            options.k,
-            include_seen=options.include_seen,
+            _batch_job(options),
             beam_args=options.beam_arg,
             progress=lambda line: print(line, file=sys.stderr),
         )
     else:
         from serving.batch_inference import recommend_file
 
-        answered = recommend_file(
-            recommender, options.batch, options.output, options.k, include_seen=options.include_seen
-        )
+        answered = recommend_file(recommender, _batch_job(options))
     seconds = max(time.monotonic() - started, 1e-9)
     print(
         f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",
