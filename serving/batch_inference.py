@@ -24,7 +24,7 @@ def recommend_file(recommender: Recommender, job: BatchJob) -> int:
     Raises
     ------
     InputError
-        The source holds something other than histories, or a file can't be read or written.
+        The source holds something other than histories, a file can't be read or written, or the model knows no filters.
     """
     answered = 0
     with answers_written(job, recommender.catalogue) as write:
@@ -43,7 +43,7 @@ def batches(requests: Iterator[Request]) -> Iterator[list[Request]]:
 def answers_to(recommender: Recommender, batch: Sequence[Request], job: BatchJob) -> Iterator[Answer]:
     """Yield the answer to each request of a batch."""
     histories = [history for _, history in batch]
-    ids, scores = recommender.recommend_ids(histories, job.k, include_seen=job.include_seen)
+    ids, scores = recommender.recommend_ids(histories, job.k, include_seen=job.include_seen, filters=job.filters)
     lengths = answer_lengths(ids, recommender.catalogue.pad)
     rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
     for (kept, _), movie_ids, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True):

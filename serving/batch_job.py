@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from data.errors import InputError
 from data.movie_ids import MovieId
+from serving.filters import Filters
 
 FileFormat = Literal["jsonl", "csv", "parquet"]
 
@@ -37,6 +38,8 @@ class BatchJob:
         Length of an answer, at most `serving.recommender.MAX_K`; one is shorter where its history leaves fewer movies.
     include_seen
         Whether to offer the histories' own movies too.
+    filters
+        What every movie of an answer must be.
     titles
         Whether to write each movie's title beside its id.
     """
@@ -45,6 +48,7 @@ class BatchJob:
     target: Path
     k: int = 10
     include_seen: bool = False
+    filters: Filters = field(default_factory=Filters)
     titles: bool = False
 
     @property

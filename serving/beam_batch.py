@@ -63,8 +63,11 @@ def recommend_file_in_beam(
     Raises
     ------
     InputError
-        The source holds something other than histories, the job failed, or a file can't be read or written.
+        The source holds something other than histories, the job failed, a file can't be read or written, or the model
+        knows no filters.
     """
+    if not job.filters.is_empty:
+        recommender.check_filters(job.filters)
     check_job_server(beam_args)
     target = job.target
     parent = target.resolve().parent if target.is_file() or not target.exists() else Path(temporary_folder())

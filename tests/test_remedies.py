@@ -54,6 +54,7 @@ FOLLOWED_ELSEWHERE = {
     "G12": "components/test_data_generator.py::test_data_of_another_source_than_stated_are_refused",
     "G13": "components/test_data_gate.py::test_how_many_unseen_labels_are_too_many_is_a_setting",
     "G14": "data/test_distributed.py::test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds",
+    "M32": "trainer_module/test_filtered_answers.py::test_a_model_of_an_earlier_version_says_that_it_takes_no_filters",
     "R02": "reliability/test_deleted_files.py::"
     "test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at",
     "R03": "pipeline/test_locked_metadata.py::"
@@ -614,6 +615,18 @@ def give_the_id_of_a_movie_that_no_title_is_like(folder):
 def ask_by_a_movie_that_train_shows(folder):
     yield asked("--similar-to", "999999")
     yield asked("--similar-to", "7")
+
+
+@remedy("M30")
+def write_the_genre_as_the_message_lists_it(folder):
+    yield asked("--history", "7", "--genre", "drama")
+    yield asked("--history", "7", "--genre", "Drama")
+
+
+@remedy("M31")
+def leave_out_a_list_that_is_empty(folder):
+    yield asked("--history", "7", "--allow", "")
+    yield asked("--history", "7")
 
 
 @remedy("M12")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 from data import features
 from data.movie_ids import MovieId
 from trainer_module.dataset import parse_any_length
+from trainer_module.filters import MovieFilter
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY, as_word, read_vocabulary
 from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
@@ -26,12 +27,12 @@ EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
 
 
-_Signature = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+_Signature = Callable[..., dict[str, tf.Tensor]]
 
 
-def _traced(method: _Signature, inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
+def _traced(method: _Signature, *inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
     """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
-    return tf.function(method, input_signature=[inputs], autograph=False)
+    return tf.function(method, input_signature=inputs, autograph=False)
 
 
 class ServingModel(tf.Module):
@@ -55,6 +56,10 @@ class ServingModel(tf.Module):
     pad
         What stands for no movie in requests and answers: a text where ids are texts, and then all ids are strings,
         here in place of int64.
+    years
+        int `[num_movies]`: 0 where unknown, in the vocabulary's order; by default all are unknown.
+    genres
+        `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class ServingModel(tf.Module):
         max_context_length: int,
         recent_popularity: np.ndarray | None = None,
         pad: MovieId = features.PAD_MOVIE_ID,
+        years: np.ndarray | None = None,
+        genres: Sequence[Sequence[str]] | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -85,6 +92,10 @@ class ServingModel(tf.Module):
         self._recent_popularity = self._popularity
         if recent_popularity is not None:
             self._recent_popularity = FixedScores(recent_popularity, name="recent_popularity")
+        self._filter = MovieFilter(
+            np.zeros(len(movie_ids), np.int64) if years is None else years,
+            [()] * len(movie_ids) if genres is None else genres,
+        )
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 transform_output.vocabulary_file_by_name(VOCABULARY),
@@ -98,6 +109,17 @@ class ServingModel(tf.Module):
         history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
         self.recommend = _traced(self._recommend, history)
         self.recommend_seen_too = _traced(self._recommend_seen_too, history)
+        self.recommend_filtered = _traced(
+            self._recommend_filtered,
+            history,
+            tf.TensorSpec([None], tf.bool, name="include_seen"),
+            tf.TensorSpec([None, None], self.id_type, name="allow_movie_id"),
+            tf.TensorSpec([None, None], self.id_type, name="deny_movie_id"),
+            tf.TensorSpec([None, None], tf.string, name="genre"),
+            tf.TensorSpec([None, None], tf.string, name="without_genre"),
+            tf.TensorSpec([None], tf.int64, name="first_year"),
+            tf.TensorSpec([None], tf.int64, name="last_year"),
+        )
         self.similar = _traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
         self.evaluate = _traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
 
@@ -106,6 +128,7 @@ class ServingModel(tf.Module):
         return {
             "serving_default": self.recommend.get_concrete_function(),
             "include_seen": self.recommend_seen_too.get_concrete_function(),
+            "filtered": self.recommend_filtered.get_concrete_function(),
             "similar": self.similar.get_concrete_function(),
             "evaluate": self.evaluate.get_concrete_function(),
         }
@@ -134,6 +157,48 @@ class ServingModel(tf.Module):
         """Recommend as `recommend` does, but offer the history's own movies too."""
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), seen_mask(index[:, :0], self._num_movies()))
+
+    def _recommend_filtered(
+        self,
+        context_movie_id: tf.Tensor,
+        include_seen: tf.Tensor,
+        allow_movie_id: tf.Tensor,
+        deny_movie_id: tf.Tensor,
+        genre: tf.Tensor,
+        without_genre: tf.Tensor,
+        first_year: tf.Tensor,
+        last_year: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Recommend as `recommend` does, exactly, among the movies that a request wants to choose from.
+
+        Parameters
+        ----------
+        context_movie_id
+            As for `recommend`.
+        include_seen
+            bool `[batch]`: offer the history's own movies too.
+        allow_movie_id, deny_movie_id
+            int64 `[batch, any length]`, filled up with pads: the only movies to offer, if the row holds any id, and
+            movies not to offer. Unknown ones are never offered.
+        genre, without_genre, first_year, last_year
+            As for `MovieFilter.excluded`.
+
+        Returns
+        -------
+        dict
+            As for `recommend`; a row that its filters leave fewer movies is filled up.
+        """
+        index = self._look_up(context_movie_id)
+        excluded = self._filter.excluded(
+            self._place(allow_movie_id) + 1,
+            tf.reduce_any(allow_movie_id != self._pad, axis=1),
+            self._place(deny_movie_id) + 1,
+            genre,
+            without_genre,
+            (first_year, last_year),
+        )
+        seen = seen_mask(index, self._num_movies()) & ~include_seen[:, tf.newaxis]
+        return self._top(self._scores(index), excluded | seen)
 
     def _similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the movies whose embeddings point the same way.

@@ -47,6 +47,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
     catalogue = read_catalogue(catalogue_file)
     counts = counts_by_period(catalogue, movie_ids)
+    years, genres = catalogue.years_and_genres(movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
     write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
@@ -56,6 +57,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         max_context_length=windows.context.shape[1],
         recent_popularity=None if counts is None else recent_popularity(counts),
         pad=manifest.pad_movie_id,
+        years=years,
+        genres=genres,
     )
     save_model(
         serving,

@@ -29,7 +29,7 @@ class Fixed(Recommender):
         super().__init__(None, Catalogue.of([Movie(1, "A", 0, ())]))
         self.histories: list[list[int]] = []
 
-    def recommend_ids(self, histories, k, *, include_seen):
+    def recommend_ids(self, histories, k, *, include_seen, filters):
         self.histories += histories
         # What a model gets is an array of int64.
         for history in histories:

@@ -50,7 +50,7 @@ class Rising(Recommender):
         super().__init__(None, catalogue)
 
     def recommend_ids(
-        self, histories: Any, k: int = 10, *, include_seen: bool = False
+        self, histories: Any, k: int = 10, *, include_seen: bool = False, filters: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         known = [one.decode() if isinstance(one, bytes) else one for one in self.catalogue.ids.tolist()]
         rows = [[one for one in known if include_seen or one not in history] for history in histories]
