@@ -41,7 +41,7 @@ format: .venv/.installed-dev ## put code into shape
 
 fuzz: .venv/.installed-dev ## throw random inputs at parsers, windows, titles, batches and replies; FUZZ_EXAMPLES=20000 for each test
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) \
-		$(PYTHON) -m pytest tests/data tests/reliability tests/kubeflow/test_connection.py -m fuzz $(ARGS)
+		$(PYTHON) -m pytest tests/data tests/reliability tests/serving tests/kubeflow/test_connection.py -m fuzz $(ARGS)
 
 lock: .venv/.installed-dev ## compile requirements*.in into the pinned requirements*.txt
 	.tools/bin/uv pip compile -q requirements.in -o requirements.txt \

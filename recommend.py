@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from data.movie_ids import MovieId
     from data.releases.catalogue import Catalogue
     from data.words import Words
+    from serving.batch_job import BatchJob
     from serving.filters import Filters
     from serving.recommender import Recommendation, Recommender
 
@@ -54,10 +55,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
-    question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
-    parser.add_argument(
-        "--output", type=user_path, metavar="FILE", help="where the answers to --batch go, as JSON Lines"
+    question.add_argument(
+        "--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}, .csv or .parquet'
     )
+    parser.add_argument(
+        "--output",
+        type=user_path,
+        metavar="FILE",
+        help="where the answers to --batch go: JSON Lines, .csv or .parquet",
+    )
+    parser.add_argument("--titles", action="store_true", help="write the movies' titles into the answers to --batch")
     parser.add_argument(
         "-k",
         type=int,
@@ -88,6 +95,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error("--batch and --output belong together")
     if options.beam_arg and options.batch is None:
         parser.error("--beam-arg is for --batch")
+    if options.titles and options.batch is None:
+        parser.error("--titles is for --batch")
     if options.similar_to is not None and options.include_seen:
         parser.error("--include-seen has no meaning with --similar-to")
     if options.similar_to is not None and any(getattr(options, name) for name in _FILTERS):
@@ -147,10 +156,10 @@ def _answer(options: argparse.Namespace) -> int:
     if options.label is not None:
         folder = labelled(folder, options.label)
     catalogue = _catalogue_of(folder, options.public_key)
-    if options.batch is not None:
-        _check_batch(options.batch, catalogue)
-    asked = _asked_movies(options, catalogue, folder)
     filters = _filters(options, catalogue)
+    if options.batch is not None:
+        _check_batch(_batch_job(options, filters), catalogue)
+    asked = _asked_movies(options, catalogue, folder)
 
     from serving.export_record import read_record
     from serving.recommender import Recommender
@@ -230,12 +239,25 @@ def _catalogue_of(folder: Path, public_key: Path | None) -> Catalogue:
         ) from error
 
 
-def _check_batch(source: Path, catalogue: Catalogue) -> None:
+def _batch_job(options: argparse.Namespace, filters: Filters) -> BatchJob:
+    from serving.batch_job import BatchJob
+
+    return BatchJob(
+        options.batch,
+        options.output,
+        options.k,
+        include_seen=options.include_seen,
+        filters=filters,
+        titles=options.titles,
+    )
+
+
+def _check_batch(job: BatchJob, catalogue: Catalogue) -> None:
     """Read a plain file of histories to its end; one that is none is checked while it is answered."""
     from serving.requests import read_requests
 
-    if source.is_file():
-        for _ in read_requests(source, catalogue):
+    if job.source.is_file():
+        for _ in read_requests(job, catalogue):
             pass
 
 
@@ -289,19 +311,14 @@ def _answer_file(recommender: Recommender, folder: Path, filters: Filters, optio
         answered = recommend_file_in_beam(
             recommender,
             folder,
-            options.batch,
-            options.output,
-            options.k,
-            include_seen=options.include_seen,
+            _batch_job(options, filters),
             beam_args=options.beam_arg,
             progress=lambda line: print(line, file=sys.stderr),
         )
     else:
         from serving.batch_inference import recommend_file
 
-        answered = recommend_file(
-            recommender, options.batch, options.output, options.k, include_seen=options.include_seen
-        )
+        answered = recommend_file(recommender, _batch_job(options, filters))
     seconds = max(time.monotonic() - started, 1e-9)
     print(
         f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,19 @@ def test_filters_that_leave_nothing_are_told(sample_run: Any, capsys: pytest.Cap
     assert recommend.main(["--model", str(sample_run.model), "--history", "8", "--years", "1700"]) == 0
     told = capsys.readouterr().out
     assert told == f"no movie is left to recommend: the model in {sample_run.model} knows no other that was asked for\n"
+
+
+@pytest.mark.parametrize("beam", [[], ["--beam-arg=--direct_running_mode=multi_threading"]], ids=["here", "on-beam"])
+def test_a_file_of_histories_is_answered_within_filters(
+    sample_run: Any, answer: Answer, tmp_path: Path, beam: list[str]
+) -> None:
+    filters = ["--years", "1980-1999", "-k", "5"]
+    expected = [movie["movie_id"] for movie in answer(*filters)]
+    (tmp_path / "in.csv").write_text("history\n8 2 35\n")
+    batch = ["--batch", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.jsonl")]
+    assert recommend.main(["--model", str(sample_run.model), *batch, *filters, *beam]) == 0
+    (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert json.loads(line)["movie_id"] == expected
 
 
 @pytest.mark.parametrize(

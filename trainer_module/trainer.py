@@ -18,6 +18,7 @@ from trainer_module.popularity import counts_by_period, recent_popularity
 from trainer_module.preprocessing import read_vocabulary
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
+from trainer_module.tensorboard_logs import write_projector
 from trainer_module.training import fit
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     counts = counts_by_period(catalogue, movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
+    write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
         model,
         transform_output,
