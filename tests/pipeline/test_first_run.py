@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -91,7 +93,13 @@ def count_metrics(ranks: dict[str, np.ndarray], rows: list[int]) -> dict[str, fl
     found["coverage_at_10"] = len(movies) / ranks["catalogue_size"][0]
     floor = max(found["recall_at_10_popularity"], found["recall_at_10_recent_popularity"], 1 / len(rows))
     found["recall_at_10_lift"] = found["recall_at_10"] / floor
+    tops = [ranks["top_label_count"][row].tolist() for row in rows]
+    labels = [int(ranks["label_count"][row]) for row in rows]
+    bits = [-math.log2(max(count, 1) / ranks["num_train_labels"][0]) for top in tops for count in top]
+    found["novelty_at_10"] = fmean(bits)
+    found["popularity_bias_at_10"] = fmean(count for top in tops for count in top) / fmean(labels)
     found["num_queries"] = len(rows)
+    found["num_candidates"] = ranks["catalogue_size"][0]
     return dict(found)
 
 
