@@ -39,6 +39,11 @@ RUN_FN = "trainer_module.trainer.run_fn"
 """What Transform and Trainer are given to run."""
 
 
+def source_digest() -> str:
+    """Return the digest of the code that trains, which publications and reports name."""
+    return code_digest(PREPROCESSING_FN, RUN_FN)
+
+
 def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None = None) -> tfx.dsl.Pipeline:
     """Wire the components up.
 
@@ -125,7 +130,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             "keep_versions": settings.publish.keep_versions,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "source_digest": code_digest(PREPROCESSING_FN, RUN_FN),
+                "source_digest": source_digest(),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
             "code_digest": code_digest(Pusher),
@@ -146,6 +151,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
+        source_digest=source_digest(),
         code_digest=code_digest(RunReporter),
     ).with_id(RUN_REPORT)
 
