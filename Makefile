@@ -41,7 +41,7 @@ fuzz: .venv/.installed-dev ## throw random inputs at parsers, windows, titles, b
 
 pictures: .venv/.installed-dev ## make the pictures of the documents, from a run of the sample; needs Chromium
 	$(PYTHON) local_runner.py --config sample
-	$(PYTHON) -m tools.pictures runs/pipelines/next-movie-default-sample-random/report.html docs/images/report.png --height 1150
+	$(PYTHON) -m tools.pictures runs/pipelines/next-movie-default-sample-random/report.html docs/images/report.png --height 1690
 
 lock: .venv/.installed-dev ## compile requirements*.in into the pinned requirements*.txt
 	.tools/bin/uv pip compile -q requirements.in -o requirements.txt \

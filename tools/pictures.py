@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_COLOURS = 128
+_COLOURS = 256
 _SECONDS = 120
 _SETTLING_MS = 5_000
 """How long a page's scripts may take, by the browser's own clock, which runs ahead where nothing is waited for."""
@@ -34,7 +34,7 @@ def take_picture(page: str, width: int, height: int, *, dark: bool = False) -> I
     Parameters
     ----------
     page
-        A file's path, or an address; either may end in a fragment such as `#metrics`, to which the window scrolls.
+        A file's path, or an address.
     width, height
         Of the window, in pixels.
     dark
@@ -73,26 +73,27 @@ def take_picture(page: str, width: int, height: int, *, dark: bool = False) -> I
 
 
 def compress(picture: Image.Image) -> bytes:
-    """Return a picture as a PNG of at most 128 colours."""
+    """Return a picture as a PNG of at most 256 colours."""
     content = io.BytesIO()
-    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    # Keeps the colours of small marks, where the default looks for those of large areas.
+    few = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
 def _address(page: str) -> str:
     if "://" in page:
         return page
-    file, hash_mark, fragment = page.partition("#")
-    path = Path(file).resolve()
+    path = Path(page).resolve()
     if not path.is_file():
-        raise NoPictureError(f"{file} is no file: run the pipeline first, or name an address")
-    return f"{path.as_uri()}{hash_mark}{fragment}"
+        raise NoPictureError(f"{page} is no file: run the pipeline first, or name an address")
+    return path.as_uri()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make a picture, and return the exit code: 0, or 2 where it can't be made."""
     parser = argparse.ArgumentParser(prog="python -m tools.pictures", description="Make a small picture of a page.")
-    parser.add_argument("page", metavar="PAGE", help="a file or an address, perhaps with a #fragment to scroll to")
+    parser.add_argument("page", metavar="PAGE", help="a file or an address")
     parser.add_argument("picture", metavar="PICTURE", type=Path, help="the PNG to write")
     parser.add_argument("--width", type=int, default=1120, help="of the window, in pixels (default %(default)s)")
     parser.add_argument("--height", type=int, default=900, help="of the window, in pixels (default %(default)s)")

@@ -165,6 +165,19 @@ def test_the_page_has_a_command_that_asks_the_model(sample_run):
     assert recommend.main(arguments[2:]) == 0
 
 
+def test_the_page_has_a_request_that_the_model_answers_over_rest(sample_run):
+    page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<code>(curl .*?)</code>", page)
+    _, _, body, address = shlex.split(html.unescape(command))
+    assert address == f"http://localhost:8501/v1/models/{sample_run.model.parent.name}:predict"
+    (instance,) = json.loads(body)["instances"]
+    signature = tf.saved_model.load(str(sample_run.model)).signatures["serving_default"]
+    answer = signature(**{name: tf.constant([value], tf.int64) for name, value in instance.items()})
+    known = {json.loads(line)["id"] for line in (sample_run.model / "assets.extra" / "catalogue.jsonl").open()}
+    assert set(instance["context_movie_id"]) <= known
+    assert answer["movie_id"].shape == (1, 100)
+
+
 def test_recall_is_shown_with_its_interval(sample_run):
     rows = {row.name: row for row in metric_rows(sample_run.record.evaluation_result)}
     assert [name for name, row in rows.items() if row.low is not None] == [f"recall_at_{k}" for k in CUTOFFS]
