@@ -80,7 +80,7 @@ def recall_bars(rows: Sequence[MetricRow]) -> Markup:
     description = "Bars: " + "; ".join(f"{bar['metric']} of {bar['who']} {bar['text']}" for bar in bars) + "."
     order = list(dict.fromkeys(bar["metric"] for bar in bars))
     base = alt.Chart(alt.Data(values=bars)).encode(
-        y=alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)),
         yOffset=alt.YOffset("who:N", sort=[who for who, _ in shown]),
         # Room for the figures behind the longest bar.
         x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=4), scale=alt.Scale(domain=[0, 1.12], nice=False)),
