@@ -204,17 +204,13 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
     def place(key: tuple[str, str]) -> tuple[str, int]:
         return key[0], int(key[1]) if key[1].isdecimal() else buckets.get(key[1], len(buckets))
 
-    def interval(metrics: Mapping[str, float]) -> tuple[float | None, float | None]:
-        queries = _count(metrics.get(QUERIES))
-        return share_interval(metrics[RECALL], queries) if queries else (None, None)
-
     return [
         SliceFacts(
             feature=feature,
             value=value,
             recall=metrics[RECALL],
-            low=interval(metrics)[0],
-            high=interval(metrics)[1],
+            low=low,
+            high=high,
             recall_popularity=metrics[f"{RECALL}{POPULARITY}"],
             ndcg=metrics["ndcg_at_10"],
             mrr=metrics["mrr"],
@@ -223,7 +219,13 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
         for (feature, value), metrics in sorted(
             evaluation_result.evaluation.slices.items(), key=lambda item: place(item[0])
         )
+        for low, high in [_recall_interval(metrics)]
     ]
+
+
+def _recall_interval(metrics: Mapping[str, float]) -> tuple[float | None, float | None]:
+    queries = _count(metrics.get(QUERIES))
+    return share_interval(metrics[RECALL], queries) if queries else (None, None)
 
 
 def _decide(
