@@ -8,7 +8,7 @@ WORKERS ?= logical
 SHARED = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-engines doctest lint format fuzz lock clean
+.PHONY: help run demo test test-engines doctest lint format fuzz pictures lock clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ format: .venv/.installed-dev ## put code into shape
 fuzz: .venv/.installed-dev ## throw random inputs at parsers, windows, titles, batches and replies; FUZZ_EXAMPLES=20000 for each test
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) \
 		$(PYTHON) -m pytest tests/data tests/reliability tests/serving tests/kubeflow/test_connection.py -m fuzz $(ARGS)
+
+pictures: .venv/.installed-dev ## make the pictures of the documents, from a run of the sample; needs Chromium
+	$(PYTHON) local_runner.py --config sample
+	$(PYTHON) -m tools.pictures runs/pipelines/next-movie-default-sample-random/report.html docs/images/report.png --height 1690
 
 lock: .venv/.installed-dev ## compile requirements*.in into the pinned requirements*.txt
 	.tools/bin/uv pip compile -q requirements.in -o requirements.txt \

@@ -39,6 +39,11 @@ RUN_FN = "trainer_module.trainer.run_fn"
 """What Transform and Trainer are given to run."""
 
 
+def source_digest() -> str:
+    """Return the digest of the code that trains, which publications and reports name."""
+    return code_digest(PREPROCESSING_FN, RUN_FN)
+
+
 def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None = None) -> tfx.dsl.Pipeline:
     """Wire the components up.
 
@@ -126,7 +131,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             "private_key": settings.publish.private_key,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "source_digest": code_digest(PREPROCESSING_FN, RUN_FN),
+                "source_digest": source_digest(),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
             "code_digest": code_digest(Pusher),
@@ -147,6 +152,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
+        source_digest=source_digest(),
         code_digest=code_digest(RunReporter),
     ).with_id(RUN_REPORT)
 

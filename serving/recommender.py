@@ -194,6 +194,18 @@ class Recommender:
         answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], self._type))
         return self._named(*_first(answer, k))[0]
 
+    def label_ranks(self, examples: Sequence[bytes]) -> list[int | None]:
+        """Return the exact ranks of examples' labels, as the metrics have them; None for one that can't be found.
+
+        Parameters
+        ----------
+        examples
+            Serialised `tf.Example` windows.
+        """
+        answer = self._model.signatures["evaluate"](examples=tf.constant(list(examples), tf.string))
+        pairs = zip(answer["rank"].numpy().tolist(), answer["catalogue_size"].numpy().tolist(), strict=True)
+        return [rank if rank <= size else None for rank, size in pairs]
+
     def _named(self, ids: np.ndarray, scores: np.ndarray) -> list[list[Recommendation]]:
         lengths = answer_lengths(ids, self.catalogue.pad)
         return [

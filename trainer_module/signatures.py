@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,14 @@ EVALUATION_TOP_K = 10
 
 
 _Signature = Callable[..., dict[str, tf.Tensor]]
+
+
+class _Best(NamedTuple):
+    """The best candidates of each query, best first, `[batch, k]`; those that are left out fill it up at the end."""
+
+    column: tf.Tensor
+    score: tf.Tensor
+    is_filler: tf.Tensor
 
 
 def _traced(method: _Signature, *inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
@@ -88,6 +97,7 @@ class ServingModel(tf.Module):
         self._movie_id = tf.Variable(movie_ids, dtype=self.id_type, trainable=False, name="movie_id")
         # It answers histories without a known movie, and is the floor that the gate compares the model with.
         # Monotone in the counts, which is all that a rank sees.
+        self._label_counts = tf.Variable(label_counts, dtype=tf.int64, trainable=False, name="label_counts")
         self._popularity = FixedScores(np.log1p(label_counts), name="popularity")
         self._recent_popularity = self._popularity
         if recent_popularity is not None:
@@ -235,20 +245,28 @@ class ServingModel(tf.Module):
             int64 `[batch]`: `rank`, with the context's own movies left out as in serving; `rank_unfiltered`,
             with them; `rank_popularity`, the same label under plain train popularity, context left out;
             `rank_recent_popularity`, likewise under what was popular lately, see `trainer_module.popularity`. See
-            `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up
-            as in `recommend`, and `pad_movie_id` and `catalogue_size` int64 `[batch]`, the same everywhere.
+            `rank_of_label`. `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up as in `recommend`;
+            of that shape `top_label_count`, how often these are labels in train, and `label_count` int64 `[batch]`, how
+            often the label is one. And `pad_movie_id`, `catalogue_size` and `num_train_labels` int64 `[batch]`, the
+            same everywhere.
         """
         context, label_movie_id = parse_any_length(examples, self.pad)
         index = self._look_up(context)
         label = self._place(label_movie_id)
         scores = self._scores(index)
         excluded = seen_mask(index, self._num_movies())
+        best = self._best(scores, excluded, EVALUATION_TOP_K)
+        top_label_count = tf.gather(self._label_counts, best.column)
+        label_count = tf.gather(self._label_counts, tf.maximum(label, 0))
         return {
             "rank": rank_of_label(scores, label, excluded),
             "rank_unfiltered": rank_of_label(scores, label),
             "rank_popularity": self._popularity.rank_of_label(label, index),
             "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
-            "top_movie_id": self._top(scores, excluded)["movie_id"][:, :EVALUATION_TOP_K],
+            "top_movie_id": tf.where(best.is_filler, self._pad, tf.gather(self._movie_id, best.column)),
+            "top_label_count": tf.where(best.is_filler, tf.constant(0, tf.int64), top_label_count),
+            "label_count": tf.where(label < 0, tf.constant(0, tf.int64), label_count),
+            "num_train_labels": tf.fill(tf.shape(label), tf.reduce_sum(self._label_counts)),
             "pad_movie_id": tf.fill(tf.shape(label), self._pad),
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }
@@ -278,10 +296,13 @@ class ServingModel(tf.Module):
 
     def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the best candidates that are not left out, filled up to the same number for each row."""
-        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=min(TOP_K, self._num_movies()))
-        # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
-        filler = tf.gather(excluded, column, axis=1, batch_dims=1)
+        best = self._best(scores, excluded, TOP_K)
         return {
-            "movie_id": tf.where(filler, self._pad, tf.gather(self._movie_id, column)),
-            "score": tf.where(filler, FILLER_SCORE, score),
+            "movie_id": tf.where(best.is_filler, self._pad, tf.gather(self._movie_id, best.column)),
+            "score": tf.where(best.is_filler, FILLER_SCORE, best.score),
         }
+
+    def _best(self, scores: tf.Tensor, excluded: tf.Tensor, k: int) -> _Best:
+        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=min(k, self._num_movies()))
+        # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
+        return _Best(column, score, tf.gather(excluded, column, axis=1, batch_dims=1))

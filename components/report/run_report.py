@@ -29,13 +29,15 @@ def RunReporter(  # noqa: N802
     report: tfx.dsl.components.OutputArtifact[RunReport],
     pipeline_name: tfx.dsl.components.Parameter[str],
     settings: tfx.dsl.components.Parameter[str],
+    source_digest: tfx.dsl.components.Parameter[str],
     code_digest: tfx.dsl.components.Parameter[str],
     passed_over: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model] = None,
 ) -> None:
     """Write `report.html` and the facts behind it.
 
-    `settings` is the whole of the pipeline's settings as JSON. `passed_over` is the last blessed model, where it could
-    not be compared with. `code_digest` only tells TFX's cache when this code or a template changes.
+    `settings` is the whole of the pipeline's settings as JSON, and `source_digest` that of the code that trains.
+    `passed_over` is the last blessed model, where it could not be compared with. `code_digest` only tells TFX's cache
+    when this code or a template changes.
     """
     pushed = pushed_model.get_int_custom_property("pushed") == 1
     artifacts = RunArtifacts(
@@ -55,7 +57,7 @@ def RunReporter(  # noqa: N802
         ModelGateSettings.model_validate(chosen["model_gate"]),
         why_passed_over(local_path(passed_over.uri), local_path(examples.uri)) if passed_over is not None else None,
     )
-    facts = load_run(artifacts, pipeline_name, chosen, result)
+    facts = load_run(artifacts, pipeline_name, chosen, result, source_digest)
     for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):
         with tfx.dsl.io.fileio.open(f"{report.uri}/{name}", "w") as file:
             file.write(text)

@@ -57,7 +57,8 @@ def _print_sample(sample: Sample, words: Words) -> None:
     earlier = len(sample.history) - len(shown)
     print(f"  {words.taken} {'; '.join(shown)}" + (f" (and {earlier} before)" if earlier else ""))
     for movie in sample.recommended:
-        mark = "*" if movie.rank == sample.label_rank else " "
+        mark = "*" if movie.is_label else " "
         print(f"   {mark} {movie.rank}. {movie.title}")
-    if sample.label_rank is None:
-        print(f"     {words.taken} next: {sample.label}")
+    if not sample.is_hit:
+        place = f"rank {sample.label_rank:,}" if sample.label_rank is not None else "unknown to the model"
+        print(f"     {words.taken} next: {sample.label} ({place})")
