@@ -34,6 +34,7 @@ TRAINER = "Trainer"
 BASELINE_NODE = "LatestBlessedModel"
 EVALUATOR = "Evaluator"
 SERVABLE_CHECK = "ServableCheck"
+AUDIT = "Audit"
 PUSHER = "Pusher"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
@@ -50,6 +51,7 @@ STEPS = (
     TRAINER,
     EVALUATOR,
     SERVABLE_CHECK,
+    AUDIT,
     PUSHER,
     RUN_REPORT,
 )
@@ -86,5 +88,6 @@ PASSED_OVER = Output(BASELINE_NODE, "passed_over")
 EVALUATION = Output(EVALUATOR, "evaluation")
 BLESSING = Output(EVALUATOR, "blessing")
 SERVABILITY = Output(SERVABLE_CHECK, "blessing")
+AUDIT_RECORD = Output(AUDIT, "record")
 PUSHED_MODEL = Output(PUSHER, "pushed_model")
 REPORT = Output(RUN_REPORT, "report")

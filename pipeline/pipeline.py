@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tfx import v1 as tfx
 
+from components.audit.audit import Audit
 from components.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
+    AUDIT_RECORD,
     BASELINE,
     BLESSING,
     EVALUATION,
@@ -114,10 +116,18 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         code_digest=code_digest(ServableCheck),
     )
 
+    audit = Audit(
+        examples=examples,
+        model=trainer.outputs[MODEL.name],
+        settings=settings.audit.model_dump_json(),
+        code_digest=code_digest(Audit),
+    )
+
     push = Pusher(
         model=trainer.outputs[MODEL.name],
         model_blessing=evaluator.outputs[BLESSING.name],
         infra_blessing=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         examples=examples,
         evaluation=evaluator.outputs[EVALUATION.name],
         serving=paths.serving,
@@ -142,6 +152,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         evaluation=evaluator.outputs[EVALUATION.name],
         blessing=evaluator.outputs[BLESSING.name],
         servability=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         pushed_model=push.outputs[PUSHED_MODEL.name],
         passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
@@ -166,6 +177,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             baseline,
             evaluator,
             servable,
+            audit,
             push,
             report,
             *pages,

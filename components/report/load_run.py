@@ -11,6 +11,7 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components.audit.figures import read_audit
 from components.data_gate import VERDICT_FILE, find_anomalies
 from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import POPULARITY, RECALL
@@ -53,6 +54,7 @@ class RunArtifacts:
     model: Path | None = None
     model_run: Path | None = None
     servability: Path | None = None
+    audit: Path | None = None
     published: str | None = None
     """The published version."""
 
@@ -94,6 +96,7 @@ def load_run(
             if artifacts.model is not None and artifacts.examples is not None
             else []
         ),
+        audit=read_audit(artifacts.audit) if artifacts.audit is not None else None,
     )
 
 

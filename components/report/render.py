@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from components.report import charts
+from components.report.audit_section import audit_section
 from data import features
 from data.options import RELEASE_NAMES
 from data.splits import STRATEGIES, spelt
@@ -53,6 +54,7 @@ def render_report(facts: ReportModel) -> str:
         verdict=verdict_of(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
+        audit=audit_section(facts),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
         sections=_sections(facts),
         slices=_slice_charts(facts),
@@ -97,6 +99,8 @@ def verdict_of(facts: ReportModel) -> dict[str, str]:
         return {"text": "published", "tone": "good"}
     if facts.decision.servable:
         return {"text": "not servable", "tone": "bad"}
+    if facts.decision.blessed and facts.audit is not None and facts.audit.stops:
+        return {"text": "stopped by the audit", "tone": "bad"}
     if facts.decision.blessed:
         return {"text": "blessed", "tone": "good"}
     if facts.decision.blessed is False:
@@ -124,6 +128,7 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("samples", "Samples", facts.samples),
         ("training", "Training", _curve_titles(facts)),
         ("data", "Data", facts.data),
+        ("audit", "Audit", facts.audit),
         ("steps", "Steps", facts.steps),
         ("history", "History", facts.history),
         ("model-card", "Model card", True),
