@@ -7,8 +7,10 @@ from tfx.utils import path_utils
 
 from components.artifacts import AuditRecord
 from components.audit.figures import AUDIT_FILE, PASSED
-from components.audit.run_audit import run_audit
+from components.audit.run_audit import asker, run_audit
+from components.audit.windows import ExampleFolder
 from components.gate_settings import AuditSettings
+from serving.recommender import Recommender
 
 logger = logging.getLogger("next_movie.audit")
 
@@ -26,7 +28,9 @@ def Audit(  # noqa: N802
     `settings` is an `AuditSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
     """
     chosen = AuditSettings.model_validate_json(settings)
-    result = run_audit(examples.uri, path_utils.serving_model_path(model.uri), chosen)
+    data = ExampleFolder.load(examples.uri)
+    recommender = Recommender.load(path_utils.serving_model_path(model.uri))
+    result = run_audit(data, asker(recommender, data.catalogue), chosen)
     record.set_int_custom_property(PASSED, int(not result.stops))
     with tfx.dsl.io.fileio.open(f"{record.uri}/{AUDIT_FILE}", "w") as file:
         file.write(result.model_dump_json(indent=2))

@@ -64,7 +64,7 @@ class SplitComparison:
     def add_train(self, windows: Windows) -> None:
         """Look which eval windows stand among train windows, and which movies train holds."""
         if self._sorted is None:
-            self._sorted = np.sort(np.concatenate(self._hashes)) if self._hashes else np.zeros(0, np.uint64)
+            self._sorted = np.sort(np.concatenate(self._hashes))
             self._steps = np.zeros(len(self._sorted) + 1, dtype=np.int64)
         self._is_known[windows.label] = True
         self._is_known[windows.context] = True

@@ -9,12 +9,10 @@ from components.audit.behaviour import Ask, CoWatching, K, ask_all, behaviour_fi
 from components.audit.data_audit import SplitComparison, SplitTally, data_figures
 from components.audit.figures import AuditResult
 from components.audit.findings import find
-from components.audit.windows import Windows, join, read_windows
+from components.audit.windows import ExampleFolder, Windows, join
 from components.gate_settings import AuditSettings
-from data.examples.manifest import Manifest
 from data.movie_ids import NO_MOVIE, id_array, plain_id
-from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-from serving.artifact_files import read_catalogue, read_manifest
+from data.releases.catalogue import Catalogue
 from serving.recommender import Recommender
 
 _ASKED_AT_ONCE = 256
@@ -24,39 +22,38 @@ _CO_WATCHED_IN = 1_000_000
 """Train windows in which co-watching is looked for. They lie in the order of a hash, so that the first are a sample."""
 
 
-def run_audit(examples: str, model: str, settings: AuditSettings) -> AuditResult:
+def run_audit(examples: ExampleFolder, ask: Ask, settings: AuditSettings) -> AuditResult:
     """Measure data, split and answers, and return what of it is out of bounds.
 
     Parameters
     ----------
     examples
-        Folder of the Examples artifact.
-    model
-        The SavedModel's folder. Both may be wherever TensorFlow can read.
+        That the model was fitted to and is judged on.
+    ask
+        Asks the model.
     settings
         What is allowed, and how many queries are asked.
 
     Raises
     ------
     InputError
-        A file can't be read, or there is no model of this project's.
+        A file can't be read.
     """
-    manifest = read_manifest(examples)
-    catalogue = read_catalogue(f"{examples}/{CATALOGUE_FILE}")
     held_out, train = SplitTally(), SplitTally()
-    comparison = SplitComparison(len(catalogue))
-    asked = read_eval(examples, manifest, catalogue, held_out, comparison, settings)
-    answers = ask_all(asker(Recommender.load(model), catalogue), asked, settings.seed)
-    co_watching = CoWatching(asked.label[answers.is_miss], answers.plain[answers.is_miss])
-    seen = 0
-    for windows in read_windows(examples, "train", manifest, catalogue):
+    comparison = SplitComparison(len(examples.catalogue))
+    answers = ask_all(ask, _read_eval(examples, held_out, comparison, settings), settings.seed)
+    labels, is_miss = answers.windows.label, answers.is_miss
+    co_watching = CoWatching(labels[is_miss], answers.plain[is_miss])
+    looked_at = 0
+    for windows in examples.windows("train"):
         train.add(windows)
         comparison.add_train(windows)
-        if seen < _CO_WATCHED_IN:
+        if looked_at < _CO_WATCHED_IN:
             co_watching.add(windows)
-        seen += len(windows)
+        looked_at += len(windows)
+    manifest = examples.manifest
     data = data_figures(train, held_out, comparison, manifest.times)
-    behaviour = behaviour_figures(answers, genre_table(catalogue), co_watching)
+    behaviour = behaviour_figures(answers, genre_table(examples.catalogue), co_watching)
     return AuditResult(
         mode=settings.mode,
         data=data,
@@ -65,26 +62,20 @@ def run_audit(examples: str, model: str, settings: AuditSettings) -> AuditResult
     )
 
 
-def read_eval(
-    examples: str,
-    manifest: Manifest,
-    catalogue: Catalogue,
-    tally: SplitTally,
-    comparison: SplitComparison,
-    settings: AuditSettings,
+def _read_eval(
+    examples: ExampleFolder, tally: SplitTally, comparison: SplitComparison, settings: AuditSettings
 ) -> Windows:
     """Count all eval windows, and return a drawn sample of them, as many as the settings say."""
-    number = manifest.counts.eval
-    drawn = np.random.default_rng(settings.seed).choice(number, min(settings.queries, number), replace=False)
+    number = examples.manifest.counts.eval
     is_drawn = np.zeros(number, dtype=bool)
-    is_drawn[drawn] = True
+    is_drawn[np.random.default_rng(settings.seed).permutation(number)[: settings.queries]] = True
     parts, start = [], 0
-    for windows in read_windows(examples, "eval", manifest, catalogue):
+    for windows in examples.windows("eval"):
         tally.add(windows)
         comparison.add_eval(windows)
         parts.append(windows.take(np.flatnonzero(is_drawn[start : start + len(windows)])))
         start += len(windows)
-    return join(parts, manifest.options.max_context_length)
+    return join(parts)
 
 
 def asker(recommender: Recommender, catalogue: Catalogue) -> Ask:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from data import features
 from data.examples.manifest import Manifest
 from data.movie_ids import NO_MOVIE
-from data.releases.catalogue import Catalogue
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.timelines.hashing import mix64
-from serving.artifact_files import example_files
+from serving.artifact_files import example_files, read_catalogue, read_manifest
 
 _BATCH = 16_384
 
@@ -66,10 +66,8 @@ class Windows:
         return (self.context == self.label[:, np.newaxis]).any(axis=1)
 
 
-def join(parts: list[Windows], max_context_length: int) -> Windows:
-    """Return the windows of several batches as one; none of any, too."""
-    if not parts:
-        return Windows(np.zeros((0, max_context_length), np.int64), np.zeros(0, np.int64), np.zeros(0, np.bytes_))
+def join(parts: list[Windows]) -> Windows:
+    """Return the windows of several batches, at least one, as one."""
     return Windows(
         np.concatenate([part.context for part in parts]),
         np.concatenate([part.label for part in parts]),
@@ -77,43 +75,52 @@ def join(parts: list[Windows], max_context_length: int) -> Windows:
     )
 
 
-def read_windows(root: str, split: str, manifest: Manifest, catalogue: Catalogue) -> Iterator[Windows]:
-    """Yield the windows of a split.
+@dataclass(frozen=True)
+class ExampleFolder:
+    """An Examples artifact's folder, wherever TensorFlow can read it, with its manifest and catalogue."""
 
-    Parameters
-    ----------
-    root
-        Folder of the Examples artifact, wherever TensorFlow can read it.
-    split
-        The split.
-    manifest, catalogue
-        The artifact's.
+    root: str
+    manifest: Manifest
+    catalogue: Catalogue
 
-    Raises
-    ------
-    InputError
-        The split's files can't be listed.
-    """
-    id_type = tf.string if catalogue.has_texts else tf.int64
-    length = manifest.options.max_context_length
-    spec = {
-        features.CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([length], id_type),
-        features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([], id_type),
-        features.LABEL_POPULARITY: tf.io.FixedLenFeature([], tf.string),
-    }
-    batches = (
-        tf.data.TFRecordDataset(example_files(root, split), compression_type="GZIP")
-        .batch(_BATCH)
-        .map(lambda examples: tf.io.parse_example(examples, spec))
-        # The next batch is read while this one is worked on.
-        .prefetch(1)
-    )
-    for parsed in batches.as_numpy_iterator():
-        yield Windows(
-            context=catalogue.codes_of(_ids(parsed[features.CONTEXT_MOVIE_ID])),
-            label=catalogue.codes_of(_ids(parsed[features.LABEL_MOVIE_ID])),
-            popularity=parsed[features.LABEL_POPULARITY].astype(np.bytes_),
+    @classmethod
+    def load(cls, root: str) -> ExampleFolder:
+        """Read manifest and catalogue.
+
+        Raises
+        ------
+        InputError
+            One of them can't be read, or is damaged.
+        """
+        return cls(root, read_manifest(root), read_catalogue(f"{root}/{CATALOGUE_FILE}"))
+
+    def windows(self, split: str) -> Iterator[Windows]:
+        """Yield the windows of a split, batch by batch, in the order of its files.
+
+        Raises
+        ------
+        InputError
+            The split's files can't be listed.
+        """
+        id_type = tf.string if self.catalogue.has_texts else tf.int64
+        spec = {
+            features.CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([self.manifest.options.max_context_length], id_type),
+            features.LABEL_MOVIE_ID: tf.io.FixedLenFeature([], id_type),
+            features.LABEL_POPULARITY: tf.io.FixedLenFeature([], tf.string),
+        }
+        batches = (
+            tf.data.TFRecordDataset(example_files(self.root, split), compression_type="GZIP")
+            .batch(_BATCH)
+            .map(lambda examples: tf.io.parse_example(examples, spec))
+            # The next batch is read while this one is worked on.
+            .prefetch(1)
         )
+        for parsed in batches.as_numpy_iterator():
+            yield Windows(
+                context=self.catalogue.codes_of(_ids(parsed[features.CONTEXT_MOVIE_ID])),
+                label=self.catalogue.codes_of(_ids(parsed[features.LABEL_MOVIE_ID])),
+                popularity=parsed[features.LABEL_POPULARITY].astype(np.bytes_),
+            )
 
 
 def _ids(values: NDArray[np.generic]) -> NDArray[np.generic]:
