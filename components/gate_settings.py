@@ -125,7 +125,7 @@ class AuditSettings(BaseModel):
     max_median_wait_days: float = Field(default=30.0, gt=0)
     """The most days from a context's last movie to its label, in the median of the eval split."""
 
-    min_moved_by_last: float = Field(default=0.1, ge=0, le=1)
+    min_moved_by_last: float = Field(default=0.2, ge=0, le=1)
     """The least share of an answer that another last movie has to change."""
 
     max_moved_by_drop: float = Field(default=0.8, ge=0, le=1)
@@ -134,7 +134,7 @@ class AuditSettings(BaseModel):
     max_miss_rate_spread: float = Field(default=0.3, ge=0, le=1)
     """The most that the slices' miss rates may lie from that of all, on average."""
 
-    min_nearness: float = Field(default=1.0, ge=0)
+    min_nearness: float = Field(default=0.8, ge=0)
     """How many times as much as other queries' answers, at least, those of missed labels have to share with the label:
     in genres, and in having been watched together in train."""
 

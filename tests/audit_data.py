@@ -14,11 +14,8 @@ from data.generate import generate
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE
 
-Rating = tuple[int, int, float, int]
-"""User, movie, stars and time."""
 
-
-def own_examples(folder: Path, events: Iterable[tuple[int, int, int]], **options: object) -> ExampleFolder:
+def own_examples(folder: Path, events: Iterable[tuple[int, int | str, int]], **options: object) -> ExampleFolder:
     """Generate examples of own data from events of user, item and time."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["user,item,timestamp", *(f"{user},{item},{time}" for user, item, time in events)]
