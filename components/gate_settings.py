@@ -128,7 +128,7 @@ class AuditSettings(BaseModel):
     min_moved_by_last: float = Field(default=0.2, ge=0, le=1)
     """The least share of an answer that another last movie has to change."""
 
-    max_moved_by_drop: float = Field(default=0.8, ge=0, le=1)
+    max_moved_by_drop: float = Field(default=0.9, ge=0, le=1)
     """The most of an answer, as a share, that changes where one movie of the history is dropped."""
 
     max_miss_rate_spread: float = Field(default=0.3, ge=0, le=1)

@@ -21,6 +21,9 @@ from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 from pipeline.runs.record import RunRecord
 
+_BASELINE_INPUT = "baseline_model"
+"""The Evaluator's input."""
+
 _SHOWN = 20
 """The most evaluations that are shown."""
 
@@ -74,14 +77,13 @@ def _audits_by_model(store: mlmd.MetadataStore) -> dict[int | None, metadata_sto
 
 def _model_read_by(store: mlmd.MetadataStore, execution: int) -> int | None:
     """Return the id of the model that an execution was given; None for one without."""
-    return next(
-        (
-            event.artifact_id
-            for event in store.get_events_by_execution_ids([execution])
-            if event.type == metadata_store_pb2.Event.INPUT and event.path.steps[0].key == MODEL.name
-        ),
-        None,
-    )
+    read = {
+        event.path.steps[0].key: event.artifact_id
+        for event in store.get_events_by_execution_ids([execution])
+        if event.type == metadata_store_pb2.Event.INPUT
+    }
+    # ML Metadata keeps one event of an artifact: a model that is held against itself stands under either name.
+    return read.get(MODEL.name, read.get(_BASELINE_INPUT))
 
 
 def _audit_figures(audit: metadata_store_pb2.Artifact | None, home: Home) -> dict[str, float | None]:
