@@ -17,6 +17,7 @@ from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.splits import SPLIT_CHOICES, SPLIT_NAMES, spelt, unspelt
 from data.user_files import user_path
+from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
     from components.audit.figures import AuditResult
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     prepare_environment()
+    defer_cloud_extensions()
     audits = {split: audit_split(split, options) for split in options.splits}
     print(markdown_table(["figure", *map(spelt, audits)], figure_rows(audits)))
     for split, audit in audits.items():
