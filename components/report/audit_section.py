@@ -89,17 +89,17 @@ def _data_rows(audit: AuditResult, allowed: Mapping[str, Any], out: set[str]) ->
 def _behaviour_rows(audit: AuditResult, allowed: Mapping[str, Any], out: set[str], words: Words) -> Iterator[Row]:
     behaviour = audit.behaviour
     for label, share, setting in (
-        (f"of an answer moves with another last {words.one}", behaviour.moved_by_last, "min_moved_by_last"),
-        ("of an answer moves with the opposite order", behaviour.moved_by_order, None),
-        (f"of an answer moves with one {words.one} less", behaviour.moved_by_drop, "max_moved_by_drop"),
-        ("labels that are not among the ten", behaviour.miss_rate, None),
-        ("mean distance of the slices' miss rates from that", behaviour.miss_rate_spread, "max_miss_rate_spread"),
-        ("of an answer is shared by any two queries", behaviour.answer_overlap, "max_answer_overlap"),
+        (f"answer moved by another last {words.one}", behaviour.moved_by_last, "min_moved_by_last"),
+        ("answer moved by the opposite order", behaviour.moved_by_order, None),
+        (f"answer moved by one {words.one} less", behaviour.moved_by_drop, "max_moved_by_drop"),
+        ("misses: labels that are not among the ten", behaviour.miss_rate, None),
+        ("slices' mean distance from that", behaviour.miss_rate_spread, "max_miss_rate_spread"),
+        ("overlap of two queries' answers", behaviour.answer_overlap, "max_answer_overlap"),
     ):
         yield Row(label, _share(share), _limit(allowed, setting), setting in out)
     for label, nearness in (
         ("genres that missed answers share with the label", behaviour.genres),
-        (f"of a missed answer was {words.taken} with the label in train", behaviour.co_watched),
+        (f"missed answers {words.taken} with the label in train", behaviour.co_watched),
     ):
         yield Row(label, _near(nearness), _limit_times(allowed), "min_nearness" in out)
 

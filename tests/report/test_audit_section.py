@@ -73,14 +73,14 @@ def test_figures_stand_beside_what_is_allowed():
     assert (tied.value, tied.allowed, tied.is_out) == ("64.0%", "≤ 50%", True)
     cold = rows["users with an eval label that have no train label"]
     assert (cold.value, cold.allowed, cold.is_out) == ("64.1%", "≤ 80%", False)
-    moved = rows["of an answer moves with another last movie"]
+    moved = rows["answer moved by another last movie"]
     assert (moved.value, moved.allowed) == ("72.7%", "≥ 20%")
     assert rows["from the last input to the train label, median and 90th percentile"].value == "11 s, 2 hours"
     wait = rows["from the last input to the eval label, median and 90th percentile"]
     assert (wait.value, wait.allowed) == ("3 days, 2 hours", "≤ 30 days")
     near = rows["genres that missed answers share with the label"]
     assert (near.value, near.allowed) == ("20.0%, others' 16.0%, 1.25 times", "≥ 0.8 times")
-    assert rows["of an answer moves with the opposite order"].value == "not known"
+    assert rows["answer moved by the opposite order"].value == "not known"
     assert [row.label for row in rows.values() if row.is_out] == [tied.label]
 
 
