@@ -24,6 +24,9 @@ K = 10
 FEWEST = 50
 """Queries, or misses, below which a mean says nothing: a share of 50 has an interval of 28 points."""
 
+FEWEST_MOVIES = 10 * K
+"""Movies of the catalogue below which answers are alike whatever the model does."""
+
 _UNSEEN = features.POPULARITY_BUCKETS[-1]
 
 Ask = Callable[[NDArray[np.int64]], NDArray[np.int64]]
@@ -172,7 +175,8 @@ def behaviour_figures(answers: Answers, genres: NDArray[np.bool_], co_watching: 
         Of the missed labels and their answers, all train windows added.
     """
     windows, is_miss = answers.windows, answers.is_miss
-    if len(windows) < FEWEST:
+    num_movies = len(genres) - 1
+    if len(windows) < FEWEST or num_movies < FEWEST_MOVIES:
         return BehaviourFigures(queries=len(windows))
     moved = {name: float(shares.mean()) if len(shares) >= FEWEST else None for name, shares in answers.moved.items()}
     miss_rate = float(is_miss.mean())

@@ -95,7 +95,7 @@ class Nearness(_Plain):
 
 
 class BehaviourFigures(_Plain):
-    """Answers of ten movies to a sample of the eval queries; None where too few could be asked.
+    """Answers of ten movies to a sample of the eval queries; None where too few could be asked, or of too few movies.
 
     Attributes
     ----------

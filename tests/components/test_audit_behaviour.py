@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from components.audit.behaviour import (
     FEWEST,
+    FEWEST_MOVIES,
     CoWatching,
     ask_all,
     behaviour_figures,
@@ -97,6 +98,12 @@ def test_a_model_that_draws_at_random_is_personal():
 def test_of_too_few_queries_nothing_is_said():
     found = figures_of(answering(lambda context: 5, MOVIES), windows_of(drawn_contexts(FEWEST - 1)))
     assert found.model_dump(exclude_defaults=True) == {"queries": FEWEST - 1}
+
+
+def test_of_a_catalogue_in_which_any_two_answers_are_alike_nothing_is_said():
+    few = np.ones((FEWEST_MOVIES, 1), bool)
+    found = figures_of(answering(lambda context: 5, MOVIES), genres=few)
+    assert found.model_dump(exclude_defaults=True) == {"queries": 200}
 
 
 def test_contexts_of_one_movie_have_no_order_and_nothing_to_drop():
