@@ -31,10 +31,10 @@ PREVIOUS_STATISTICS = "PreviousStatistics"
 DATA_GATE = "DataGate"
 TRANSFORM = "Transform"
 TRAINER = "Trainer"
+AUDIT = "Audit"
 BASELINE_NODE = "LatestBlessedModel"
 EVALUATOR = "Evaluator"
 SERVABLE_CHECK = "ServableCheck"
-AUDIT = "Audit"
 PUSHER = "Pusher"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
@@ -49,9 +49,9 @@ STEPS = (
     DATA_GATE,
     TRANSFORM,
     TRAINER,
+    AUDIT,
     EVALUATOR,
     SERVABLE_CHECK,
-    AUDIT,
     PUSHER,
     RUN_REPORT,
 )
@@ -82,12 +82,12 @@ VERDICT = Output(DATA_GATE, "verdict")
 TRANSFORM_GRAPH = Output(TRANSFORM, "transform_graph")
 MODEL = Output(TRAINER, "model")
 MODEL_RUN = Output(TRAINER, "model_run")
+AUDIT_RECORD = Output(AUDIT, "record")
 BASELINE = Output(BASELINE_NODE, "model")
 PASSED_OVER = Output(BASELINE_NODE, "passed_over")
 """The last blessed model, where it can't be compared with."""
 EVALUATION = Output(EVALUATOR, "evaluation")
 BLESSING = Output(EVALUATOR, "blessing")
 SERVABILITY = Output(SERVABLE_CHECK, "blessing")
-AUDIT_RECORD = Output(AUDIT, "record")
 PUSHED_MODEL = Output(PUSHER, "pushed_model")
 REPORT = Output(RUN_REPORT, "report")

@@ -98,6 +98,13 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         },
     )
 
+    audit = Audit(
+        examples=examples,
+        model=trainer.outputs[MODEL.name],
+        settings=settings.audit.model_dump_json(),
+        code_digest=code_digest(Audit),
+    )
+
     baseline = backend.baseline(paths, examples)
 
     evaluator = tfx.components.Evaluator(
@@ -114,13 +121,6 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         model=trainer.outputs[MODEL.name],
         settings=settings.servable_check.model_dump_json(),
         code_digest=code_digest(ServableCheck),
-    )
-
-    audit = Audit(
-        examples=examples,
-        model=trainer.outputs[MODEL.name],
-        settings=settings.audit.model_dump_json(),
-        code_digest=code_digest(Audit),
     )
 
     push = Pusher(
@@ -174,10 +174,10 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             *remember,
             transform,
             trainer,
+            audit,
             baseline,
             evaluator,
             servable,
-            audit,
             push,
             report,
             *pages,
