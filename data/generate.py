@@ -208,6 +208,7 @@ def _write(
         split=options.split,
         train_until=options.strategy.train_until(result.cut),
         counts=counts,
+        times=result.times,
         shards=shards,
         pad_movie_id=catalogue.pad,
         catalogue_file=CATALOGUE_FILE,

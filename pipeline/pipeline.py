@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tfx import v1 as tfx
 
+from components.audit.audit import Audit
 from components.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
+    AUDIT_RECORD,
     BASELINE,
     BLESSING,
     EVALUATION,
@@ -101,6 +103,13 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         },
     )
 
+    audit = Audit(
+        examples=examples,
+        model=trainer.outputs[MODEL.name],
+        settings=settings.audit.model_dump_json(),
+        code_digest=code_digest(Audit),
+    )
+
     baseline = backend.baseline(paths, examples)
 
     evaluator = tfx.components.Evaluator(
@@ -123,6 +132,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         model=trainer.outputs[MODEL.name],
         model_blessing=evaluator.outputs[BLESSING.name],
         infra_blessing=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         examples=examples,
         evaluation=evaluator.outputs[EVALUATION.name],
         serving=paths.serving,
@@ -148,6 +158,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         evaluation=evaluator.outputs[EVALUATION.name],
         blessing=evaluator.outputs[BLESSING.name],
         servability=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         pushed_model=push.outputs[PUSHED_MODEL.name],
         passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
@@ -170,6 +181,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             *remember,
             transform,
             trainer,
+            audit,
             baseline,
             evaluator,
             servable,

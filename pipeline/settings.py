@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
+from components.gate_settings import AuditSettings, DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import DataSettings
 from data.splits import spelt
@@ -66,6 +66,9 @@ class Settings(BaseModel):
 
     servable_check: ServableCheckSettings = ServableCheckSettings()
     """What a model has to stand before it is published."""
+
+    audit: AuditSettings = AuditSettings()
+    """What of data, split and answers is out of bounds, and what becomes of it."""
 
     publish: PublishSettings = PublishSettings()
     """What becomes of a blessed model."""

@@ -209,6 +209,18 @@ def history_line(history: Sequence[PastRun]) -> Markup:
     return _svg(floor + line + points, description)
 
 
+def run_line(values: Sequence[float | None], label: str) -> Markup:
+    """Draw one figure over the pipeline's runs; None leaves a gap."""
+    rows = [{"run": run, "value": value} for run, value in enumerate(values, start=1)]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("run:Q", title="run", axis=_counting(len(values))),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+    )
+    chart = base.mark_line(color=_MODEL, strokeWidth=2) + base.mark_point(color=_MODEL, filled=True, size=36)
+    description = f"Line: {label} by run: {'; '.join(map(_as_text, values))}."
+    return _svg(chart.properties(width=WIDTH, height=170), description)
+
+
 def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequence[str]) -> Markup:
     """Draw with which share each value occurs, by split.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components.audit.figures import read_audit
 from components.data_gate import VERDICT_FILE, find_anomalies
 from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import CANDIDATES, POPULARITY, QUERIES, RECALL
@@ -55,6 +56,7 @@ class RunArtifacts:
     model: Path | None = None
     model_run: Path | None = None
     servability: Path | None = None
+    audit: Path | None = None
     published: str | None = None
     """The published version."""
 
@@ -103,6 +105,7 @@ def load_run(
             else []
         ),
         provenance=describe_process(source_digest),
+        audit=read_audit(artifacts.audit) if artifacts.audit is not None else None,
     )
 
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import jinja2
 
 from components.report import charts
+from components.report.audit_section import audit_section
 from components.report.protocol import protocol_rows
 from components.report.step_graph import stages_of
 from data import features
@@ -65,6 +66,7 @@ def render_report(facts: ReportModel) -> str:
         verdict=verdict_of(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
+        audit=audit_section(facts),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
         sections=_sections(facts),
         slices=_slice_charts(facts),
@@ -110,6 +112,8 @@ def verdict_of(facts: ReportModel) -> dict[str, str]:
         return {"text": "published", "tone": "good"}
     if facts.decision.servable:
         return {"text": "not servable", "tone": "bad"}
+    if facts.decision.blessed and facts.audit is not None and facts.audit.stops:
+        return {"text": "stopped by the audit", "tone": "bad"}
     if facts.decision.blessed:
         return {"text": "blessed", "tone": "good"}
     if facts.decision.blessed is False:
@@ -148,6 +152,7 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("samples", "Samples", facts.samples),
         ("training", "Training", _curve_titles(facts)),
         ("data", "Data", facts.data),
+        ("audit", "Audit", facts.audit),
         ("steps", "Steps", facts.steps),
         ("history", "History", facts.history),
         ("provenance", "Provenance", facts.provenance),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from components.audit.figures import AuditResult
 from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
@@ -274,13 +275,14 @@ class StepFacts(_Facts):
 
 
 class PastRun(_Facts):
-    """One of the pipeline's judged models."""
+    """One of the pipeline's judged models; `audit` holds the audit's figures by name."""
 
     when: datetime
     recall: Figure
     recall_popularity: Figure
     blessed: bool
     current: bool = False
+    audit: dict[str, Figure] = {}
 
 
 class Failure(_Facts):
@@ -343,6 +345,7 @@ class ReportModel(_Facts):
     slices: list[SliceFacts] = []
     decision: DecisionFacts = DecisionFacts()
     samples: list[Sample] = []
+    audit: AuditResult | None = None
     steps: list[StepFacts] = []
     seconds: float | None = None
     history: list[PastRun] = []

@@ -4,7 +4,7 @@ import json
 
 from tfx import v1 as tfx
 
-from components.artifacts import DataVerdict, RunReport, UnpaddedExampleStatistics
+from components.artifacts import AuditRecord, DataVerdict, RunReport, UnpaddedExampleStatistics
 from components.evaluation.evaluation_result import read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
@@ -25,6 +25,7 @@ def RunReporter(  # noqa: N802
     evaluation: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelEvaluation],
     blessing: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ModelBlessing],
     servability: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.InfraBlessing],
+    audit: tfx.dsl.components.InputArtifact[AuditRecord],
     pushed_model: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.PushedModel],
     report: tfx.dsl.components.OutputArtifact[RunReport],
     pipeline_name: tfx.dsl.components.Parameter[str],
@@ -48,6 +49,7 @@ def RunReporter(  # noqa: N802
         model=local_path(model.uri),
         model_run=local_path(model_run.uri),
         servability=local_path(servability.uri),
+        audit=local_path(audit.uri),
         published=pushed_model.get_string_custom_property("pushed_version") if pushed else None,
     )
     chosen = json.loads(settings)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from components.naming import EVALUATOR, EXAMPLE_GEN, PUSHER, STEPS, TRANSFORM
+from components.naming import AUDIT, EXAMPLE_GEN, PUSHER, STEPS, TRANSFORM
 from components.report.report_model import StepFacts
 
 NOT_RUN = "not run"
 
-_STAGES = {EXAMPLE_GEN: "Data", TRANSFORM: "Training", EVALUATOR: "Judgement", PUSHER: "Publication"}
+_STAGES = {EXAMPLE_GEN: "Data", TRANSFORM: "Training", AUDIT: "Judgement", PUSHER: "Publication"}
 """The step that each stage begins with."""
 
 

@@ -91,6 +91,7 @@ def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:
         model=record.folder(naming.MODEL),
         model_run=record.folder(naming.MODEL_RUN),
         servability=record.folder(naming.SERVABILITY),
+        audit=record.folder(naming.AUDIT_RECORD),
         published=record.published.name if record.published is not None else None,
     )
     return load_run(

@@ -32,6 +32,10 @@ def print_summary(record: RunRecord, words: Words) -> None:
     if record.servability is not None:
         for finding in record.servability.findings:
             print(f"  - not servable: {finding}")
+    if record.audit is not None and record.audit.findings and record.audit.mode != "note":
+        print(f"\nAudit{': the model is not published' if record.audit.stops else ''}")
+        for out_of_bounds in record.audit.findings:
+            print(f"  - {out_of_bounds.sentence}")
     model = record.published
     print(f"\nModel\n  {f'published: {model}' if model else 'not published; what was served before still is'}")
     examples = record.folder(EXAMPLES)

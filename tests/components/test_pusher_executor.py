@@ -13,6 +13,8 @@ from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.utils import json_utils
 
+from components.artifacts import AuditRecord
+from components.audit.figures import PASSED
 from components.publishing.pusher import Executor
 from data.atomic_folder import exclusive
 from data.errors import InputError
@@ -89,6 +91,15 @@ def test_a_model_that_is_not_blessed_is_not_published(serving, tmp_path):
     pushed = push(make_model(tmp_path / "model"), serving, tmp_path, blessed=False)
     assert pushed.get_int_custom_property("pushed") == 0
     assert not serving.exists()
+
+
+@pytest.mark.parametrize(("passed", "versions"), [(1, [1]), (0, [])])
+def test_a_blessed_model_that_the_audit_stops_is_not_published(serving, tmp_path, passed, versions):
+    record = AuditRecord()
+    record.set_int_custom_property(PASSED, passed)
+    pushed = push(make_model(tmp_path / "model"), serving, tmp_path, audit=[record])
+    assert pushed.get_int_custom_property("pushed") == passed
+    assert published_versions(serving) == versions
 
 
 def test_a_model_is_published_once_however_often_it_is_blessed(serving, tmp_path):
