@@ -2,9 +2,9 @@
 """Run a command on this checkout in a Debian 13 tree, where TFX 1.21 can be installed on an older system.
 
 The tree is made by debootstrap, once, in a folder outside the checkout: `NEXT_MOVIE_LANES`, or
-`~/.cache/next-movie-lanes`. It needs root, Linux's namespaces and some 6 GB. The checkout and the folder of temporary files
-are seen under the same paths as outside; `.venv` and `.tools` are the tree's own. Name resolution, certificates and pip's
-configuration are this machine's.
+`~/.cache/next-movie-lanes`. It needs root, Linux's namespaces and some 6 GB. The checkout and the folder of temporary
+files are seen under the same paths as outside; `.venv` and `.tools` are the tree's own. Name resolution, certificates
+and pip's configuration are this machine's.
 
 Mounts and processes live in namespaces of their own, which end with this program, even if it is killed.
 
@@ -40,6 +40,8 @@ BASE_PACKAGES = (
 """For the environment: a few of the pinned packages come as source only."""
 BROWSER_PACKAGES = ("chromium",)
 """For the tests that look at pages; debootstrap by itself can't put their dependencies into order."""
+RECIPE = " ".join((SUITE, *BASE_PACKAGES, *BROWSER_PACKAGES))
+"""A tree that was made by another one is made anew."""
 
 SEEN_ALIKE = (
     *("/etc/hosts", "/etc/resolv.conf"),
@@ -87,11 +89,21 @@ def make() -> Path:
         This machine can't make one.
     """
     tree = home() / f"debian-{SUITE}"
-    recipe = " ".join((SUITE, *BASE_PACKAGES, *BROWSER_PACKAGES))
-    made_by = tree / ".recipe"
-    if made_by.is_file() and made_by.read_text(encoding="utf-8") == recipe:
-        return tree
-    _check_machine()
+    if not _is_whole(tree):
+        _check_machine()
+        with _lock(fcntl.LOCK_EX):
+            # Somebody else may have made it meanwhile.
+            if not _is_whole(tree):
+                _make(tree)
+    return tree
+
+
+def _is_whole(tree: Path) -> bool:
+    recipe = tree / ".recipe"
+    return recipe.is_file() and recipe.read_text(encoding="utf-8") == RECIPE
+
+
+def _make(tree: Path) -> None:
     if shutil.which("debootstrap") is None:
         raise LaneUnavailableError("there is no debootstrap (on Debian and Ubuntu: apt-get install debootstrap)")
     # Under another name until it is whole; what was killed on the way is removed here.
@@ -109,12 +121,11 @@ def make() -> Path:
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *BROWSER_PACKAGES]
     _make_step("apt-get", _entering(partial, Path("/"), [], install))
     _make_step("apt-get", _entering(partial, Path("/"), [], ["apt-get", "clean"]))
-    (partial / ".recipe").write_text(recipe, encoding="utf-8")
+    (partial / ".recipe").write_text(RECIPE, encoding="utf-8")
     partial.rename(tree)
-    return tree
 
 
-def run(tree: Path, command: Sequence[str], *, checkout: Path = ROOT) -> int:
+def run(tree: Path, checkout: Path, command: Sequence[str]) -> int:
     """Run a command in the tree, in the checkout, and return its exit status.
 
     Raises
@@ -154,9 +165,7 @@ def _namespaces() -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child"]
 
 
-def _entering(
-    tree: Path, folder: Path, mounts: Sequence[tuple[Path, Path]], command: Sequence[str]
-) -> list[str]:
+def _entering(tree: Path, folder: Path, mounts: Sequence[tuple[Path, Path]], command: Sequence[str]) -> list[str]:
     """Return what runs a command in the tree; mounts are pairs of a path here and its path in the tree."""
     named = [value for name, value in os.environ.items() if name.endswith(NAMED_BY)]
     alike = [Path(name).expanduser() for name in (*SEEN_ALIKE, *named)]
@@ -246,15 +255,15 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until nobody else uses the tree."""
+def _lock(kind: int) -> Iterator[None]:
+    """Hold the tree: `fcntl.LOCK_EX` to change it, `fcntl.LOCK_SH` to use it."""
     home().mkdir(parents=True, exist_ok=True)
     with (home() / "lock").open("w", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             print("waiting for another use of the tree to end", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         yield
 
 
@@ -268,15 +277,16 @@ def main() -> int:
     if bool(arguments.command) + arguments.make + arguments.remove != 1:
         parser.error("give a command, --make or --remove")
     try:
-        with _alone():
-            if arguments.remove:
+        if arguments.remove:
+            with _lock(fcntl.LOCK_EX):
                 shutil.rmtree(home())
-                return 0
-            tree = make()
-            if arguments.make:
-                print(tree)
-                return 0
-            return run(tree, arguments.command)
+            return 0
+        tree = make()
+        if arguments.make:
+            print(tree)
+            return 0
+        with _lock(fcntl.LOCK_SH):
+            return run(tree, ROOT, arguments.command)
     except LaneUnavailableError as error:
         print(f"error: no Debian tree here: {error}", file=sys.stderr)
         return 2
