@@ -1,6 +1,6 @@
 """Finds the methods of the generated client, whose names changed between its releases, in this one place.
 
-Since 2.1 each begins with its service: `RunServiceApi.run_service_create_run` was `create_run` before.
+In 2.16 each begins with its service: `RunServiceApi.run_service_create_run` was `create_run` in 2.0.
 """
 
 from __future__ import annotations

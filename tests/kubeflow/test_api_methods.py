@@ -20,20 +20,20 @@ ASKED = sorted(
 
 class RunServiceApi:
     def create_run(self):
-        return "of a client before 2.1"
+        return "of a client as 2.0"
 
 
 class RecurringRunServiceApi:
     def recurring_run_service_create_recurring_run(self):
-        return "of a client since 2.1"
+        return "of a client as 2.16"
 
     def create_recurring_run(self):
         raise AssertionError("never both")
 
 
 def test_a_method_is_found_with_its_services_name_and_without():
-    assert api_method(RunServiceApi(), "create_run")() == "of a client before 2.1"
-    assert api_method(RecurringRunServiceApi(), "create_recurring_run")() == "of a client since 2.1"
+    assert api_method(RunServiceApi(), "create_run")() == "of a client as 2.0"
+    assert api_method(RecurringRunServiceApi(), "create_recurring_run")() == "of a client as 2.16"
 
 
 def test_an_operation_that_there_is_not_is_an_error_that_names_it():
