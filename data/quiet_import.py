@@ -52,10 +52,11 @@ def _without_notes() -> Iterator[None]:
     """Hold back what the process writes to standard error, native code included, and leave out the log's notes."""
     with contextlib.ExitStack() as stack:
         try:
-            held = stack.enter_context(tempfile.TemporaryFile())
             kept = os.dup(_STANDARD_ERROR)
+            stack.callback(os.close, kept)
+            held = stack.enter_context(tempfile.TemporaryFile())
         except OSError:
-            # There is no place for files, or no standard error: then all is as loud as it is.
+            # There is no standard error, or no place for files: then all is as loud as it is.
             yield
             return
         os.dup2(held.fileno(), _STANDARD_ERROR)
@@ -63,7 +64,6 @@ def _without_notes() -> Iterator[None]:
             yield
         finally:
             os.dup2(kept, _STANDARD_ERROR)
-            os.close(kept)
             held.seek(0)
             for line in held:
                 if not _NOTE.match(line):
