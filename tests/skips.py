@@ -23,6 +23,8 @@ _KSERVE = "needs KServe's package, which has to be installed in an environment o
 
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
+_TREE = "needs a tree of a newer Debian, which tools/lane.py makes with debootstrap, root and mounts of its own"
+
 ALLOWED: dict[str, str] = {
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
     "tests/data/test_interactions.py::test_the_real_ml_latest_small_": _REAL_DATA,
@@ -31,6 +33,8 @@ ALLOWED: dict[str, str] = {
     "tests/reliability/test_error_messages.py::test_a_work_directory_that_can_not_be_written_": _SMALL_DISKS,
     "tests/reliability/test_error_messages.py::test_no_space_for_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_full_disk_": _SMALL_DISKS,
+    "tests/test_lane_tree.py::": _SMALL_DISKS,
+    "tests/test_newer_lane.py::": _TREE,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
     "tests/data/test_prism.py::": _GO,
     "tests/pipeline/test_steps_on_prism.py::": _GO,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -57,19 +59,27 @@ def checkout(tmp_path) -> Path:
     return folder
 
 
-def start(checkout: Path, script: str) -> subprocess.Popen:
-    """Run a script in the tree as `tools/lane.py` does, on another checkout."""
-    code = (
-        f"import lane, pathlib, sys; lane.ROOT = pathlib.Path({str(checkout)!r}); "
-        f"sys.argv[1:] = ['sh', '-c', {script!r}]; raise SystemExit(lane.main())"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-    )
+@pytest.fixture
+def start(checkout) -> Iterator[Callable[[str], subprocess.Popen]]:
+    """Give a function that runs a script in the tree as `tools/lane.py` does, on another checkout."""
+    with contextlib.ExitStack() as stack:
+
+        def start(script: str) -> subprocess.Popen:
+            code = (
+                f"import lane, pathlib, sys; lane.ROOT = pathlib.Path({str(checkout)!r}); "
+                f"sys.argv[1:] = ['sh', '-c', {script!r}]; raise SystemExit(lane.main())"
+            )
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield start
 
 
 def wait_until(true, what: str) -> None:
@@ -92,34 +102,36 @@ def processes_with(text: str, file: str) -> list[str]:
     return found
 
 
-def test_a_command_sees_the_checkout_where_it_is_and_its_exit_status_is_passed_on(small_home, checkout):
-    process = start(checkout, 'cat precious; echo " $PWD" > written; exit 7')
+def test_a_command_sees_the_checkout_where_it_is_and_its_exit_status_is_passed_on(small_home, checkout, start):
+    process = start('cat precious; echo " $PWD" > written; exit 7')
     output, _ = process.communicate()
     assert (output, process.returncode) == ("kept", 7)
     assert (checkout / "written").read_text().strip() == str(checkout)
 
 
-def test_the_checkouts_own_environment_is_neither_seen_nor_changed(small_home, checkout):
+def test_the_checkouts_own_environment_is_neither_seen_nor_changed(small_home, checkout, start):
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / "ours").write_text("ours")
-    output, _ = start(checkout, "echo .venv/*; echo theirs > .venv/theirs; echo theirs > .tools/theirs").communicate()
+    output, _ = start("echo .venv/*; echo theirs > .venv/theirs; echo theirs > .tools/theirs").communicate()
     assert output.strip() == ".venv/*"
     assert [path.name for path in (checkout / ".venv").iterdir()] == ["ours"]
     assert not (checkout / ".tools").exists()
     assert (small_home / ".venv" / "theirs").read_text() == "theirs\n"
 
 
-def test_a_stamp_of_what_is_installed_for_another_checkout_is_not_trusted(small_home, checkout):
+def test_a_stamp_of_what_is_installed_for_another_checkout_is_not_trusted(small_home, checkout, start):
     (small_home / ".venv").mkdir()
     (small_home / ".venv" / ".installed-1.21").touch()
-    start(checkout, "true").communicate()
+    start("true").communicate()
     assert not (small_home / ".venv" / ".installed-1.21").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda s: s.name)
-def test_when_it_is_ended_no_process_and_no_mount_is_left_and_the_tree_can_be_removed(small_home, checkout, number):
+def test_when_it_is_ended_no_process_and_no_mount_is_left_and_the_tree_can_be_removed(
+    small_home, checkout, start, number
+):
     mark = f"{uuid.uuid4().int % 10**6 + 1000}.25"
-    process = start(checkout, f"sleep {mark} & echo > begun; sleep {mark}; echo never reached")
+    process = start(f"sleep {mark} & echo > begun; sleep {mark}; echo never reached")
     tree = str(small_home / "debian-trixie")
     wait_until((checkout / "begun").exists, "the command did not start")
     assert processes_with(tree, "mountinfo")
@@ -144,7 +156,7 @@ cp -a {tree}/. "$folder"
 """
 
 
-def test_a_tree_that_was_killed_in_the_making_is_made_anew(small_home, checkout, tmp_path, monkeypatch):
+def test_a_tree_that_was_killed_in_the_making_is_made_anew(small_home, checkout, start, tmp_path, monkeypatch):
     tree, whole, begun = small_home / "debian-trixie", tmp_path / "whole", tmp_path / "begun"
     mark = f"{uuid.uuid4().int % 10**6 + 1000}.25"
     programs = tmp_path / "programs"
@@ -161,14 +173,14 @@ def test_a_tree_that_was_killed_in_the_making_is_made_anew(small_home, checkout,
     )
     (programs / "debootstrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    killed = start(checkout, "true")
+    killed = start("true")
     wait_until(begun.exists, "debootstrap did not start")
     killed.kill()
     killed.wait()
     wait_until(lambda: not processes_with(f"sleep {mark}", "cmdline"), "a process is left")
     assert not tree.exists()
     whole.touch()
-    output, _ = start(checkout, "cat precious").communicate()
+    output, _ = start("cat precious").communicate()
     assert output.endswith("kept"), output
     assert [path.name for path in small_home.glob("debian*")] == ["debian-trixie"]
 
