@@ -9,7 +9,9 @@ from itertools import zip_longest
 
 from data.errors import InputError
 
-IN_PROCESS_ARGS = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+_IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+IN_PROCESS_ARGS = (f"--runner={_IN_PROCESS_RUNNER}", "--direct_running_mode=in_memory", "--direct_num_workers=1")
 """The runner that `DirectRunner` was. Since 2.68 that tries another one first, Prism, which it downloads, whatever the
 running mode. Its own multi-processing was five times slower where it was tried."""
 
