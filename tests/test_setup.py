@@ -175,10 +175,10 @@ def test_each_lock_holds_its_own_versions_and_both_are_of_the_same_requirements(
     assert chosen.keys() <= {line.partition("[")[0] for line in (ROOT / "requirements.in").read_text().splitlines()}
 
 
-def test_the_pinned_setuptools_still_has_what_tensorboard_imports():
-    (tensorboard,) = importlib.util.find_spec("tensorboard").submodule_search_locations
-    # As soon as it does without, the pin in requirements.in can go.
-    assert "import pkg_resources" in (Path(tensorboard) / "default.py").read_text()
+def test_the_pinned_setuptools_still_has_what_tensorflow_hub_imports():
+    (hub,) = importlib.util.find_spec("tensorflow_hub").submodule_search_locations
+    # As soon as it does without, and TensorBoard too, the pin in requirements.in can go.
+    assert "from pkg_resources import" in (Path(hub) / "__init__.py").read_text()
     for name in (name for names in LOCKS.values() for name in names):
         (major,) = re.findall(r"^setuptools==(\d+)", (ROOT / name).read_text(), re.MULTILINE)
         assert int(major) < 82, name

@@ -58,6 +58,8 @@ _ENTER = """
 set -eu
 tree=$1 folder=$2
 shift 2
+# A root that is a mount itself lets programs in it mount what is theirs.
+mount --rbind "$tree" "$tree"
 mount -t proc proc "$tree/proc"
 while [ "$1" != -- ]; do
     mount --rbind "$1" "$tree$2"

@@ -156,7 +156,7 @@ class _CheckedRest(RESTClientObject):
 
     def __init__(self, configuration: Configuration, host: str) -> None:
         # A host that does not listen now won't in a moment; what was sent must not be sent twice.
-        configuration.retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0)
+        configuration.retries = urllib3.Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0)
         super().__init__(configuration)
         proxy = configuration.proxy
         self._host = host
