@@ -4,9 +4,11 @@ PYTHON = .venv/bin/python
 
 # Which TFX: 1.21 where the C library is new enough, else 1.16. LANE=1.16 or LANE=1.21 chooses by hand. One at a time is
 # installed.
+ifneq ($(MAKECMDGOALS),test-lane)
 THIS_LANE := $(shell tools/choose_lane.sh $(LANE))
 ifeq ($(THIS_LANE),)
 $(error no lane)
+endif
 endif
 LOCK = $(if $(filter 1.16,$(THIS_LANE)),requirements.txt,requirements-tfx121.txt)
 DEV_LOCK = $(if $(filter 1.16,$(THIS_LANE)),requirements-dev.txt,requirements-dev-tfx121.txt)

@@ -200,32 +200,50 @@ CHOICES = {
     "needed": (["glibc 2.39"], "", "TFX 1.21: glibc is 2.39, at least 2.39"),
     "newer": (["glibc 2.41"], "", "TFX 1.21: glibc is 2.41, at least 2.39"),
     "two digits": (["glibc 2.100"], "", "TFX 1.21: glibc is 2.100, at least 2.39"),
-    "another library": ([], "", "TFX 1.16: the C library is not glibc"),
-    "by hand": (["glibc 2.36"], "1.21", "TFX 1.21: as LANE=1.21 asks for"),
-    "by hand back": (["glibc 2.41"], "1.16", "TFX 1.16: as LANE=1.16 asks for"),
+    "another library": ([], "", "TFX 1.16: the C library is not glibc, which TFX 1.21 needs"),
+    "by hand the same": (["glibc 2.41"], "1.21", "TFX 1.21: glibc is 2.41, at least 2.39"),
+    "by hand another": (["glibc 2.41"], "1.16", "TFX 1.16: as LANE asks for; glibc is 2.41, at least 2.39"),
 }
+
+
+def choose_lane(folder: Path, library: list[str], *arguments: str) -> subprocess.CompletedProcess:
+    """Run the script on a machine of a C library."""
+    getconf = folder / "getconf"
+    getconf.write_text("#!/bin/sh\n" + (f"echo '{library[0]}'\n" if library else "exit 1\n"))
+    getconf.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    command = [str(ROOT / "tools" / "choose_lane.sh"), *filter(None, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.mark.parametrize(("library", "asked", "said"), CHOICES.values(), ids=CHOICES)
 def test_the_c_library_chooses_the_lane_and_the_line_says_why(tmp_path, library, asked, said):
-    getconf = tmp_path / "getconf"
-    getconf.write_text("#!/bin/sh\n" + (f"echo '{library[0]}'\n" if library else "exit 1\n"))
-    getconf.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    script = ROOT / "tools" / "choose_lane.sh"
-    for why, line in (("--why", said), ("", said.split()[1].rstrip(":"))):
-        command = [str(script), *filter(None, (why, asked))]
-        done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True)
-        assert done.stdout == f"{line}\n"
+    assert choose_lane(tmp_path, library, "--why", asked).stdout == f"{said}\n"
+    assert choose_lane(tmp_path, library, asked).stdout == said[len("TFX ") : said.index(":")] + "\n"
+
+
+def test_a_lane_that_can_not_be_installed_is_refused(tmp_path):
+    done = choose_lane(tmp_path, ["glibc 2.36"], "1.21")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: TFX 1.21 can't be installed here: glibc is 2.36, older than the 2.39 that")
+
+
+def dry_run(*arguments: str) -> subprocess.CompletedProcess:
+    """Ask make what it would do, as one who starts it by hand: the tests may run below another one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "LANE"))}
+    command = ["make", "--dry-run", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 def test_a_lane_that_there_is_not_is_refused_by_make_before_anything_is_installed():
-    done = subprocess.run(
-        ["make", "--dry-run", "run", "LANE=1.17"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
+    done = dry_run("run", "LANE=1.17")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: there is no lane '1.17': LANE is 1.16 or 1.21\n")
+
+
+def test_the_tests_of_a_lane_in_a_tree_ask_nothing_of_this_machines_c_library():
+    done = dry_run("test-lane", "LANE=1.21")
+    assert (done.stdout, done.stderr) == ("tools/lane.py make test LANE=1.21\n", "")
 
 
 SKIPPING = """
