@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tools"))
 import lane  # noqa: E402
 
-PROGRAMS = ("sh", "sleep", "cat")
+PROGRAMS = ("sh", "sleep", "cat", "true")
 DEADLINE_SECONDS = 20
 
 
@@ -82,6 +83,11 @@ def start(checkout) -> Iterator[Callable[[str], subprocess.Popen]]:
         yield start
 
 
+def new_mark() -> str:
+    """Return how long to sleep so that the process can be told from all others."""
+    return f"{uuid.uuid4().int % 10**6 + 1000}.25"
+
+
 def wait_until(true, what: str) -> None:
     end = time.monotonic() + DEADLINE_SECONDS
     while not true():
@@ -130,7 +136,7 @@ def test_a_stamp_of_what_is_installed_for_another_checkout_is_not_trusted(small_
 def test_when_it_is_ended_no_process_and_no_mount_is_left_and_the_tree_can_be_removed(
     small_home, checkout, start, number
 ):
-    mark = f"{uuid.uuid4().int % 10**6 + 1000}.25"
+    mark = new_mark()
     process = start(f"sleep {mark} & echo > begun; sleep {mark}; echo never reached")
     tree = str(small_home / "debian-trixie")
     wait_until((checkout / "begun").exists, "the command did not start")
@@ -156,30 +162,29 @@ cp -a {tree}/. "$folder"
 """
 
 
-def test_a_tree_that_was_killed_in_the_making_is_made_anew(small_home, checkout, start, tmp_path, monkeypatch):
-    tree, whole, begun = small_home / "debian-trixie", tmp_path / "whole", tmp_path / "begun"
-    mark = f"{uuid.uuid4().int % 10**6 + 1000}.25"
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    tree.rename(tmp_path / "model")
-    shutil.copy(shutil.which("true"), programs / "apt-get")
-    for file in re.findall(r"(/\S+) \(0x", subprocess.check_output(["ldd", shutil.which("true")], encoding="utf-8")):
-        (tmp_path / "model" / file[1:]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, tmp_path / "model" / file[1:])
-    (tmp_path / "model" / "usr" / "bin").mkdir(parents=True, exist_ok=True)
-    shutil.copy(programs / "apt-get", tmp_path / "model" / "usr" / "bin" / "apt-get")
-    (programs / "debootstrap").write_text(
-        DEBOOTSTRAP.format(begun=begun, whole=whole, mark=mark, tree=tmp_path / "model")
-    )
-    (programs / "debootstrap").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    killed = start("true")
-    wait_until(begun.exists, "debootstrap did not start")
-    killed.kill()
-    killed.wait()
-    wait_until(lambda: not processes_with(f"sleep {mark}", "cmdline"), "a process is left")
-    assert not tree.exists()
-    whole.touch()
+@pytest.fixture
+def debootstrap(small_home, tmp_path, monkeypatch) -> SimpleNamespace:
+    """Give a stand-in that hangs half-way, unless there is a file `whole`; nothing is made before."""
+    stand_in = SimpleNamespace(begun=tmp_path / "begun", whole=tmp_path / "whole", mark=new_mark())
+    model = (small_home / "debian-trixie").rename(tmp_path / "model")
+    shutil.copy(model / shutil.which("true")[1:], model / "usr" / "bin" / "apt-get")
+    (tmp_path / "programs").mkdir()
+    program = tmp_path / "programs" / "debootstrap"
+    program.write_text(DEBOOTSTRAP.format(**vars(stand_in), tree=model))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    return stand_in
+
+
+@pytest.mark.parametrize(("number", "left"), [(signal.SIGTERM, []), (signal.SIGKILL, ["debian-trixie.partial"])])
+def test_a_tree_that_was_not_finished_is_made_anew(small_home, debootstrap, start, number, left):
+    ended = start("true")
+    wait_until(debootstrap.begun.exists, "debootstrap did not start")
+    ended.send_signal(number)
+    ended.wait()
+    wait_until(lambda: not processes_with(f"sleep {debootstrap.mark}", "cmdline"), "a process is left")
+    assert [path.name for path in small_home.glob("debian*")] == left
+    debootstrap.whole.touch()
     output, _ = start("cat precious").communicate()
     assert output.endswith("kept"), output
     assert [path.name for path in small_home.glob("debian*")] == ["debian-trixie"]

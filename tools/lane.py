@@ -108,23 +108,28 @@ def _is_whole(tree: Path) -> bool:
 def _make(tree: Path) -> None:
     if shutil.which("debootstrap") is None:
         raise LaneUnavailableError("there is no debootstrap (on Debian and Ubuntu: apt-get install debootstrap)")
-    # Under another name until it is whole; what was killed on the way is removed here.
+    # Under another name until it is whole; what was killed on the way, so that it could not tidy up, is removed here.
     partial = tree.with_name(f"{tree.name}.partial")
     for old in (partial, tree):
         shutil.rmtree(old, ignore_errors=True)
     partial.mkdir(parents=True)
     print(f"making a Debian tree ({SUITE}) in {tree.parent}, which takes a minute or two", flush=True)
-    include = ",".join(BASE_PACKAGES)
-    _make_step(
-        "debootstrap",
-        [*_namespaces(), "debootstrap", "--variant=minbase", f"--include={include}", SUITE, str(partial), *_mirror()],
-    )
-    (partial / "etc" / "apt" / "apt.conf").write_text(_output("apt-config", "dump", "Acquire"), encoding="utf-8")
+    try:
+        _fill(partial)
+        partial.rename(tree)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _fill(tree: Path) -> None:
+    include = f"--include={','.join(BASE_PACKAGES)}"
+    debootstrap = ["debootstrap", "--variant=minbase", include, SUITE, str(tree), *_mirror()]
+    _make_step([*_namespaces(), *debootstrap], "debootstrap")
+    (tree / "etc" / "apt" / "apt.conf").write_text(_output("apt-config", "dump", "Acquire"), encoding="utf-8")
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *BROWSER_PACKAGES]
-    _make_step("apt-get", _entering(partial, Path("/"), [], install))
-    _make_step("apt-get", _entering(partial, Path("/"), [], ["apt-get", "clean"]))
-    (partial / ".recipe").write_text(RECIPE, encoding="utf-8")
-    partial.rename(tree)
+    for command in (install, ["apt-get", "clean"]):
+        _make_step(_entering(tree, Path("/"), [], command), "apt-get")
+    (tree / ".recipe").write_text(RECIPE, encoding="utf-8")
 
 
 def run(tree: Path, checkout: Path, command: Sequence[str]) -> int:
@@ -172,6 +177,7 @@ def _entering(tree: Path, folder: Path, mounts: Sequence[tuple[Path, Path]], com
     named = [value for name, value in os.environ.items() if name.endswith(NAMED_BY)]
     alike = [Path(name).expanduser() for name in (*SEEN_ALIKE, *named)]
     everywhere = [Path("/dev"), Path("/sys"), *(path for path in alike if path.is_absolute() and path.exists())]
+    (tree / Path.home().relative_to("/")).mkdir(parents=True, exist_ok=True)
     pairs = []
     for source, place in [*((path, path) for path in dict.fromkeys(everywhere)), *mounts]:
         _make_place(source, tree, place)
@@ -187,7 +193,7 @@ def _entering(tree: Path, folder: Path, mounts: Sequence[tuple[Path, Path]], com
 
 
 def _make_place(source: Path, tree: Path, place: Path) -> None:
-    """Make what a mount covers, unless an earlier mount will bring it."""
+    """Make the folder or file in the tree that a mount covers."""
     inside = tree / place.relative_to("/")
     if source.is_dir():
         inside.mkdir(parents=True, exist_ok=True)
@@ -226,7 +232,7 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout
 
 
-def _make_step(name: str, command: Sequence[str]) -> None:
+def _make_step(command: Sequence[str], name: str) -> None:
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         if _wait(command, stdout=log, stderr=subprocess.STDOUT):
             log.seek(0)
