@@ -1,6 +1,11 @@
 # The image of every task of the compiled pipeline, and of local runs in a container.
-# The base is an argument, so that a mirror or a base with drivers can take its place: it needs Python 3.10.
-ARG BASE=python:3.10.13-slim-bookworm
+# Which TFX, as for `make run`: 1.16 or 1.21.
+ARG LANE=1.16
+# The base is an argument, so that a mirror or a base with drivers can take its place. It needs Python 3.10 for TFX 1.16;
+# Python 3.11 to 3.13 and glibc 2.39 for TFX 1.21.
+ARG BASE=lane-${LANE}
+FROM python:3.10.13-slim-bookworm AS lane-1.16
+FROM python:3.13.7-slim-trixie AS lane-1.21
 
 # The environment is built in a stage of its own: nothing of pip stays behind in the image.
 FROM ${BASE} AS environment
@@ -8,7 +13,9 @@ FROM ${BASE} AS environment
 RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/venv
 # The same lock as for local runs. It changes seldom, so that its layer mostly comes from the cache.
-COPY requirements.txt /tmp/requirements.txt
+COPY requirements.txt requirements-tfx121.txt /tmp/
+ARG LANE
+RUN case ${LANE} in 1.16) ;; 1.21) mv /tmp/requirements-tfx121.txt /tmp/requirements.txt ;; *) exit 1 ;; esac
 # The same release of TensorFlow without its kernels for GPUs, which are 0.8 GB; `tensorflow` for an image that has some.
 ARG TENSORFLOW=tensorflow-cpu
 RUN sed --in-place "s/^tensorflow==/${TENSORFLOW}==/" /tmp/requirements.txt && grep "^${TENSORFLOW}==" /tmp/requirements.txt

@@ -9,9 +9,11 @@ from itertools import zip_longest
 
 from data.errors import InputError
 
-IN_PROCESS_ARGS = ("--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
-"""Beam's default changes with its version, from 2.68 on to a runner that has to be downloaded. Its own
-multi-processing was five times slower where it was tried."""
+_IN_PROCESS_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+IN_PROCESS_ARGS = (f"--runner={_IN_PROCESS_RUNNER}", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+"""The runner that `DirectRunner` was. Since 2.68 that tries another one first, Prism, which it downloads, whatever the
+running mode. Its own multi-processing was five times slower where it was tried."""
 
 DEFAULT_ARGS = (*IN_PROCESS_ARGS, f"--job_server_timeout={7 * 24 * 60 * 60}")
 """What a person's own options stand behind, and win over. A job may take a week: by default, Beam's client gives up on

@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 from data.errors import InputError
+from data.quiet_import import quiet_tensorflow_import
 
 
 def prepare_environment(*, verbose: bool = False) -> None:
@@ -48,6 +49,8 @@ def prepare_environment(*, verbose: bool = False) -> None:
     if verbose:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3":
+        quiet_tensorflow_import()
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     warnings.filterwarnings("ignore")
     logging.getLogger().setLevel(logging.ERROR)

@@ -113,17 +113,18 @@ def writing(path: Path) -> Iterator[TextIO]:
             with path.open("w", encoding="utf-8") as file:
                 yield file
             return
-        with _replacing(path.resolve()) as file:
+        # Unlike `Path.resolve`, which takes links in a circle differently from one Python to the next.
+        target = Path(os.path.realpath(path))
+        if target.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        with _replacing(target) as file:
             yield file
     except OSError as error:
         if is_disk_full(error):
             raise disk_full(path) from error
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{path} can't be written: its links lead in a circle", code="F09") from error
         raise InputError(f"{path} can't be written: {error.strerror or error}", code="F02") from error
-    except RuntimeError as error:
-        # Python 3.10 says so of links that lead in a circle.
-        if "Symlink loop" not in str(error):
-            raise
-        raise InputError(f"{path} can't be written: its links lead in a circle", code="F09") from error
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _descriptor(path: Path) -> int | None:
     """Return which descriptor of this process a path names, such as /dev/stdout or /dev/fd/3; None if it names none."""
     own = Path(f"/proc/{os.getpid()}/fd")
     for _ in range(_MOST_LINKS):
-        if path.parent.resolve() == own and path.name.isdecimal():
+        if Path(os.path.realpath(path.parent)) == own and path.name.isdecimal():
             return int(path.name)
         if not path.is_symlink():
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.evaluation_result import BASELINE, CANDIDATE
 from components.evaluation.model_gate import Requirement, requirements
@@ -17,7 +17,7 @@ EXTRACTORS_MODULE = "components.evaluation.grouped_extracts"
 """Module of the extractors, which TFX looks up by name."""
 
 
-def evaluation_config(gate: ModelGateSettings, code_digest: str) -> tfma.EvalConfig:
+def evaluation_config(gate: ModelGateSettings, code_digest: str) -> config_pb2.EvalConfig:
     """Return the Evaluator's configuration.
 
     Parameters
@@ -32,31 +32,33 @@ def evaluation_config(gate: ModelGateSettings, code_digest: str) -> tfma.EvalCon
         "non_inferior": gate.non_inferior,
         "code_digest": code_digest,
     }
-    metric = tfma.MetricConfig(class_name="RetrievalMetrics", module=METRICS_MODULE, config=json.dumps(config))
-    thresholds: defaultdict[str, tfma.PerSliceMetricThresholds] = defaultdict(tfma.PerSliceMetricThresholds)
+    metric = config_pb2.MetricConfig(class_name="RetrievalMetrics", module=METRICS_MODULE, config=json.dumps(config))
+    thresholds: defaultdict[str, config_pb2.PerSliceMetricThresholds] = defaultdict(config_pb2.PerSliceMetricThresholds)
     for requirement in requirements(gate):
         thresholds[requirement.metric].thresholds.append(_threshold(requirement))
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(name=CANDIDATE, signature_name="evaluate", model_type="tf_generic"),
-            tfma.ModelSpec(name=BASELINE, signature_name="evaluate", model_type="tf_generic", is_baseline=True),
+            config_pb2.ModelSpec(name=CANDIDATE, signature_name="evaluate", model_type="tf_generic"),
+            config_pb2.ModelSpec(name=BASELINE, signature_name="evaluate", model_type="tf_generic", is_baseline=True),
         ],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICES)],
-        metrics_specs=[tfma.MetricsSpec(metrics=[metric], per_slice_thresholds=thresholds)],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[name]) for name in SLICES)],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[metric], per_slice_thresholds=thresholds)],
     )
 
 
-def _threshold(requirement: Requirement) -> tfma.PerSliceMetricThreshold:
+def _threshold(requirement: Requirement) -> config_pb2.PerSliceMetricThreshold:
     """Return a requirement's threshold: against the baseline a change threshold, which TFX drops without a baseline."""
     if requirement.against_baseline:
-        threshold = tfma.MetricThreshold(
-            change_threshold=tfma.GenericChangeThreshold(
-                direction=tfma.MetricDirection.HIGHER_IS_BETTER, absolute={"value": requirement.least}
+        threshold = config_pb2.MetricThreshold(
+            change_threshold=config_pb2.GenericChangeThreshold(
+                direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": requirement.least}
             )
         )
     else:
-        threshold = tfma.MetricThreshold(
-            value_threshold=tfma.GenericValueThreshold(lower_bound={"value": requirement.least})
+        threshold = config_pb2.MetricThreshold(
+            value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": requirement.least})
         )
     of_slice = dict([requirement.of_slice]) if requirement.of_slice is not None else None
-    return tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec(feature_values=of_slice)], threshold=threshold)
+    return config_pb2.PerSliceMetricThreshold(
+        slicing_specs=[config_pb2.SlicingSpec(feature_values=of_slice)], threshold=threshold
+    )

@@ -27,6 +27,8 @@ _OPTUNA = "needs Optuna in an environment of its own, which takes a package inde
 
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
+_TREE = "needs a tree of a newer Debian, which tools/lane.py makes with debootstrap, root and mounts of its own"
+
 ALLOWED: dict[str, str] = {
     "tests/benchmarks/test_search.py::": _OPTUNA,
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
@@ -36,6 +38,8 @@ ALLOWED: dict[str, str] = {
     "tests/reliability/test_error_messages.py::test_a_work_directory_that_can_not_be_written_": _SMALL_DISKS,
     "tests/reliability/test_error_messages.py::test_no_space_for_": _SMALL_DISKS,
     "tests/test_surroundings.py::test_a_full_disk_": _SMALL_DISKS,
+    "tests/test_lane_tree.py::": _SMALL_DISKS,
+    "tests/test_newer_lane.py::": _TREE,
     "tests/test_surroundings.py::test_a_temporary_folder_without_space_": _SMALL_DISKS,
     "tests/data/test_prism.py::": _GO,
     "tests/pipeline/test_steps_on_prism.py::": _GO,

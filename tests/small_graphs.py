@@ -7,9 +7,10 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
 from components.gate_settings import ModelGateSettings
+from data.beam_options import IN_PROCESS_ARGS
 from pipeline.runs.record import RunRecord, read_run_record
 
-_BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+_BEAM = list(IN_PROCESS_ARGS)
 
 
 def imported(name: str, artifact_type: type, folder: Path, **properties: str) -> tfx.dsl.Importer:

@@ -80,7 +80,7 @@ def test_an_editable_install_is_imported_from_the_sources_wherever_one_stands(tm
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "True"
-    assert {"tfx==1.16.0", "numpy==1.26.4"} < set(lines)
+    assert {"tfx", "numpy", "setuptools<82"} < set(lines)
     assert lines[-3:] == [
         str(copy / name) for name in ("data/errors.py", "pipeline/kubeflow/uris.py", "local_runner.py")
     ]

@@ -95,6 +95,7 @@ def test_benchmarks_and_tests_import_nothing_that_is_not_declared(owners):
     assert undeclared(paths, declared("requirements.in", "requirements-dev.in"), owners) == set()
 
 
+@pytest.mark.parametrize("lane", ["", "-tfx121"], ids=["TFX 1.16", "TFX 1.21"])
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_what_is_declared_is_pinned(name):
-    assert declared(f"{name}.in") <= declared(f"{name}.txt")
+def test_what_is_declared_is_pinned(name, lane):
+    assert declared(f"{name}.in") <= declared(f"{name}{lane}.txt")

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,26 @@ def test_tfx_comes_without_google_clouds_client_until_that_is_asked_for():
     assert run_python(code) == "False Trainer True"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+LOCKS = {
+    "1.16": ("requirements.txt", "requirements-dev.txt"),
+    "1.21": ("requirements-tfx121.txt", "requirements-dev-tfx121.txt"),
+}
+"""By lane."""
+
+PYTHONS = {"1.16": ("3.10",), "1.21": ("3.11", "3.12", "3.13")}
+
+
+def pins_in(name: str) -> dict[str, str]:
+    """Return the pinned versions of a lock that hold for every Python."""
+    text = (ROOT / name).read_text()
+    return dict(re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)$", text, re.MULTILINE))
+
+
+def installed_lane() -> str:
+    return ".".join(version("tfx").split(".")[:2])
+
+
+@pytest.mark.parametrize("name", [name for names in LOCKS.values() for name in names])
 def test_every_requirement_is_pinned_and_no_index_is_named(name):
     lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text().splitlines()]
     pins = [line for line in lines if line and not line.startswith("-")]
@@ -138,27 +158,92 @@ def test_every_requirement_is_pinned_and_no_index_is_named(name):
         assert not line.startswith(("-i", "--index", "--extra-index", "--find-links", "--trusted"))
 
 
-def test_the_installed_versions_are_the_pinned_ones():
-    from importlib.metadata import version
-
-    pins = dict(
-        re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    )
+def test_the_installed_versions_are_those_of_one_lane():
+    pins = pins_in(LOCKS[installed_lane()][0])
     for name in ("tfx", "tensorflow", "apache-beam", "tensorflow-recommenders", "tensorflow-model-analysis"):
         assert version(name) == pins[name]
 
 
-def test_the_pinned_setuptools_still_has_what_tensorboard_imports():
-    (tensorboard,) = importlib.util.find_spec("tensorboard").submodule_search_locations
-    # As soon as it does without, the pin in requirements.in can go.
-    assert "import pkg_resources" in (Path(tensorboard) / "default.py").read_text()
-    for name in ("requirements.txt", "requirements-dev.txt"):
+@pytest.mark.parametrize(
+    ("lane", "constraints"), [("1.16", "constraints-tfx116.txt"), ("1.21", "constraints-tfx121.txt")]
+)
+def test_each_lock_holds_its_own_versions_and_both_are_of_the_same_requirements(lane, constraints):
+    pins = pins_in(LOCKS[lane][0])
+    chosen = pins_in(constraints)
+    assert {name: pins[name] for name in chosen} == chosen
+    assert pins["tfx"].startswith(f"{lane}.")
+    assert chosen.keys() <= {line.partition("[")[0] for line in (ROOT / "requirements.in").read_text().splitlines()}
+
+
+def test_the_pinned_setuptools_still_has_what_tensorflow_hub_imports():
+    (hub,) = importlib.util.find_spec("tensorflow_hub").submodule_search_locations
+    # As soon as it does without, and TensorBoard too, the pin in requirements.in can go.
+    assert "from pkg_resources import" in (Path(hub) / "__init__.py").read_text()
+    for name in (name for names in LOCKS.values() for name in names):
         (major,) = re.findall(r"^setuptools==(\d+)", (ROOT / name).read_text(), re.MULTILINE)
         assert int(major) < 82, name
 
 
-def test_the_environments_python_is_the_named_one():
-    assert (ROOT / ".python-version").read_text().strip() == "{}.{}".format(*sys.version_info)
+def test_the_environments_python_is_one_of_its_lanes():
+    assert "{}.{}".format(*sys.version_info) in PYTHONS[installed_lane()]
+    # pyenv reads it, for a Python that many systems have no more.
+    assert (ROOT / ".python-version").read_text().split() == list(PYTHONS["1.16"])
+
+
+def test_the_environment_is_made_with_the_pythons_of_its_lane():
+    listed = re.findall(r'\) pythons="(.*?)"', (ROOT / "tools" / "environment.sh").read_text())
+    assert [sorted(versions.split()) for versions in listed] == [list(versions) for versions in PYTHONS.values()]
+
+
+CHOICES = {
+    "older": (["glibc 2.36"], "", "TFX 1.16: glibc is 2.36, older than the 2.39 that TFX 1.21 needs"),
+    "needed": (["glibc 2.39"], "", "TFX 1.21: glibc is 2.39, at least 2.39"),
+    "newer": (["glibc 2.41"], "", "TFX 1.21: glibc is 2.41, at least 2.39"),
+    "two digits": (["glibc 2.100"], "", "TFX 1.21: glibc is 2.100, at least 2.39"),
+    "another library": ([], "", "TFX 1.16: the C library is not glibc, which TFX 1.21 needs"),
+    "by hand the same": (["glibc 2.41"], "1.21", "TFX 1.21: glibc is 2.41, at least 2.39"),
+    "by hand another": (["glibc 2.41"], "1.16", "TFX 1.16: as LANE asks for; glibc is 2.41, at least 2.39"),
+}
+
+
+def choose_lane(folder: Path, library: list[str], *arguments: str) -> subprocess.CompletedProcess:
+    """Run the script on a machine of a C library."""
+    getconf = folder / "getconf"
+    getconf.write_text("#!/bin/sh\n" + (f"echo '{library[0]}'\n" if library else "exit 1\n"))
+    getconf.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    command = [str(ROOT / "tools" / "choose_lane.sh"), *filter(None, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
+
+
+@pytest.mark.parametrize(("library", "asked", "said"), CHOICES.values(), ids=CHOICES)
+def test_the_c_library_chooses_the_lane_and_the_line_says_why(tmp_path, library, asked, said):
+    assert choose_lane(tmp_path, library, "--why", asked).stdout == f"{said}\n"
+    assert choose_lane(tmp_path, library, asked).stdout == said[len("TFX ") : said.index(":")] + "\n"
+
+
+def test_a_lane_that_can_not_be_installed_is_refused(tmp_path):
+    done = choose_lane(tmp_path, ["glibc 2.36"], "1.21")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: TFX 1.21 can't be installed here: glibc is 2.36, older than the 2.39 that")
+
+
+def dry_run(*arguments: str) -> subprocess.CompletedProcess:
+    """Ask make what it would do, as one who starts it by hand: the tests may run below another one."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "LANE"))}
+    command = ["make", "--dry-run", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_a_lane_that_there_is_not_is_refused_by_make_before_anything_is_installed():
+    done = dry_run("run", "LANE=1.17")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no lane '1.17': LANE is 1.16 or 1.21\n")
+
+
+def test_the_tests_of_a_lane_in_a_tree_ask_nothing_of_this_machines_c_library():
+    done = dry_run("test-lane", "LANE=1.21")
+    assert (done.stdout, done.stderr) == ("tools/lane.py make test LANE=1.21\n", "")
 
 
 SKIPPING = """

@@ -1,12 +1,18 @@
 #!/bin/sh
-# Makes .venv with Python 3.10 and installs the pinned requirements given as arguments; installs nothing twice.
+# Makes .venv for a lane and installs the pinned requirements given after it; installs nothing twice.
 #
 # Needs a Python of any version with pip, and nothing else: uv, which does the work, is put into .tools/.
 set -eu
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
-PYTHON_VERSION=3.10
+
+lane=$1
+shift
+case $lane in
+    1.16) pythons="3.10" ;;
+    *) pythons="3.13 3.12 3.11" ;; # the first that is here or can be fetched
+esac
 
 fail() {
     echo "error: $1" >&2
@@ -31,15 +37,21 @@ find_uv() {
 
 make_venv() {
     if [ -x .venv/bin/python ]; then
-        return
+        version=$(.venv/bin/python -c 'import sys; print("{}.{}".format(*sys.version_info))')
+        case " $pythons " in *" $version "*) return ;; esac
     fi
-    # uv does not look behind pyenv's shims; asked for by name, pyenv's python3.10 answers thanks to .python-version.
-    python=$PYTHON_VERSION
-    if "python$PYTHON_VERSION" -c "" >/dev/null 2>&1; then
-        python=$("python$PYTHON_VERSION" -c "import sys; print(sys.executable)")
-    fi
-    .tools/bin/uv venv --quiet --python "$python" .venv || fail \
-        "no Python $PYTHON_VERSION is here and none could be fetched: install one (pyenv install $PYTHON_VERSION) and try again"
+    for version in $pythons; do
+        # uv does not look behind pyenv's shims; asked for by name, pyenv's python3.10 answers thanks to .python-version.
+        python=$version
+        if "python$version" -c "" >/dev/null 2>&1; then
+            python=$("python$version" -c "import sys; print(sys.executable)")
+        fi
+        if .tools/bin/uv venv --quiet --clear --python "$python" .venv; then
+            return
+        fi
+    done
+    first=${pythons%% *}
+    fail "no Python $first is here and none could be fetched: install one (pyenv install $first) and try again"
 }
 
 find_uv

@@ -108,7 +108,7 @@ def submit(request: RunRequest, connection: Connection) -> str:
     described = describe_request(request)
     api = connect(connection)
     run = V2beta1Run(**what_to_run(api, described, connection.namespace))
-    return api.require_id(api.ask(RunServiceApi(api.client).create_run, body=run), "run_id", "a run")
+    return api.require_id(api.ask(RunServiceApi, "create_run", run), "run_id", "a run")
 
 
 def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _POLL_SECONDS) -> None:
@@ -132,7 +132,7 @@ def wait_for_run(run_id: str, connection: Connection, *, poll_seconds: float = _
     failures = 0
     while True:
         try:
-            run = api.ask(RunServiceApi(api.client).get_run, run_id)
+            run = api.ask(RunServiceApi, "get_run", run_id)
         except InputError as error:
             # A run takes hours, in which an answer or two may fail.
             failures += 1
@@ -205,7 +205,7 @@ def list_runs(connection: Connection, *, number: int, experiment: str | None = N
         options["experiment_id"] = api.require_id(found, "experiment_id", "an experiment")
     elif connection.namespace is not None:
         options["namespace"] = connection.namespace
-    runs = objects_in(api.ask(RunServiceApi(api.client).list_runs, **options), "runs")
+    runs = objects_in(api.ask(RunServiceApi, "list_runs", **options), "runs")
     return [
         RunState(
             run_id=api.require_id(run, "run_id", "a run"),
@@ -261,19 +261,22 @@ def upload(file: Path, connection: Connection, *, name: str | None = None, versi
     name = name or spec.pipeline_info.name
     version = version or hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     api = connect(connection)
-    uploads, pipelines = PipelineUploadServiceApi(api.client), PipelineServiceApi(api.client)
     where = {"namespace": connection.namespace} if connection.namespace is not None else {}
-    named = objects_in(api.ask(pipelines.list_pipelines, filter=_equal("display_name", name), **where), "pipelines")
+    named = objects_in(
+        api.ask(PipelineServiceApi, "list_pipelines", filter=_equal("display_name", name), **where), "pipelines"
+    )
     found = next((one for one in named if one.get("display_name") == name), None)
     if found is None:
         # The API itself makes the first version, and gives it the pipeline's name.
-        stored = api.ask(uploads.upload_pipeline, str(file), name=name, **where)
+        stored = api.ask(PipelineUploadServiceApi, "upload_pipeline", str(file), name=name, **where)
         return Upload(api.require_id(stored, "pipeline_id", "a pipeline"), name, is_new=True)
     pipeline_id = api.require_id(found, "pipeline_id", "a pipeline")
-    same = api.ask(pipelines.list_pipeline_versions, pipeline_id, filter=_equal("display_name", version))
+    same = api.ask(PipelineServiceApi, "list_pipeline_versions", pipeline_id, filter=_equal("display_name", version))
     if any(one.get("display_name") == version for one in objects_in(same, "pipeline_versions")):
         return Upload(pipeline_id, version, is_new=False)
-    stored = api.ask(uploads.upload_pipeline_version, str(file), name=version, pipelineid=pipeline_id)
+    stored = api.ask(
+        PipelineUploadServiceApi, "upload_pipeline_version", str(file), name=version, pipelineid=pipeline_id
+    )
     api.require_id(stored, "pipeline_version_id", "a version of a pipeline")
     return Upload(pipeline_id, version, is_new=True)
 
@@ -303,7 +306,7 @@ def connect(connection: Connection) -> Api:
         The host can't be reached, refuses the request, or is not the API.
     """
     api = Api(connection)
-    api.ask(HealthzServiceApi(api.client).get_healthz)
+    api.ask(HealthzServiceApi, "get_healthz")
     return api
 
 
@@ -342,7 +345,7 @@ def text_in(reply: Mapping[str, Any], field: str) -> str:
 
 def _find_experiment(api: Api, name: str, namespace: str | None) -> Mapping[str, Any] | None:
     where = {"namespace": namespace} if namespace is not None else {}
-    reply = api.ask(ExperimentServiceApi(api.client).list_experiments, filter=_equal("display_name", name), **where)
+    reply = api.ask(ExperimentServiceApi, "list_experiments", filter=_equal("display_name", name), **where)
     return next((one for one in objects_in(reply, "experiments") if one.get("display_name") == name), None)
 
 
@@ -351,7 +354,7 @@ def _experiment_id(api: Api, name: str, namespace: str | None) -> str:
     experiment = _find_experiment(api, name, namespace)
     if experiment is None:
         body = V2beta1Experiment(display_name=name, namespace=namespace)
-        experiment = api.ask(ExperimentServiceApi(api.client).create_experiment, body=body)
+        experiment = api.ask(ExperimentServiceApi, "create_experiment", body)
     return api.require_id(experiment, "experiment_id", "an experiment")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -31,6 +31,7 @@ from urllib3.exceptions import (
 from urllib3.util import make_headers
 
 from data.errors import InputError
+from pipeline.kubeflow.api_methods import api_method
 
 TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105
 """The name that KFP's own client has for it."""
@@ -110,8 +111,17 @@ class Api:
         self.client = ApiClient(configuration, cookie=cookies)
         self._rest = self.client.rest_client = _CheckedRest(configuration, host)
 
-    def ask(self, method: Callable[..., Any], *arguments: object, **options: object) -> dict[str, Any]:
-        """Call a method of the generated client on `client`, and return the reply's JSON object.
+    def ask(self, service: type, operation: str, *arguments: object, **options: object) -> dict[str, Any]:
+        """Ask for an operation of the API, and return the reply's JSON object.
+
+        Parameters
+        ----------
+        service
+            The class of the generated client, such as `RunServiceApi`.
+        operation
+            Its method, such as `create_run`.
+        arguments, options
+            The method's own; what is sent stands last among the arguments.
 
         Raises
         ------
@@ -119,6 +129,7 @@ class Api:
             The host can't be reached, refuses the request, or answers with something else.
         """
         # The generated client would make objects of the reply, of whatever kind it is.
+        method = api_method(service(self.client), operation)
         reply = method(*arguments, **options, _preload_content=False)
         return self._rest.read_object(reply)
 
@@ -145,7 +156,7 @@ class _CheckedRest(RESTClientObject):
 
     def __init__(self, configuration: Configuration, host: str) -> None:
         # A host that does not listen now won't in a moment; what was sent must not be sent twice.
-        configuration.retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0)
+        configuration.retries = urllib3.Retry(total=None, connect=0, read=0, redirect=3, status=0, other=0)
         super().__init__(configuration)
         proxy = configuration.proxy
         self._host = host

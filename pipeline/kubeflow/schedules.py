@@ -132,7 +132,7 @@ def create_schedule(
         max_concurrency="1",
         no_catchup=True,
     )
-    reply = api.ask(RecurringRunServiceApi(api.client).create_recurring_run, body=body)
+    reply = api.ask(RecurringRunServiceApi, "create_recurring_run", body)
     return api.require_id(reply, "recurring_run_id", "a schedule")
 
 
@@ -150,7 +150,7 @@ def list_schedules(connection: Connection) -> list[Schedule]:
         options["namespace"] = connection.namespace
     schedules: list[Schedule] = []
     while True:
-        reply = api.ask(RecurringRunServiceApi(api.client).list_recurring_runs, **options)
+        reply = api.ask(RecurringRunServiceApi, "list_recurring_runs", **options)
         schedules += [
             Schedule(
                 schedule_id=api.require_id(one, "recurring_run_id", "a schedule"),
@@ -175,17 +175,12 @@ def change_schedule(schedule_id: str, change: Literal["pause", "resume", "delete
         There is no such schedule, or the host can't be reached, refuses the request, or is not the API.
     """
     api = connect(connection)
-    service = RecurringRunServiceApi(api.client)
     # The API's answer to a change is empty; asked for first, a wrong id, and another thing than the API, is noticed.
-    reply = api.ask(service.get_recurring_run, schedule_id)
+    reply = api.ask(RecurringRunServiceApi, "get_recurring_run", schedule_id)
     if api.require_id(reply, "recurring_run_id", "a schedule") != schedule_id:
         raise InputError(f"{api.host} answers with another schedule than {schedule_id}", code="K08")
-    changes = {
-        "pause": service.disable_recurring_run,
-        "resume": service.enable_recurring_run,
-        "delete": service.delete_recurring_run,
-    }
-    api.ask(changes[change], schedule_id)
+    verb = {"pause": "disable", "resume": "enable", "delete": "delete"}[change]
+    api.ask(RecurringRunServiceApi, f"{verb}_recurring_run", schedule_id)
 
 
 def _describe_trigger(trigger: object) -> str:

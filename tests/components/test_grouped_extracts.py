@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.grouped_extracts import custom_extractors, group_examples
 from components.evaluation.rank_sums import RANK_OUTPUTS
@@ -56,9 +57,9 @@ def test_a_feature_that_decides_has_one_value_an_example():
 
 
 def test_grouping_stands_where_tfma_takes_batches_apart():
-    config = tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="evaluate", prediction_key="rank")],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in SLICED_BY)],
+    config = config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name="evaluate", prediction_key="rank")],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[name]) for name in SLICED_BY)],
     )
     ours = custom_extractors(eval_shared_model=None, eval_config=config, tensor_adapter_config=None)
     stock = [extractor.stage_name for extractor in tfma.default_extractors(eval_config=config)]

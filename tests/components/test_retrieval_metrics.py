@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from hand_made_ranks import BY_HAND, COUNT_OF_RANKED, COUNTS, OUTPUTS, QUERIES, SIZE, TOTAL
 from hypothesis import given
 from hypothesis import strategies as st
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.rank_sums import metric_names
 from components.evaluation.retrieval_metrics import RetrievalMetrics
@@ -110,8 +111,8 @@ def test_each_model_is_judged_by_its_own_predictions():
     assert found["recall_at_1"] == 1
 
 
-COMPARED = tfma.EvalConfig(
-    model_specs=[tfma.ModelSpec(name="candidate"), tfma.ModelSpec(name="baseline", is_baseline=True)]
+COMPARED = config_pb2.EvalConfig(
+    model_specs=[config_pb2.ModelSpec(name="candidate"), config_pb2.ModelSpec(name="baseline", is_baseline=True)]
 )
 
 
@@ -165,6 +166,6 @@ def test_a_label_that_only_one_of_two_models_can_offer_is_its_gain_in_a_small_ca
 
 def test_without_a_baseline_nothing_is_compared():
     computations = RetrievalMetrics().computations(
-        eval_config=tfma.EvalConfig(model_specs=[tfma.ModelSpec()]), model_names=[""], output_names=[""]
+        eval_config=config_pb2.EvalConfig(model_specs=[config_pb2.ModelSpec()]), model_names=[""], output_names=[""]
     )
     assert not any(key.is_diff for each in computations for key in each.keys)

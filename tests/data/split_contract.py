@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import pickle
 import sys
 from collections.abc import Mapping, Sequence
@@ -110,8 +111,9 @@ class SplitContract:
 
     def test_its_docstring_draws_two_users_as_they_are_split(self):
         strategy = STRATEGIES[self.name]
-        assert "    user 1 " in strategy.__doc__
-        assert "    user 2 " in strategy.__doc__
+        drawing = inspect.getdoc(strategy)
+        assert "\nuser 1 " in drawing
+        assert "\nuser 2 " in drawing
         done = doctest.testmod(sys.modules[strategy.__module__])
         assert done.attempted >= 2
         assert done.failed == 0

@@ -47,6 +47,7 @@ def ignored(path: str) -> bool:
         "configs/sample.yaml",
         "kubeflow_runner.py",
         "requirements.txt",
+        "requirements-tfx121.txt",
     ],
 )
 def test_the_image_gets(path: str):
@@ -91,8 +92,13 @@ def test_the_image_is_told_its_commit_last_so_that_no_other_layer_changes_with_i
     assert "--build-arg NEXT_MOVIE_COMMIT=" in (ROOT / "docs" / "kubeflow.md").read_text()
 
 
-def test_base_and_libraries_are_pinned():
-    assert re.search(r"^ARG BASE=python:3\.10\.\d+-slim-\w+$", DOCKERFILE, flags=re.MULTILINE)
-    pins = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1].isalpha()]
+@pytest.mark.parametrize(
+    ("lane", "python", "lock"), [("1.16", "3.10", "requirements.txt"), ("1.21", "3.13", "requirements-tfx121.txt")]
+)
+def test_base_and_libraries_of_each_lane_are_pinned(lane, python, lock):
+    base = rf"^FROM python:{re.escape(python)}\.\d+-slim-\w+ AS lane-{re.escape(lane)}$"
+    assert re.search(base, DOCKERFILE, flags=re.MULTILINE)
+    assert f"{lane})" in DOCKERFILE
+    pins = [line for line in (ROOT / lock).read_text().splitlines() if line[:1].isalpha()]
     assert pins
     assert all("==" in line for line in pins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 
 from components.gate_settings import ModelGateSettings
 from pipeline.eval_config import BASELINE, CANDIDATE, evaluation_config
@@ -13,7 +13,9 @@ from pipeline.eval_config import BASELINE, CANDIDATE, evaluation_config
 pytestmark = pytest.mark.slow
 
 
-def thresholds(config: tfma.EvalConfig) -> dict[tuple[str, tuple[tuple[str, str], ...]], tfma.MetricThreshold]:
+def thresholds(
+    config: config_pb2.EvalConfig,
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], config_pb2.MetricThreshold]:
     """Return the thresholds by metric and slice."""
     (spec,) = config.metrics_specs
     found = {}
@@ -36,7 +38,7 @@ def test_the_thresholds_are_the_settings():
     assert found["recall_at_10_lift", ()].value_threshold.lower_bound.value == 2.5
     change = found["recall_at_10_margin", ()].change_threshold
     assert change.absolute.value == 0
-    assert change.direction == tfma.MetricDirection.HIGHER_IS_BETTER
+    assert change.direction == config_pb2.MetricDirection.HIGHER_IS_BETTER
     assert len(found) == 4
 
 
