@@ -43,6 +43,7 @@ _COLOURS = {
 }
 _INK, _MUTED, _LINE, _MODEL, _FLOOR, _BEFORE, _PAGE = _COLOURS
 _IDS = re.compile(r'(id="|url\(#|href="#)([A-Za-z][\w-]*)')
+_ROLES = re.compile(r' (?:role="graphics-\w+"|aria-(?:label|roledescription)="[^"]*")')
 _numbers = count(1)
 
 
@@ -305,5 +306,7 @@ def _svg(chart: alt.TopLevelMixin, description: str, height: int = _HEIGHT) -> M
     # Clip paths are named alike in every drawing, and a page is one name space.
     prefix = f"chart{next(_numbers)}-"
     text = _IDS.sub(rf"\g<1>{prefix}\g<2>", text)
+    # A chart is one picture with one description: names of its parts, some of them empty, would only stand in the way.
+    text = _ROLES.sub("", text)
     label = html.escape(description, quote=True)
     return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704

@@ -38,6 +38,7 @@ def look_at(browser: Page, path: Path) -> None:
             assert browser.complaints == []
             assert browser.requests == [path.as_uri()]
             assert browser.evaluate("document.documentElement.scrollWidth") == width
+            assert browser.barriers() == []
             shots[width, dark] = shot = browser.screenshot()
             if folder := os.environ.get("SCREENSHOTS"):
                 name = f"{path.stem}-{width}-{'dark' if dark else 'light'}.png"
