@@ -23,13 +23,17 @@ WORKERS ?= logical
 SHARED = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-lane test-engines doctest lint format fuzz lock clean say-lane
+.PHONY: help run demo test test-lane test-engines doctest lint format fuzz pictures lock clean say-lane
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: say-lane $(INSTALLED) ## train, judge and publish a model; CONFIG=sample for the quick one
 	$(PYTHON) local_runner.py $(if $(CONFIG),--config $(CONFIG))
+
+demo: say-lane $(INSTALLED) ## publish the sample's model where none is published, and open a page that asks it
+	@ls runs/serving/*/*/saved_model.pb >/dev/null 2>&1 || $(PYTHON) local_runner.py --config sample
+	$(PYTHON) serve.py --open $(ARGS)
 
 test: say-lane $(INSTALLED_DEV) ## run all tests; ARGS="-m 'not slow'" for the fast ones
 	$(PYTHON) -m pytest $(SHARED) $(ARGS)
@@ -55,7 +59,11 @@ format: $(INSTALLED_DEV) ## put code into shape
 
 fuzz: $(INSTALLED_DEV) ## throw random inputs at parsers, windows, titles, batches and replies; FUZZ_EXAMPLES=20000 for each test
 	HYPOTHESIS_PROFILE=fuzz FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) \
-		$(PYTHON) -m pytest tests/data tests/reliability tests/kubeflow/test_connection.py -m fuzz $(ARGS)
+		$(PYTHON) -m pytest tests/data tests/reliability tests/serving tests/kubeflow/test_connection.py -m fuzz $(ARGS)
+
+pictures: $(INSTALLED_DEV) ## make the pictures of the documents, from a run of the sample; needs Chromium
+	$(PYTHON) local_runner.py --config sample
+	$(PYTHON) -m tools.pictures runs/pipelines/next-movie-default-sample-random/report.html docs/images/report.png --height 1690
 
 lock: $(INSTALLED_DEV) ## compile requirements*.in into the pinned requirements*.txt of both lanes
 	$(COMPILE) requirements.in -c constraints-tfx116.txt -o requirements.txt --python-version 3.10

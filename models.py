@@ -1,12 +1,13 @@
-"""See, compare and roll back published models: `python models.py list`."""
+"""See, compare, verify, label and roll back published models: `python models.py list`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from data.full_disk import disk_full, is_disk_full
 from data.user_files import user_path
 from data.version import add_version_option
 from pipeline.defaults import DEFAULT_SERVING
-from serving.versions import RESTORED_FROM, published_versions, read_publication, roll_back, version_folders
+from serving.labels import LABELS, STABLE, demote, labels_of, promote
+from serving.publication import read_publication
+from serving.signing import is_signed, load_private_key, load_public_key, verify_version
+from serving.versions import (
+    RESTORED_FROM,
+    check_version,
+    model_digest,
+    published_versions,
+    roll_back,
+    version_folders,
+)
 
 _UNKNOWN = "unknown"
 _SHORT_DIGEST = 12
@@ -31,11 +42,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line; a wrong argument ends the process with exit code 2."""
     parser = CommandParser(
         prog="models.py",
-        description="See, compare and roll back published models.",
+        description="See, compare, verify, label and roll back published models.",
         epilog="Exit codes: 0 done; 2 something given can't be used.",
     )
     add_version_option(parser)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|rollback")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="list|show|verify|rollback|promote|demote")
     common = CommandParser(add_help=False)
     common.add_argument(
         "--serving",
@@ -50,9 +61,34 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     showing.add_argument("version", type=int, nargs="?", help="default: the newest, which is served")
     for command in (listing, showing):
         command.add_argument("--json", action="store_true", help="answer in JSON")
+    checking = commands.add_parser("verify", parents=[common], help="check that a version is as it was published")
+    checking.add_argument("version", type=int, nargs="?", help="default: the newest, which is served")
     back = commands.add_parser("rollback", parents=[common], help="publish an earlier version again, as the newest")
     back.add_argument("version", type=int)
-    return parser.parse_args(arguments)
+    for command in (checking, back):
+        command.add_argument(
+            "--public-key",
+            type=user_path,
+            metavar="FILE",
+            help="refuse a version without this key's signature",
+        )
+    back.add_argument(
+        "--private-key", type=user_path, metavar="FILE", help="sign the new version, and verify the earlier one"
+    )
+    promoting = commands.add_parser("promote", parents=[common], help="give a version a label")
+    promoting.add_argument("version", type=int)
+    promoting.add_argument("--label", choices=LABELS, default=STABLE, help="default: %(default)s")
+    promoting.add_argument(
+        "--base-path",
+        metavar="DIR",
+        help="the folder of versions as TensorFlow Serving sees it (default: what was said before, or its path here)",
+    )
+    demoting = commands.add_parser("demote", parents=[common], help="take a label away")
+    demoting.add_argument("--label", choices=LABELS, required=True)
+    options = parser.parse_args(arguments)
+    if options.command == "promote" and not re.match(r"/|\w+://", options.base_path or "/"):
+        parser.error(f"--base-path is {options.base_path!r}: TensorFlow Serving takes a full path or a URI")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,8 +103,14 @@ def _run(options: argparse.Namespace) -> int:
             _list(pipelines, as_json=options.json)
         elif options.command == "show":
             _show(_only(pipelines), options.version, as_json=options.json)
+        elif options.command == "verify":
+            _verify(_only(pipelines), options.version, options.public_key)
+        elif options.command == "rollback":
+            _roll_back(_only(pipelines), options)
+        elif options.command == "promote":
+            _promote(_only(pipelines), options)
         else:
-            _roll_back(_only(pipelines), options.version)
+            _demote(_only(pipelines), options.label)
     except OSError as error:
         if is_disk_full(error):
             raise disk_full(error.filename or options.serving) from error
@@ -121,26 +163,31 @@ def _names(folders: list[Path]) -> str:
 def _list(pipelines: list[Path], *, as_json: bool) -> None:
     if as_json:
         publications = {
-            folder.name: [read_publication(folder / str(version)) for version in published_versions(folder)]
+            folder.name: [_described(folder, version, labels_of(folder)) for version in published_versions(folder)]
             for folder in pipelines
         }
         print_json(json.dumps(publications, indent=2))
         return
     for folder in pipelines:
+        versions, labels = published_versions(folder), labels_of(folder)
         print(folder.name)
         rows: list[tuple[str, ...]] = [("version", "published", "model", "data", "source", "recall@10", "")]
-        versions = published_versions(folder)
         rows += [
-            _row(version, read_publication(folder / str(version)), served=version == versions[-1])
-            for version in versions
+            _row(version, _described(folder, version, labels), served=version == versions[-1]) for version in versions
         ]
         print(columns(rows, "l"))
+
+
+def _described(folder: Path, version: int, labels: Mapping[str, int]) -> dict[str, Any]:
+    """Return a version's publication, with its labels if it bears any."""
+    borne = [label for label, labelled in labels.items() if labelled == version]
+    return {**read_publication(folder / str(version)), **({"labels": borne} if borne else {})}
 
 
 def _row(version: int, publication: dict[str, Any], *, served: bool) -> tuple[str, ...]:
     metrics = publication.get("metrics")
     recall = metrics.get(_LISTED_METRIC) if isinstance(metrics, dict) else None
-    notes = ["served"] if served else []
+    notes = [*(["served"] if served else []), *publication.get("labels", [])]
     if RESTORED_FROM in publication:
         notes.append(f"restored from {publication[RESTORED_FROM]}")
     return (
@@ -158,9 +205,8 @@ def _row(version: int, publication: dict[str, Any], *, served: bool) -> tuple[st
 def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
     versions = published_versions(folder)
     version = versions[-1] if version is None else version
-    if version not in versions:
-        raise InputError(f"{folder} holds no version {version}: it holds {', '.join(map(str, versions))}", code="M03")
-    publication = read_publication(folder / str(version))
+    check_version(folder, version)
+    publication = _described(folder, version, labels_of(folder))
     if as_json:
         print_json(json.dumps(publication, indent=2))
         return
@@ -168,6 +214,7 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
     lines = {
         "published": publication.get("published_at"),
         "restored from": publication.get(RESTORED_FROM),
+        "labels": ", ".join(publication.get("labels", [])) or None,
         "model digest": publication.get("model_digest"),
         "data digest": publication.get("manifest_digest"),
         "source digest": publication.get("source_digest"),
@@ -175,7 +222,7 @@ def _show(folder: Path, version: int | None, *, as_json: bool) -> None:
         "commit": publication.get("commit"),
     }
     for name, value in lines.items():
-        if value is not None or name != "restored from":
+        if value is not None or name not in ("restored from", "labels"):
             print(f"  {name:<14} {value or _UNKNOWN}")
     for name in ("metrics", "settings"):
         print(f"  {name}")
@@ -190,9 +237,46 @@ def _rounded(content: Any) -> Any:
     return round(content, _SHOWN_DIGITS) if isinstance(content, float) else content
 
 
-def _roll_back(folder: Path, version: int) -> None:
-    new = roll_back(folder, version, note=lambda line: print(line, file=sys.stderr))
-    print(f"version {new} of {folder.name} is served now: it is version {version} again")
+def _verify(folder: Path, version: int | None, public_key: Path | None) -> None:
+    version = published_versions(folder)[-1] if version is None else version
+    check_version(folder, version)
+    place = folder / str(version)
+    if public_key is not None:
+        verify_version(place, public_key)
+    if read_publication(place).get("model_digest") != model_digest(place):
+        raise InputError(f"{place} is not as it was published: its digest is another one", code="M08")
+    if public_key is not None:
+        said = f"signed with {public_key}"
+    elif is_signed(place):
+        said = "its signature was not looked at: give --public-key"
+    else:
+        said = "not signed"
+    print(f"version {version} of {folder.name} is as it was published; {said}")
+
+
+def _roll_back(folder: Path, options: argparse.Namespace) -> None:
+    new = roll_back(
+        folder,
+        options.version,
+        _tell,
+        key=load_private_key(options.private_key) if options.private_key else None,
+        public_key=load_public_key(options.public_key) if options.public_key else None,
+    )
+    print(f"version {new} of {folder.name} is served now: it is version {options.version} again")
+
+
+def _promote(folder: Path, options: argparse.Namespace) -> None:
+    before = promote(folder, options.version, options.label, base_path=options.base_path, note=_tell)
+    moved = "" if before in (None, options.version) else f", which version {before} was"
+    print(f"version {options.version} of {folder.name} is {options.label} now{moved}")
+
+
+def _demote(folder: Path, label: str) -> None:
+    print(f"version {demote(folder, label, _tell)} of {folder.name} is no longer {label}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

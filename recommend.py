@@ -27,11 +27,15 @@ if TYPE_CHECKING:
     from data.movie_ids import MovieId
     from data.releases.catalogue import Catalogue
     from data.words import Words
+    from serving.batch_job import BatchJob
+    from serving.filters import Filters
     from serving.recommender import Recommendation, Recommender
 
 _MAX_K = 100
 _SHOWN = 10
 """Movies of a question that are named; the others are counted."""
+_FILTERS = ("genre", "without_genre", "years", "allow", "deny")
+"""Options that narrow the choice."""
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -51,10 +55,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--history-titles", metavar="TITLES", help='titles or ids watched, oldest first: "Heat; Back to the Future"'
     )
     question.add_argument("--similar-to", metavar="MOVIE", help="a title or an id: movies like it")
-    question.add_argument("--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}')
-    parser.add_argument(
-        "--output", type=user_path, metavar="FILE", help="where the answers to --batch go, as JSON Lines"
+    question.add_argument(
+        "--batch", type=user_path, metavar="FILE", help='JSON Lines of {"history": [1270, 1197]}, .csv or .parquet'
     )
+    parser.add_argument(
+        "--output",
+        type=user_path,
+        metavar="FILE",
+        help="where the answers to --batch go: JSON Lines, .csv or .parquet",
+    )
+    parser.add_argument("--titles", action="store_true", help="write the movies' titles into the answers to --batch")
     parser.add_argument(
         "-k",
         type=int,
@@ -62,6 +72,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="movies in an answer, at most 100; fewer where fewer are left (default: %(default)s)",
     )
     parser.add_argument("--include-seen", action="store_true", help="offer movies of the history too")
+    _add_filters(parser)
     add_beam_option(parser, "an option for Beam, which then answers --batch")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries log, and errors whole")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
@@ -72,6 +83,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="a published version, a folder of versions or one of such folders (default: the newest in runs/serving)",
     )
     parser.add_argument("--pipeline", metavar="NAME", help="whose newest version, where several have published")
+    parser.add_argument("--label", metavar="LABEL", help="ask the version with this label, such as stable")
+    parser.add_argument(
+        "--public-key", type=user_path, metavar="FILE", help="refuse a model without this key's signature"
+    )
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(_with_negative_ids(given))
     if not 1 <= options.k <= _MAX_K:
@@ -80,9 +95,36 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         parser.error("--batch and --output belong together")
     if options.beam_arg and options.batch is None:
         parser.error("--beam-arg is for --batch")
+    if options.titles and options.batch is None:
+        parser.error("--titles is for --batch")
     if options.similar_to is not None and options.include_seen:
         parser.error("--include-seen has no meaning with --similar-to")
+    if options.similar_to is not None and any(getattr(options, name) for name in _FILTERS):
+        parser.error("movies can be chosen by genre, year or id for a history, not for --similar-to")
     return options
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add what narrows the choice for a history."""
+    group = parser.add_argument_group("what to choose from, each for --history, --history-titles and --batch")
+    group.add_argument(
+        "--genre", action="append", default=[], metavar="NAME", help="a genre that a movie needs; of several, any"
+    )
+    group.add_argument(
+        "--without-genre", action="append", default=[], metavar="NAME", help="a genre that no movie may have"
+    )
+    group.add_argument("--years", type=_years, metavar="YEARS", help="one or a range: 1994, 1990-1999, 1990- or -1979")
+    group.add_argument("--allow", metavar="IDS", help="the only ids to choose from, written as in --history")
+    group.add_argument("--deny", metavar="IDS", help="ids not to offer")
+
+
+def _years(text: str) -> tuple[int, int]:
+    from serving.filters import parse_years
+
+    try:
+        return parse_years(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _with_negative_ids(arguments: list[str]) -> list[str]:
@@ -100,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _answer(options: argparse.Namespace) -> int:
     prepare_environment(verbose=options.verbose)
+    from serving.labels import labelled
     from serving.newest_model import newest_model, resolve_model
 
     # A wrong question is refused before TensorFlow is imported, which takes seconds.
@@ -110,9 +153,12 @@ def _answer(options: argparse.Namespace) -> int:
         folder = newest_model(DEFAULT_SERVING)
     else:
         folder = resolve_model(options.model or DEFAULT_SERVING, options.pipeline)
-    catalogue = _catalogue_of(folder)
+    if options.label is not None:
+        folder = labelled(folder, options.label)
+    catalogue = _catalogue_of(folder, options.public_key)
+    filters = _filters(options, catalogue)
     if options.batch is not None:
-        _check_batch(options.batch, catalogue)
+        _check_batch(_batch_job(options, filters), catalogue)
     asked = _asked_movies(options, catalogue, folder)
 
     from serving.export_record import read_record
@@ -120,21 +166,27 @@ def _answer(options: argparse.Namespace) -> int:
 
     recommender = Recommender.load(folder)
     if options.batch is not None:
-        _answer_file(recommender, folder, options)
+        _answer_file(recommender, folder, filters, options)
         return 0
     words = read_record(folder).words
-    lead, answer = _ask(recommender, asked, words, folder, options)
+    lead, answer = _ask(recommender, asked, filters, words, folder, options)
     if options.json:
         print_json(json.dumps([dataclasses.asdict(movie) for movie in answer], ensure_ascii=False, indent=2))
     elif not answer:
-        print(f"no {words.one} is left to recommend: the model in {folder} knows no other than those given")
+        reason = "knows no other than those given" if filters.is_empty else "knows no other that was asked for"
+        print(f"no {words.one} is left to recommend: the model in {folder} {reason}")
     else:
         print(f"{lead}\n\n{_table(answer)}\n\nby {folder}")
     return 0
 
 
 def _ask(
-    recommender: Recommender, asked: Sequence[MovieId], words: Words, folder: Path, options: argparse.Namespace
+    recommender: Recommender,
+    asked: Sequence[MovieId],
+    filters: Filters,
+    words: Words,
+    folder: Path,
+    options: argparse.Namespace,
 ) -> tuple[str, list[Recommendation]]:
     """Return what stands above the answer, and the answer.
 
@@ -160,7 +212,7 @@ def _ask(
         lead = f"{words.taken.capitalize()} {titles}"
     else:
         lead = f"Nothing {'known' if asked else words.taken}: what is popular"
-    return lead, recommender.recommend(asked, options.k, include_seen=options.include_seen)
+    return lead, recommender.recommend(asked, options.k, include_seen=options.include_seen, filters=filters)
 
 
 def _few(names: Sequence[str], separator: str) -> str:
@@ -169,12 +221,15 @@ def _few(names: Sequence[str], separator: str) -> str:
     return f"{separator.join(names[:_SHOWN])}{more}"
 
 
-def _catalogue_of(folder: Path) -> Catalogue:
-    """Return the catalogue of a model, without TensorFlow."""
+def _catalogue_of(folder: Path, public_key: Path | None) -> Catalogue:
+    """Return the catalogue of a model, without TensorFlow; with a key, once the model is verified."""
     from data.releases.catalogue import Catalogue
     from serving.newest_model import CATALOGUE_ASSET, check_model
+    from serving.signing import verify_version
 
     check_model(str(folder), os.path.isfile)
+    if public_key is not None:
+        verify_version(folder, public_key)
     path = folder / CATALOGUE_ASSET
     try:
         return Catalogue.parse(path.read_bytes(), str(path))
@@ -184,12 +239,25 @@ def _catalogue_of(folder: Path) -> Catalogue:
         ) from error
 
 
-def _check_batch(source: Path, catalogue: Catalogue) -> None:
+def _batch_job(options: argparse.Namespace, filters: Filters) -> BatchJob:
+    from serving.batch_job import BatchJob
+
+    return BatchJob(
+        options.batch,
+        options.output,
+        options.k,
+        include_seen=options.include_seen,
+        filters=filters,
+        titles=options.titles,
+    )
+
+
+def _check_batch(job: BatchJob, catalogue: Catalogue) -> None:
     """Read a plain file of histories to its end; one that is none is checked while it is answered."""
     from serving.requests import read_requests
 
-    if source.is_file():
-        for _ in read_requests(source, catalogue):
+    if job.source.is_file():
+        for _ in read_requests(job, catalogue):
             pass
 
 
@@ -198,11 +266,7 @@ def _asked_movies(options: argparse.Namespace, catalogue: Catalogue, folder: Pat
     from serving.titles import TitleIndex
 
     if options.history is not None:
-        asked = _parse_ids(options.history, has_texts=catalogue.has_texts)
-        for movie_id in asked:
-            if not catalogue.may_be_id(movie_id):
-                raise _no_id(str(movie_id))
-        return asked
+        return _parse_ids("--history", options.history, catalogue)
     try:
         if options.history_titles is not None:
             return [movie.id for movie in TitleIndex(catalogue).find_each(options.history_titles)]
@@ -236,7 +300,7 @@ def _others(folder: Path) -> str:
     return f"; other models are there: --pipeline {', '.join(names)}" if names else ""
 
 
-def _answer_file(recommender: Recommender, folder: Path, options: argparse.Namespace) -> None:
+def _answer_file(recommender: Recommender, folder: Path, filters: Filters, options: argparse.Namespace) -> None:
     started = time.monotonic()
     if options.beam_arg:
         from serving.beam_batch import recommend_file_in_beam
@@ -247,19 +311,14 @@ def _answer_file(recommender: Recommender, folder: Path, options: argparse.Names
         answered = recommend_file_in_beam(
             recommender,
             folder,
-            options.batch,
-            options.output,
-            options.k,
-            include_seen=options.include_seen,
+            _batch_job(options, filters),
             beam_args=options.beam_arg,
             progress=lambda line: print(line, file=sys.stderr),
         )
     else:
         from serving.batch_inference import recommend_file
 
-        answered = recommend_file(
-            recommender, options.batch, options.output, options.k, include_seen=options.include_seen
-        )
+        answered = recommend_file(recommender, _batch_job(options, filters))
     seconds = max(time.monotonic() - started, 1e-9)
     print(
         f"{answered:,} histories answered in {seconds:.1f} s ({answered / seconds:,.0f} a second): {options.output}",
@@ -267,10 +326,28 @@ def _answer_file(recommender: Recommender, folder: Path, options: argparse.Names
     )
 
 
-def _parse_ids(text: str, *, has_texts: bool) -> list[MovieId]:
-    """Return the ids of a history as the model has them; where ids are texts, they may hold blanks."""
+def _filters(options: argparse.Namespace, catalogue: Catalogue) -> Filters:
+    """Return what an answer's movies must be."""
+    from serving.filters import Filters
+
+    first_year, last_year = options.years or (0, 0)
+    filters = Filters(
+        allow=None if options.allow is None else tuple(_parse_ids("--allow", options.allow, catalogue)),
+        deny=tuple(_parse_ids("--deny", options.deny or "", catalogue)),
+        genres=tuple(options.genre),
+        without_genres=tuple(options.without_genre),
+        first_year=first_year,
+        last_year=last_year,
+    )
+    filters.check(catalogue)
+    return filters
+
+
+def _parse_ids(option: str, text: str, catalogue: Catalogue) -> list[MovieId]:
+    """Return ids as the model has them; where ids are texts, they may hold blanks."""
+    has_texts = catalogue.has_texts
     if text.lstrip().startswith("["):
-        words = _parse_list(text)
+        words = _parse_list(option, text)
     elif has_texts:
         words = [word.strip() for word in text.split(",")] if text.strip() else []
     else:
@@ -278,24 +355,21 @@ def _parse_ids(text: str, *, has_texts: bool) -> list[MovieId]:
     if has_texts:
         return list(words)
     for word in words:
-        if not _INTEGER.fullmatch(word):
-            raise _no_id(word)
+        if not (_INTEGER.fullmatch(word) and catalogue.may_be_id(int(word))):
+            titles = "; titles go into --history-titles" if option == "--history" else ""
+            raise InputError(f"{word!r} in {option} is no id{titles}", code="A07")
     return [int(word) for word in words]
 
 
-def _parse_list(text: str) -> list[str]:
+def _parse_list(option: str, text: str) -> list[str]:
     """Return the ids of a list in JSON as they are written."""
     try:
         listed = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{text!r} in --history is not JSON", code="A07") from error
+        raise InputError(f"{text!r} in {option} is not JSON", code="A07") from error
     if not all(isinstance(movie_id, str) or type(movie_id) is int for movie_id in listed):
-        raise InputError(f"{text!r} in --history holds more than ids", code="A07")
+        raise InputError(f"{text!r} in {option} holds more than ids", code="A07")
     return [str(movie_id) for movie_id in listed]
-
-
-def _no_id(word: str) -> InputError:
-    return InputError(f"{word!r} in --history is no id; titles go into --history-titles", code="A07")
 
 
 def _table(answer: Sequence[Recommendation]) -> str:

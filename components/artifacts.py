@@ -34,6 +34,12 @@ class UnpaddedExampleStatistics(tfx.dsl.Artifact):
     TYPE_NAME = f"{NAMESPACE}.UnpaddedExampleStatistics"
 
 
+class AuditRecord(tfx.dsl.Artifact):
+    """What the audit measured and found: `audit.json` in the artifact's folder."""
+
+    TYPE_NAME = f"{NAMESPACE}.AuditRecord"
+
+
 class RunReport(tfx.dsl.Artifact):
     """`report.html` about one run, and `facts.json`, from which it was made."""
 

@@ -93,3 +93,50 @@ class ServableCheckSettings(BaseModel):
 
     max_seconds: float = Field(default=300.0, gt=0)
     """The most seconds for the whole check; TensorFlow's import is most of it."""
+
+
+class AuditSettings(BaseModel):
+    """What of data, split and answers is out of bounds, and what becomes of it: see `docs/audit.md`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    mode: Literal["note", "warn", "stop"] = "warn"
+    """What becomes of a finding: `note` records it, `warn` shows it in the run's summary too, and `stop` keeps the
+    model from being published."""
+
+    queries: int = Field(default=2_000, ge=1)
+    """The most eval queries that the model is asked about, drawn by chance."""
+
+    seed: int = Field(default=42, ge=0, lt=2**63)
+    """Fixes which queries are drawn, and which of their movies is dropped."""
+
+    max_tied_share: float = Field(default=0.5, ge=0, le=1)
+    """The most ratings, as a share, that share user and second with another."""
+
+    max_label_in_context_share: float = Field(default=0.05, ge=0, le=1)
+    """The most eval labels, as a share, that stand in their own context, which answers leave out."""
+
+    max_eval_in_train_share: float = Field(default=0.05, ge=0, le=1)
+    """The most eval windows, as a share, whose context and label are a train window's too."""
+
+    max_cold_user_share: float = Field(default=0.8, ge=0, le=1)
+    """The most users with an eval label, as a share, that have no train label."""
+
+    max_median_wait_days: float = Field(default=30.0, gt=0)
+    """The most days from a context's last movie to its label, in the median of the eval split."""
+
+    min_moved_by_last: float = Field(default=0.2, ge=0, le=1)
+    """The least share of an answer that another last movie has to change."""
+
+    max_moved_by_drop: float = Field(default=0.9, ge=0, le=1)
+    """The most of an answer, as a share, that changes where one movie of the history is dropped."""
+
+    max_miss_rate_spread: float = Field(default=0.3, ge=0, le=1)
+    """The most that the slices' miss rates may lie from that of all, on average."""
+
+    min_nearness: float = Field(default=0.8, ge=0)
+    """How many times as much as other queries' answers, at least, those of missed labels have to share with the label:
+    in genres, and in having been watched together in train."""
+
+    max_answer_overlap: float = Field(default=0.5, ge=0, le=1)
+    """The most that two queries' answers may share on average."""

@@ -31,6 +31,7 @@ PREVIOUS_STATISTICS = "PreviousStatistics"
 DATA_GATE = "DataGate"
 TRANSFORM = "Transform"
 TRAINER = "Trainer"
+AUDIT = "Audit"
 BASELINE_NODE = "LatestBlessedModel"
 EVALUATOR = "Evaluator"
 SERVABLE_CHECK = "ServableCheck"
@@ -48,6 +49,7 @@ STEPS = (
     DATA_GATE,
     TRANSFORM,
     TRAINER,
+    AUDIT,
     EVALUATOR,
     SERVABLE_CHECK,
     PUSHER,
@@ -80,6 +82,7 @@ VERDICT = Output(DATA_GATE, "verdict")
 TRANSFORM_GRAPH = Output(TRANSFORM, "transform_graph")
 MODEL = Output(TRAINER, "model")
 MODEL_RUN = Output(TRAINER, "model_run")
+AUDIT_RECORD = Output(AUDIT, "record")
 BASELINE = Output(BASELINE_NODE, "model")
 PASSED_OVER = Output(BASELINE_NODE, "passed_over")
 """The last blessed model, where it can't be compared with."""

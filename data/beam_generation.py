@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from data.local_generation import (
     GenerationPlan,
     GenerationResult,
     ShardKey,
+    SplitCounts,
     count_ranks_in_bin,
-    count_train_labels,
+    count_split,
     histogram,
     windows_by_shard,
 )
@@ -34,6 +36,7 @@ from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
 from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
+from data.timelines.time_facts import TimeFacts
 from data.timelines.timelines import RATING_DTYPE, Timelines
 from data.timelines.user_blocks import UserBlock
 from data.timelines.value_tally import ValueTally
@@ -42,6 +45,7 @@ from data.timelines.windows import window_dtype
 _LABELS_DTYPE = np.dtype("<i8")
 
 _LABELS_FILE = "train-labels"
+_TIMES_FILE = "times.json"
 _CUT_FILE = "cut.json"
 
 _WINDOWS_BY_SHARD = tuple[tuple[str, int], bytes]
@@ -65,23 +69,23 @@ class _SumArrays(beam.CombineFn):
 
 
 class _MergeCounts(beam.CombineFn):
-    """Add up `ValueTally`; None stands for no count yet."""
+    """Add up counts, such as `ValueTally`, by their `merge`."""
 
-    def create_accumulator(self) -> ValueTally | None:
-        return None
+    def __init__(self, nothing: Any) -> None:
+        super().__init__()
+        self._nothing = nothing
 
-    def add_input(self, accumulator: ValueTally | None, element: ValueTally) -> ValueTally:
-        return element if accumulator is None else accumulator.merge(element)
+    def create_accumulator(self) -> Any:
+        return self._nothing
 
-    def merge_accumulators(self, accumulators: Iterable[ValueTally | None]) -> ValueTally | None:
-        merged = None
-        for accumulator in accumulators:
-            if accumulator is not None:
-                merged = self.add_input(merged, accumulator)
-        return merged
+    def add_input(self, accumulator: Any, element: Any) -> Any:
+        return accumulator.merge(element)
 
-    def extract_output(self, accumulator: ValueTally | None) -> ValueTally:
-        return accumulator if accumulator is not None else ValueTally.of(np.empty(0, dtype=np.int64))
+    def merge_accumulators(self, accumulators: Iterable[Any]) -> Any:
+        return reduce(lambda merged, other: merged.merge(other), accumulators, self._nothing)
+
+    def extract_output(self, accumulator: Any) -> Any:
+        return accumulator
 
 
 def generate_in_beam(
@@ -113,7 +117,7 @@ def generate_in_beam(
     Returns
     -------
     GenerationResult
-        The shards, and the counts of train labels.
+        The shards, and what was counted.
 
     Raises
     ------
@@ -137,7 +141,8 @@ def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> Generati
         exchange.fetch(record["file"], folder / plan.shard_name(key))
         shards.append(Shard.model_validate(record["shard"]))
     labels = ValueTally(*np.frombuffer(exchange.read(_LABELS_FILE), dtype=_LABELS_DTYPE).reshape(2, -1))
-    return GenerationResult(tuple(shards), labels, cut=json.loads(exchange.read(_CUT_FILE)))
+    times, cut = (json.loads(exchange.read(name)) for name in (_TIMES_FILE, _CUT_FILE))
+    return GenerationResult(tuple(shards), labels, TimeFacts.model_validate(times) if times else None, cut)
 
 
 def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:
@@ -156,15 +161,17 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
             users
             | "RanksInBin"
             >> beam.Map(_on_block, count_ranks_in_bin, exchange, options=options, cut_bin=AsSingleton(cut_bin))
-            | "MergeRanks" >> beam.CombineGlobally(_MergeCounts())
+            | "MergeRanks" >> beam.CombineGlobally(_MergeCounts(ValueTally.nothing()))
             | "FindCut" >> beam.Map(find_cut, cut_bin=AsSingleton(cut_bin))
         )
     _ = cut | "WriteCut" >> beam.Map(_write_cut, exchange)
-    labels = (
+    counts = (
         users
-        | "TrainLabels" >> beam.Map(_on_block, count_train_labels, exchange, plan=plan, cut=AsSingleton(cut))
-        | "MergeLabels" >> beam.CombineGlobally(_MergeCounts())
+        | "CountSplit" >> beam.Map(_on_block, count_split, exchange, plan=plan, cut=AsSingleton(cut))
+        | "MergeCounts" >> beam.CombineGlobally(_MergeCounts(SplitCounts.nothing()))
     )
+    _ = counts | "WriteTimes" >> beam.Map(_write_times, exchange)
+    labels = counts | "TrainLabels" >> beam.Map(_train_labels)
     _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
     popularity = (
         labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
@@ -216,6 +223,16 @@ def _write_shard(element: tuple[ShardKey, Iterable[bytes]], plan: GenerationPlan
 def _write_labels(labels: ValueTally, exchange: Exchange) -> None:
     """Write the counts of train labels: the values, and behind them their counts."""
     exchange.write(_LABELS_FILE, np.stack([labels.values, labels.counts]).astype(_LABELS_DTYPE).tobytes())
+
+
+def _write_times(counts: SplitCounts, exchange: Exchange) -> None:
+    """Write what the manifest holds of users and times; null where a split is empty."""
+    times = counts.times.summary()
+    exchange.write(_TIMES_FILE, json.dumps(times.model_dump() if times is not None else None).encode())
+
+
+def _train_labels(counts: SplitCounts) -> ValueTally:
+    return counts.train_labels
 
 
 def _write_cut(cut: int | None, exchange: Exchange) -> None:

@@ -149,6 +149,7 @@ def _write(
 ) -> Manifest:
     """Fill an empty folder with shards, catalogue and manifest."""
     from data.examples.manifest import DataSizes, Manifest, library_versions
+    from data.examples.ratings_profile import RatingsProfile
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE
     from data.timelines.periods import movies_and_periods
@@ -166,8 +167,7 @@ def _write(
         reader.codes_of(catalogue),
         min_rating=options.min_rating,
         min_timeline_length=options.min_timeline_length,
-        # The files of own data may come in any order.
-        ties="by_movie" if is_own else "as_given",
+        ties=options.ties,
         drop_repeats=options.duplicates == "drop",
     )
     if ordered.repeated is not None and options.duplicates is None:
@@ -208,11 +208,13 @@ def _write(
         split=options.split,
         train_until=options.strategy.train_until(result.cut),
         counts=counts,
+        times=result.times,
         shards=shards,
         pad_movie_id=catalogue.pad,
         catalogue_file=CATALOGUE_FILE,
         catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
         libraries=library_versions(),
+        profile=RatingsProfile.of(ordered.days, ordered.lengths, rated_movies=len(rated)),
     )
     manifest.save(folder)
     return manifest

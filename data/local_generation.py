@@ -27,6 +27,7 @@ from data.splits.base import CutSplit
 from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
+from data.timelines.time_facts import TimeCounts, TimeFacts
 from data.timelines.timelines import Timelines
 from data.timelines.user_blocks import UserBlock, available_workers, read_timelines
 from data.timelines.value_tally import ValueTally
@@ -68,6 +69,31 @@ class _WindowSlice:
 
 
 @dataclass(frozen=True)
+class SplitCounts:
+    """What is counted of some timelines once it is known which labels train.
+
+    Attributes
+    ----------
+    train_labels
+        How often each movie is a train label in each period; the values are `data.timelines.periods.label_keys`.
+    times
+        Of users, times and ties.
+    """
+
+    train_labels: ValueTally
+    times: TimeCounts
+
+    @classmethod
+    def nothing(cls) -> SplitCounts:
+        """Return the counts of no timelines."""
+        return cls(ValueTally.nothing(), TimeCounts.nothing())
+
+    def merge(self, other: SplitCounts) -> SplitCounts:
+        """Add up the counts of two groups of users."""
+        return SplitCounts(self.train_labels.merge(other.train_labels), self.times.merge(other.times))
+
+
+@dataclass(frozen=True)
 class GenerationResult:
     """What the steps leave behind.
 
@@ -76,13 +102,16 @@ class GenerationResult:
     shards
         Every shard of both splits, empty ones too, train first.
     train_labels
-        How often each movie is a train label in each period; the values are `data.timelines.periods.label_keys`.
+        As in `SplitCounts`, of all timelines.
+    times
+        Of all timelines; None where a split is empty.
     cut
         The largest rank of a train example; None where the split has none.
     """
 
     shards: tuple[Shard, ...]
     train_labels: ValueTally
+    times: TimeFacts | None
     cut: int | None
 
 
@@ -107,7 +136,7 @@ def generate_in_threads(
     Returns
     -------
     GenerationResult
-        The shards, and the counts of train labels.
+        The shards, and what was counted.
 
     Raises
     ------
@@ -123,10 +152,10 @@ def generate_in_threads(
         cut = None
         if isinstance(options.strategy, CutSplit):
             cut_bin = locate_cut(reduce(np.add, over_blocks(histogram, options=options)), options.train_fraction)
-            counts = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
-            cut = find_cut(reduce(ValueTally.merge, counts), cut_bin)
-        labels = reduce(ValueTally.merge, over_blocks(count_train_labels, plan=plan, cut=cut))
-        popularity = PopularityTable.from_counts(count_by_movie(labels))
+            in_bin = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
+            cut = find_cut(reduce(ValueTally.merge, in_bin), cut_bin)
+        counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut))
+        popularity = PopularityTable.from_counts(count_by_movie(counts.train_labels))
         slices: defaultdict[ShardKey, list[_WindowSlice]] = defaultdict(list)
         for written in over_blocks(_write_windows, plan=plan, cut=cut, popularity=popularity, work=work):
             for key, part in written:
@@ -135,7 +164,7 @@ def generate_in_threads(
         shards = tuple(
             pool.map(lambda key: _write_shard_of(key, slices[key], plan, table, folder, work), plan.shard_keys)
         )
-    return GenerationResult(shards, labels, cut)
+    return GenerationResult(shards, counts.train_labels, counts.times.summary(), cut)
 
 
 def _write_windows(
@@ -181,11 +210,13 @@ def _ranks(timelines: Timelines, options: GenerateOptions) -> NDArray[np.uint64]
     return strategy.ranks(timelines, label_rows(timelines))
 
 
-def count_train_labels(timelines: Timelines, plan: GenerationPlan, cut: int | None) -> ValueTally:
-    """Count how often each movie is a train label in each period; values are `label_keys`."""
+def count_split(timelines: Timelines, plan: GenerationPlan, cut: int | None) -> SplitCounts:
+    """Count train labels, users and times."""
     rows = label_rows(timelines)
-    labels = timelines.ratings[rows[plan.options.strategy.is_train(timelines, rows, cut)]]
-    return ValueTally.of(label_keys(labels["movie"], plan.time_range.periods_of(labels["time"])))
+    is_train = plan.options.strategy.is_train(timelines, rows, cut)
+    labels = timelines.ratings[rows[is_train]]
+    keys = label_keys(labels["movie"], plan.time_range.periods_of(labels["time"]))
+    return SplitCounts(ValueTally.of(keys), TimeCounts.of(timelines, rows, is_train))
 
 
 def windows_by_shard(

@@ -138,6 +138,12 @@ class GenerateOptions(BaseModel):
         return MOVIES if self.release is not None else self.words or ITEMS
 
     @property
+    def ties(self) -> Literal["as_given", "by_movie"]:
+        """How a user's ratings at one time are ordered: see `data.timelines.timelines`."""
+        # The files of own data may come in any order.
+        return "as_given" if self.release is not None else "by_movie"
+
+    @property
     def strategy(self) -> SplitStrategy:
         """The split, with the options that it uses."""
         kind = STRATEGIES[self.split]

@@ -27,6 +27,7 @@ from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure
 from pipeline.runs.progress import progress_shown
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, settings_for_own_data, with_values
 from pipeline.tfx_imports import without_garbage_collection
+from serving.signing import load_private_key
 from serving.versions import adopt
 
 DEFAULT_RELEASE = "ml-1m"
@@ -108,6 +109,9 @@ def run_locally(
     # ML Metadata remembers paths: relative ones would be lost to a run from another directory.
     work_dir = work_dir.resolve()
     check_work_dir(work_dir)
+    if settings.publish.private_key is not None:
+        # A key that can't be used is told of before anything is trained.
+        load_private_key(Path(settings.publish.private_key))
     with _only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tfx import v1 as tfx
 
+from components.audit.audit import Audit
 from components.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
+    AUDIT_RECORD,
     BASELINE,
     BLESSING,
     EVALUATION,
@@ -37,6 +39,11 @@ from pipeline.settings import RunPaths, Settings
 PREPROCESSING_FN = "trainer_module.preprocessing.preprocessing_fn"
 RUN_FN = "trainer_module.trainer.run_fn"
 """What Transform and Trainer are given to run."""
+
+
+def source_digest() -> str:
+    """Return the digest of the code that trains, which publications and reports name."""
+    return code_digest(PREPROCESSING_FN, RUN_FN)
 
 
 def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None = None) -> tfx.dsl.Pipeline:
@@ -96,6 +103,13 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         },
     )
 
+    audit = Audit(
+        examples=examples,
+        model=trainer.outputs[MODEL.name],
+        settings=settings.audit.model_dump_json(),
+        code_digest=code_digest(Audit),
+    )
+
     baseline = backend.baseline(paths, examples)
 
     evaluator = tfx.components.Evaluator(
@@ -118,14 +132,16 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         model=trainer.outputs[MODEL.name],
         model_blessing=evaluator.outputs[BLESSING.name],
         infra_blessing=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         examples=examples,
         evaluation=evaluator.outputs[EVALUATION.name],
         serving=paths.serving,
         custom_config={
             "keep_versions": settings.publish.keep_versions,
+            "private_key": settings.publish.private_key,
             "publication": {
                 "pipeline": settings.pipeline_name,
-                "source_digest": code_digest(PREPROCESSING_FN, RUN_FN),
+                "source_digest": source_digest(),
                 "settings": settings.model_dump(mode="json", exclude={"kubeflow"}),
             },
             "code_digest": code_digest(Pusher),
@@ -142,10 +158,12 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         evaluation=evaluator.outputs[EVALUATION.name],
         blessing=evaluator.outputs[BLESSING.name],
         servability=servable.outputs[SERVABILITY.name],
+        audit=audit.outputs[AUDIT_RECORD.name],
         pushed_model=push.outputs[PUSHED_MODEL.name],
         passed_over=baseline.outputs[PASSED_OVER.name],
         pipeline_name=settings.pipeline_name,
         settings=settings.model_dump_json(exclude={"kubeflow"}),
+        source_digest=source_digest(),
         code_digest=code_digest(RunReporter),
     ).with_id(RUN_REPORT)
 
@@ -163,6 +181,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             *remember,
             transform,
             trainer,
+            audit,
             baseline,
             evaluator,
             servable,

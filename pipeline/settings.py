@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.gate_settings import DataGateSettings, ModelGateSettings, ServableCheckSettings
+from components.gate_settings import AuditSettings, DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import DataSettings
 from data.splits import spelt
@@ -36,6 +36,9 @@ class PublishSettings(BaseModel):
 
     keep_versions: int = Field(default=5, ge=1)
     """Published versions that stay in the serving folder; older ones are removed."""
+
+    private_key: str | None = Field(default=None, pattern=r"^/")
+    """Full path of a key in PEM form, P-256, P-384 or P-521, with which versions are signed; None for no signatures."""
 
 
 class Settings(BaseModel):
@@ -63,6 +66,9 @@ class Settings(BaseModel):
 
     servable_check: ServableCheckSettings = ServableCheckSettings()
     """What a model has to stand before it is published."""
+
+    audit: AuditSettings = AuditSettings()
+    """What of data, split and answers is out of bounds, and what becomes of it."""
 
     publish: PublishSettings = PublishSettings()
     """What becomes of a blessed model."""

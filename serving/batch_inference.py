@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from data.user_files import writing
+from serving.answers import Answer, answers_written
+from serving.batch_job import BatchJob, Request
 from serving.recommender import Recommender, answer_lengths
-from serving.requests import Request, read_requests
+from serving.requests import read_requests
 
 _BATCH = 256
 """Histories asked at once. Measured at 4,000 movies on two cores: larger ones are slower."""
@@ -19,39 +18,18 @@ _BATCH = 256
 _SCORE_DIGITS = 6
 
 
-def recommend_file(
-    recommender: Recommender, source: Path, target: Path, k: int = 10, *, include_seen: bool = False
-) -> int:
-    """Answer every line of a JSON Lines file.
-
-    Parameters
-    ----------
-    recommender
-        The model.
-    source
-        Each line `{"history": [1270, 1197], "id": "user-7"}`, the id being optional, or the list alone.
-    target
-        Gets `{"id": ..., "movie_id": [...], "score": [...]}` for each line, in order. A plain file appears when it is
-        whole; a device or a pipe is written to.
-    k
-        Length of an answer; one is shorter where its history leaves fewer movies.
-    include_seen
-        Offer the histories' own movies too.
-
-    Returns
-    -------
-    int
-        How many histories were answered.
+def recommend_file(recommender: Recommender, job: BatchJob) -> int:
+    """Answer every history of a file, and return how many there were.
 
     Raises
     ------
     InputError
-        A line is not a history, or a file can't be read or written.
+        The source holds something other than histories, a file can't be read or written, or the model knows no filters.
     """
     answered = 0
-    with writing(target) as answers:
-        for batch in batches(read_requests(source, recommender.catalogue)):
-            answers.writelines(answer_lines(recommender, batch, k, include_seen=include_seen))
+    with answers_written(job, recommender.catalogue) as write:
+        for batch in batches(read_requests(job, recommender.catalogue)):
+            write(answers_to(recommender, batch, job))
             answered += len(batch)
     return answered
 
@@ -62,12 +40,11 @@ def batches(requests: Iterator[Request]) -> Iterator[list[Request]]:
         yield batch
 
 
-def answer_lines(
-    recommender: Recommender, batch: Sequence[Request], k: int, *, include_seen: bool = False
-) -> Iterator[str]:
-    """Yield a line of JSON for each request of a batch."""
-    ids, scores = recommender.recommend_ids([history for _, history in batch], k, include_seen=include_seen)
+def answers_to(recommender: Recommender, batch: Sequence[Request], job: BatchJob) -> Iterator[Answer]:
+    """Yield the answer to each request of a batch."""
+    histories = [history for _, history in batch]
+    ids, scores = recommender.recommend_ids(histories, job.k, include_seen=job.include_seen, filters=job.filters)
     lengths = answer_lengths(ids, recommender.catalogue.pad)
     rounded = np.round(scores.astype(np.float64), _SCORE_DIGITS).tolist()
-    for (kept, _), movie_id, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True):
-        yield json.dumps({**kept, "movie_id": movie_id[:length], "score": score[:length]}) + "\n"
+    for (kept, _), movie_ids, score, length in zip(batch, ids.tolist(), rounded, lengths, strict=True):
+        yield Answer(kept, movie_ids[:length], score[:length])

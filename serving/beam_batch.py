@@ -23,10 +23,11 @@ from data.beam_options import check_job_server
 from data.environment import temporary_folder
 from data.exchange import Exchange
 from data.full_disk import disk_faults
-from data.user_files import writing
-from serving.batch_inference import answer_lines, batches
+from serving.answers import Answer, answers_written
+from serving.batch_inference import answers_to, batches
+from serving.batch_job import BatchJob, Request
 from serving.recommender import Recommender
-from serving.requests import Request, read_requests
+from serving.requests import read_requests
 
 _BATCHES_IN_A_PART = 16
 """A part takes a worker a second or two."""
@@ -35,24 +36,20 @@ _BATCHES_IN_A_PART = 16
 def recommend_file_in_beam(
     recommender: Recommender,
     model: Path,
-    source: Path,
-    target: Path,
-    k: int = 10,
-    *,
-    include_seen: bool = False,
+    job: BatchJob,
     beam_args: Sequence[str],
     progress: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Answer every line of a JSON Lines file, as `serving.batch_inference.recommend_file` does.
+    """Answer every history of a file as `serving.batch_inference.recommend_file` does, by the same bytes.
 
     Parameters
     ----------
     recommender
-        The model, by which requests are checked.
+        The model, by which requests are checked and movies named.
     model
         Its folder.
-    source, target, k, include_seen
-        As for `recommend_file`.
+    job
+        What to answer.
     beam_args
         Beam's own flags. Unless they name a `--temp_location`, all workers must see the target's folder.
     progress
@@ -66,27 +63,31 @@ def recommend_file_in_beam(
     Raises
     ------
     InputError
-        A line is not a history, the job failed, or a file can't be read or written.
+        The source holds something other than histories, the job failed, a file can't be read or written, or the model
+        knows no filters.
     """
+    if not job.filters.is_empty:
+        recommender.check_filters(job.filters)
     check_job_server(beam_args)
+    target = job.target
     parent = target.resolve().parent if target.is_file() or not target.exists() else Path(temporary_folder())
     answered = 0
-    job = BeamJob("answers", parent, beam_args, progress)
-    with writing(target) as answers, disk_faults(target), job.exchange() as exchange:
+    on_beam = BeamJob("answers", parent, beam_args, progress)
+    with answers_written(job, recommender.catalogue) as write, disk_faults(target), on_beam.exchange() as exchange:
         packed = _pack(model, exchange)
         names: list[str] = []
-        requests = batches(read_requests(source, recommender.catalogue))
+        requests = batches(read_requests(job, recommender.catalogue))
         while part := list(islice(requests, _BATCHES_IN_A_PART)):
             names.append(f"{len(names):08d}.json")
             exchange.write(_requests_name(names[-1]), json.dumps(part).encode())
             answered += sum(map(len, part))
-        job.run(lambda pipeline: _build(pipeline, names, _Answer(exchange, packed, k, include_seen=include_seen)))
+        on_beam.run(lambda pipeline: _build(pipeline, names, _AnswerPart(exchange, packed, job)))
         for name in names:
-            answers.write(exchange.read(_answers_name(name)).decode())
+            write(Answer(*answer) for answer in json.loads(exchange.read(_answers_name(name))))
     return answered
 
 
-def _build(pipeline: beam.Pipeline, names: Sequence[str], answer: _Answer) -> None:
+def _build(pipeline: beam.Pipeline, names: Sequence[str], answer: _AnswerPart) -> None:
     _ = (
         pipeline
         | "Parts" >> beam.Create(list(names))
@@ -95,14 +96,13 @@ def _build(pipeline: beam.Pipeline, names: Sequence[str], answer: _Answer) -> No
     )
 
 
-class _Answer(beam.DoFn):
+class _AnswerPart(beam.DoFn):
     """Answers a part of the requests; a worker's threads share one model."""
 
-    def __init__(self, exchange: Exchange, packed: str, k: int, *, include_seen: bool) -> None:
+    def __init__(self, exchange: Exchange, packed: str, job: BatchJob) -> None:
         self._exchange = exchange
         self._packed = packed
-        self._k = k
-        self._include_seen = include_seen
+        self._job = job
         self._shared = Shared()
 
     def setup(self) -> None:
@@ -110,12 +110,8 @@ class _Answer(beam.DoFn):
 
     def process(self, name: str) -> None:
         part: list[list[Request]] = json.loads(self._exchange.read(_requests_name(name)))
-        lines = (
-            line
-            for batch in part
-            for line in answer_lines(self._recommender, batch, self._k, include_seen=self._include_seen)
-        )
-        self._exchange.write(_answers_name(name), "".join(lines).encode())
+        answers = [answer for batch in part for answer in answers_to(self._recommender, batch, self._job)]
+        self._exchange.write(_answers_name(name), json.dumps(answers).encode())
 
 
 def _pack(model: Path, exchange: Exchange) -> str:

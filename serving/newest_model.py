@@ -8,7 +8,8 @@ from pathlib import Path
 
 from data.errors import InputError
 from data.releases.catalogue import CATALOGUE_FILE
-from serving.versions import GRAPH_FILE, published_versions, read_publication, version_folders
+from serving.publication import read_publication
+from serving.versions import GRAPH_FILE, is_version, published_versions, version_folders
 
 _UNDATED = datetime.min.replace(tzinfo=timezone.utc)
 """Older than any publication."""
@@ -63,17 +64,17 @@ def resolve_model(folder: Path, pipeline: str | None = None) -> Path:
     InputError
         There is no such pipeline.
     """
-    is_version = (folder / GRAPH_FILE).is_file()
-    own = folder.parent if is_version else folder
+    is_one = is_version(folder)
+    own = folder.parent if is_one else folder
     if pipeline is not None and own.name != pipeline:
         # Beside a pipeline's own folder lie those of the others.
-        root = own.parent if is_version or published_versions(own) else own
+        root = own.parent if is_one or published_versions(own) else own
         folders = {found.name: found for found in version_folders(root)}
         if pipeline not in folders:
             held = ", ".join(folders) or "none"
             raise InputError(f"{root} holds no pipeline {pipeline!r}: it holds {held}", code="M02")
         folder = folders[pipeline]
-    elif is_version:
+    elif is_one:
         return folder
     versions = published_versions(folder)
     if versions:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,7 @@ from data.errors import InputError
 from data.movie_ids import MovieId, is_text, plain_id
 from data.releases.catalogue import Catalogue
 from serving.artifact_files import exists, read_catalogue
+from serving.filters import SIGNATURE, Filters, filter_inputs, rectangle
 from serving.newest_model import CATALOGUE_ASSET, check_model
 from serving.titles import TitleIndex
 
@@ -79,6 +81,11 @@ class Recommender:
             reason = " ".join(str(error).split())
             raise InputError(f"{folder} holds a damaged model; publish it again ({reason})", code="M06") from error
 
+    @property
+    def signatures(self) -> Mapping[str, Any]:
+        """The SavedModel's signatures, by name."""
+        return self._model.signatures
+
     def known(self, movie_ids: Sequence[MovieId]) -> list[bool]:
         """Return which movies the model knows: those that were a label or in a context of train.
 
@@ -96,21 +103,38 @@ class Recommender:
         """The catalogue's titles, to be searched."""
         return TitleIndex(self.catalogue)
 
-    def recommend(self, history: Sequence[MovieId], k: int = 10, *, include_seen: bool = False) -> list[Recommendation]:
+    def recommend(
+        self,
+        history: Sequence[MovieId],
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filters: Filters | None = None,
+    ) -> list[Recommendation]:
         """Return the `k` best movies (at most `MAX_K`) after `history`, which is movie ids, oldest first.
 
-        Fewer where the history leaves fewer of the movies that the model knows, perhaps none.
+        Fewer where history and filters leave fewer of the movies that the model knows, perhaps none.
         """
-        return self.recommend_batch([history], k, include_seen=include_seen)[0]
+        return self.recommend_batch([history], k, include_seen=include_seen, filters=filters)[0]
 
     def recommend_batch(
-        self, histories: Sequence[Sequence[MovieId]], k: int = 10, *, include_seen: bool = False
+        self,
+        histories: Sequence[Sequence[MovieId]],
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filters: Filters | None = None,
     ) -> list[list[Recommendation]]:
         """Return the answers to many histories, one list for each, in order."""
-        return self._named(*self.recommend_ids(histories, k, include_seen=include_seen))
+        return self._named(*self.recommend_ids(histories, k, include_seen=include_seen, filters=filters))
 
     def recommend_ids(
-        self, histories: Sequence[Sequence[MovieId]], k: int = 10, *, include_seen: bool = False
+        self,
+        histories: Sequence[Sequence[MovieId]],
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filters: Filters | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the answers to many histories as arrays: the quick way for whole files.
 
@@ -122,24 +146,65 @@ class Recommender:
             Length of an answer, at most `MAX_K`.
         include_seen
             Offer the histories' own movies too.
+        filters
+            What every movie of an answer must be; None for any movie.
 
         Returns
         -------
         tuple
             Movie ids, int64 or texts, and scores float32, `[num_histories, k]`, best first. A row with fewer movies is
             filled up at the end; `answer_lengths` says where.
+
+        Raises
+        ------
+        InputError
+            The filters are not for this data set, or the model is of a time before there were filters.
         """
-        lengths = np.fromiter(map(len, histories), np.int64, len(histories))
-        padded = np.full((len(histories), int(lengths.max(initial=0))), self.catalogue.pad, self._dtype)
-        for row, history in enumerate(histories):
-            padded[row, : len(history)] = history
-        signature = self._model.signatures["include_seen" if include_seen else "serving_default"]
-        return _first(signature(**{features.CONTEXT_MOVIE_ID: tf.constant(padded, self._type)}), k)
+        padded = rectangle(histories, self.catalogue.pad, self._dtype)
+        inputs = {features.CONTEXT_MOVIE_ID: tf.constant(padded, self._type)}
+        name = "include_seen" if include_seen else "serving_default"
+        if filters is not None and not filters.is_empty:
+            self.check_filters(filters)
+            name = SIGNATURE
+            inputs |= {
+                name: tf.constant(values)
+                for name, values in filter_inputs(
+                    [filters] * len(histories), [include_seen] * len(histories), self.catalogue.pad
+                ).items()
+            }
+        return _first(self._model.signatures[name](**inputs), k)
+
+    def check_filters(self, filters: Filters) -> None:
+        """Check that the model can answer within filters.
+
+        Raises
+        ------
+        InputError
+            They are not for this data set, or the model is of a time before there were filters.
+        """
+        filters.check(self.catalogue)
+        if SIGNATURE not in self._model.signatures:
+            raise InputError(
+                "this model takes no filters, since an earlier version of the project exported it: publish a new one",
+                code="M32",
+            )
 
     def similar(self, movie_id: MovieId, k: int = 10) -> list[Recommendation]:
         """Return the `k` movies (at most `MAX_K`) most similar to one; the score is a cosine."""
         answer = self._model.signatures["similar"](movie_id=tf.constant([movie_id], self._type))
         return self._named(*_first(answer, k))[0]
+
+    def label_ranks(self, examples: Sequence[bytes]) -> list[int | None]:
+        """Return the exact ranks of examples' labels, as the metrics have them; None for one that can't be found.
+
+        Parameters
+        ----------
+        examples
+            Serialised `tf.Example` windows.
+        """
+        answer = self._model.signatures["evaluate"](examples=tf.constant(list(examples), tf.string))
+        pairs = zip(answer["rank"].numpy().tolist(), answer["catalogue_size"].numpy().tolist(), strict=True)
+        return [rank if rank <= size else None for rank, size in pairs]
 
     def _named(self, ids: np.ndarray, scores: np.ndarray) -> list[list[Recommendation]]:
         lengths = answer_lengths(ids, self.catalogue.pad)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from functools import cached_property
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -40,6 +42,9 @@ _PART = 0.92
 
 _OUTSHINES = 2.0
 """A longer title that is a label so many times as often may be what a person means by its beginning."""
+
+_LAST_SIGN = "\U0010ffff"
+"""Sorts behind every sign that a word holds."""
 
 _Index = Mapping[str, Sequence[int]]
 """Places in the catalogue by name."""
@@ -98,6 +103,32 @@ class TitleIndex:
             return []
         found = places.intersection(self._parts.get(bare, ())) or self._with_words(bare, places)
         return self._movies(self._by_times(found) if found else self._alike(bare, places))
+
+    def complete(self, text: str, limit: int) -> list[Movie]:
+        """Return movies whose names a text, typed so far, may become; the best known first.
+
+        Its words must stand in a movie's names, the last one as a beginning. Where that finds nothing, `find` is asked.
+
+        Parameters
+        ----------
+        text
+            What is typed so far.
+        limit
+            The most movies to return.
+        """
+        *whole, beginning = normalise(text).split() or [""]
+        if not beginning:
+            return []
+        known = self._sorted_words
+        end = bisect.bisect_left(known, f"{beginning}{_LAST_SIGN}")
+        begun = known[bisect.bisect_left(known, beginning) : end]
+        found = {place for word in begun for place in self._words[word]}
+        found = self._holding(whole, found)
+        return self._movies(self._by_times(found)[:limit]) if found else self.find(text)[:limit]
+
+    @cached_property
+    def _sorted_words(self) -> list[str]:
+        return sorted(self._words)
 
     def find_one(self, text: str) -> Movie:
         """Return the movie that a text means.

@@ -13,19 +13,19 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from data.atomic_folder import exclusive
 from data.errors import InputError
+from serving.model_config import read_labels
+from serving.publication import PUBLICATION_FILE, read_publication
+from serving.signing import SIGNATURE_FILE, PrivateKey, PublicKey, is_signed, verify, write_signature
 
 GRAPH_FILE = "saved_model.pb"
 """The graph of a SavedModel; a version folder without it is not whole."""
-
-PUBLICATION_FILE = "assets.extra/publication.json"
-"""File of a published model's publication: what it is and where it comes from, as JSON."""
 
 RESTORED_FROM = "restored_from"
 """Key of a publication that a rollback made: the version that it is a copy of."""
@@ -56,6 +56,11 @@ def _list_versions(serving: Path) -> list[int]:
     )
 
 
+def is_version(folder: Path) -> bool:
+    """Return whether a folder is that of a version, and not of many."""
+    return (folder / GRAPH_FILE).is_file()
+
+
 def version_folders(serving_root: Path) -> list[Path]:
     """Return the folders that hold published versions, by name; one with two names by the one that `adopt` gave it.
 
@@ -70,42 +75,64 @@ def version_folders(serving_root: Path) -> list[Path]:
     return sorted(folder for folder in named.values() if published_versions(folder))
 
 
+def check_version(serving: Path, version: int) -> None:
+    """Check that a version is there.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    versions = published_versions(serving)
+    if version not in versions:
+        held = ", ".join(map(str, versions)) or "none"
+        raise InputError(f"{serving} holds no version {version}: it holds {held}", code="M03")
+
+
 def model_digest(model: Path) -> str:
-    """Return the SHA-256 over names and contents of a SavedModel's files, but for its publication file."""
-    digest = hashlib.sha256()
-    for file in _files(model):
-        name = file.relative_to(model).as_posix()
-        if name == PUBLICATION_FILE:
-            continue
-        digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    """Return the SHA-256 over names and contents of a SavedModel's files, but for its publication and signature."""
+    files = {file.relative_to(model).as_posix(): file for file in _files(model)}
+    return _whole_digest({name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()})
 
 
-def read_publication(version_folder: Path) -> dict[str, Any]:
-    """Return the publication of a published model; empty if there is none that can be read."""
-    try:
-        publication = json.loads((version_folder / PUBLICATION_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        # One damaged or foreign version must not keep others from being published, or listed.
-        return {}
-    return publication if isinstance(publication, dict) else {}
+def _whole_digest(digests: Mapping[str, str]) -> str:
+    """Return the digest of a model from those of its files, by name, in the order of their paths."""
+    whole = hashlib.sha256()
+    for name, digest in digests.items():
+        if name not in (PUBLICATION_FILE, SIGNATURE_FILE):
+            whole.update(name.encode() + b"\0" + bytes.fromhex(digest))
+    return whole.hexdigest()
 
 
-def find_published(serving: Path, digest: str) -> int | None:
-    """Return the newest version that holds the model of the given digest."""
+def find_published(serving: Path, digest: str, key: PublicKey | None = None) -> int | None:
+    """Return the newest version that holds the model of a digest; with a key, of those that are signed with it."""
     for version in reversed(published_versions(serving)):
-        if read_publication(serving / str(version)).get("model_digest") == digest:
+        folder = serving / str(version)
+        if read_publication(folder).get("model_digest") == digest and (key is None or _is_signed_with(folder, key)):
             return version
     return None
 
 
+def _is_signed_with(folder: Path, key: PublicKey) -> bool:
+    try:
+        verify(folder, key)
+    except InputError:
+        return False
+    return True
+
+
 def publish(
-    model: Path, serving: Path, publication: dict[str, Any], keep: int, note: Callable[[str], None] = lambda _: None
+    model: Path,
+    serving: Path,
+    publication: dict[str, Any],
+    keep: int,
+    note: Callable[[str], None] = lambda _: None,
+    key: PrivateKey | None = None,
 ) -> int:
     """Publish a model as the next version, and remove the oldest beyond `keep`.
 
-    Whatever `keep` says, three versions stay: the newest, the newest that the pipeline blessed, and the one that the
-    last rollback made.
+    Whatever `keep` says, these versions stay: the newest, the newest that the pipeline blessed, the one that the last
+    rollback made, and those that bear a label.
 
     Parameters
     ----------
@@ -118,25 +145,35 @@ def publish(
     keep
         Versions that stay, at least 1.
     note
-        Called with a line if another process is publishing, which is waited for.
+        Called with a line if another process is publishing, which is waited for, or if no version is removed because
+        it can't be told which of them bear a label.
+    key
+        Signs the version; None for one without a signature.
 
     Returns
     -------
     int
         The version under which the model is published.
     """
-    with _publishing(serving, note):
-        return _add_and_clear(model, model_digest(model), serving, publication, keep)
+    with publishing(serving, note):
+        return _add_and_clear(model, model_digest(model), serving, publication, keep, note, key)
 
 
 def publish_once(
-    model: Path, serving: Path, publication: dict[str, Any], keep: int, note: Callable[[str], None] = lambda _: None
+    model: Path,
+    serving: Path,
+    publication: dict[str, Any],
+    keep: int,
+    note: Callable[[str], None] = lambda _: None,
+    key: PrivateKey | None = None,
 ) -> int:
     """Publish a model unless a version holds it already; of processes that try at once, one publishes.
 
+    A version that is not signed with the key, where one is given, doesn't count: who verifies would refuse it.
+
     Parameters
     ----------
-    model, serving, publication, keep, note
+    model, serving, publication, keep, note, key
         As for `publish`.
 
     Returns
@@ -145,13 +182,20 @@ def publish_once(
         The version under which the model is published, now or before. Nothing changes if it was before.
     """
     digest = model_digest(model)
-    with _publishing(serving, note):
+    with publishing(serving, note):
         # Asked before the lock is held, two processes would both be told that there is none.
-        found = find_published(serving, digest)
-        return _add_and_clear(model, digest, serving, publication, keep) if found is None else found
+        found = find_published(serving, digest, key.public_key() if key else None)
+        return found if found is not None else _add_and_clear(model, digest, serving, publication, keep, note, key)
 
 
-def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda _: None) -> int:
+def roll_back(
+    serving: Path,
+    version: int,
+    note: Callable[[str], None] = lambda _: None,
+    *,
+    key: PrivateKey | None = None,
+    public_key: PublicKey | None = None,
+) -> int:
     """Publish the model of an earlier version again, as the newest.
 
     Model servers serve the highest number, so a rollback adds a version: nothing is removed, and the model that is
@@ -165,6 +209,10 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
         One of them.
     note
         As for `publish`.
+    key
+        Signs the new version.
+    public_key
+        What the earlier version has to be signed with; if None, the public half of `key`, if that is given.
 
     Returns
     -------
@@ -174,23 +222,29 @@ def roll_back(serving: Path, version: int, note: Callable[[str], None] = lambda 
     Raises
     ------
     InputError
-        The version is not there, is the newest anyway, or is not as it was published.
+        The version is not there, is the newest anyway, or is not as it was published; with a key, it is not as it was
+        signed; without one to sign with, it is signed.
     """
-    with _publishing(serving, note):
-        versions = published_versions(serving)
+    with publishing(serving, note):
+        check_version(serving, version)
         folder = serving / str(version)
-        if version not in versions:
-            held = ", ".join(map(str, versions)) or "none"
-            raise InputError(f"{serving} holds no version {version}: it holds {held}", code="M03")
-        if version == versions[-1]:
+        if version == published_versions(serving)[-1]:
             raise InputError(f"version {version} of {serving} is the newest, and served already", code="M07")
+        expected = public_key or (key.public_key() if key else None)
+        if expected is not None:
+            verify(folder, expected)
+        if key is None and is_signed(folder):
+            raise InputError(
+                f"version {version} of {serving} is signed, and would not be as the newest: give --private-key",
+                code="M26",
+            )
         publication = read_publication(folder)
         digest = model_digest(folder)
         if publication.get("model_digest") != digest:
             raise InputError(
                 f"{folder} is not as it was published: it is damaged, and can't be rolled back to", code="M08"
             )
-        return _add(folder, digest, serving, {**publication, RESTORED_FROM: version})
+        return _add(folder, digest, serving, {**publication, RESTORED_FROM: version}, key)
 
 
 def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
@@ -209,7 +263,7 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
     """
     if not published_versions(former):
         return
-    # By the present name: the lock of `_publishing` is that of the folder itself.
+    # By the present name: the lock of `publishing` is that of the folder itself.
     with exclusive(serving, note):
         if serving.exists() and serving.samefile(former):
             return
@@ -229,7 +283,7 @@ def adopt(serving: Path, former: Path, note: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
+def publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
     """Hold the right to change the folder, and remove what killed processes left."""
     # One folder may have two names since `adopt`, but has one lock. A link may have lost what it named.
     folder = serving.resolve()
@@ -239,16 +293,29 @@ def _publishing(serving: Path, note: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _add_and_clear(model: Path, digest: str, serving: Path, publication: dict[str, Any], keep: int) -> int:
-    version = _add(model, digest, serving, publication)
-    for old in _removable(serving, keep):
+def _add_and_clear(
+    model: Path,
+    digest: str,
+    serving: Path,
+    publication: dict[str, Any],
+    keep: int,
+    note: Callable[[str], None],
+    key: PrivateKey | None,
+) -> int:
+    version = _add(model, digest, serving, publication, key)
+    try:
+        labelled = set(read_labels(serving).values())
+    except InputError as error:
+        note(f"note: no version is removed: {error.line}")
+        return version
+    for old in _removable(serving, keep, labelled):
         _remove(serving, old)
     if in_object_store(serving):
         _remove_partial(serving, version)
     return version
 
 
-def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any]) -> int:
+def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any], key: PrivateKey | None) -> int:
     version = _next_version(serving)
     publication = {
         **publication,
@@ -258,9 +325,9 @@ def _add(model: Path, digest: str, serving: Path, publication: dict[str, Any]) -
     }
     place = serving / str(version)
     if in_object_store(serving):
-        _copy_graph_last(model, place, publication)
+        _copy_graph_last(model, place, publication, key)
     else:
-        _copy_and_rename(model, place, publication)
+        _copy_and_rename(model, place, publication, key)
     return version
 
 
@@ -269,24 +336,46 @@ def in_object_store(serving: Path) -> bool:
     return serving.is_absolute() and serving.parts[1:2] != () and serving.parts[1] in _OBJECT_STORE_MOUNTS
 
 
-def _copy_and_rename(model: Path, place: Path, publication: dict[str, Any]) -> None:
+def _copy_and_rename(model: Path, place: Path, publication: dict[str, Any], key: PrivateKey | None) -> None:
     staging = place.with_name(f"{_STAGING_PREFIX}{uuid.uuid4().hex}")
     try:
-        shutil.copytree(model, staging)
+        _copy_without(model, staging, SIGNATURE_FILE)
         _write_publication(staging, publication)
+        if key is not None:
+            _sign(staging, key, place.name, publication, {})
         _flush(staging)
         staging.rename(place)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _copy_graph_last(model: Path, place: Path, publication: dict[str, Any]) -> None:
-    shutil.copytree(model, place, ignore=lambda folder, _: [GRAPH_FILE] if Path(folder) == model else [])
+def _copy_graph_last(model: Path, place: Path, publication: dict[str, Any], key: PrivateKey | None) -> None:
+    _copy_without(model, place, SIGNATURE_FILE, GRAPH_FILE)
     _write_publication(place, publication)
     partial = place / f".{GRAPH_FILE}.partial"
     shutil.copyfile(model / GRAPH_FILE, partial)
+    if key is not None:
+        # The version counts from the moment that it has a graph: by then it has to be signed.
+        _sign(place, key, place.name, publication, {partial.name: GRAPH_FILE})
     # A single file can be renamed in one step there too.
     partial.rename(place / GRAPH_FILE)
+
+
+def _copy_without(model: Path, target: Path, *left_out: str) -> None:
+    """Copy a model's folder but for some files at its top."""
+    shutil.copytree(model, target, ignore=lambda folder, _: left_out if Path(folder) == model else ())
+
+
+def _sign(folder: Path, key: PrivateKey, name: str, publication: dict[str, Any], renamed: Mapping[str, str]) -> None:
+    """Sign the copy of a model, if it is the model that was looked at before it was copied.
+
+    Raises
+    ------
+    InputError
+        It is another one.
+    """
+    if _whole_digest(write_signature(folder, key, name, renamed)) != publication["model_digest"]:
+        raise InputError(f"the files of version {name} changed while they were copied: run again", code="M29")
 
 
 def _write_publication(folder: Path, publication: dict[str, Any]) -> None:
@@ -309,11 +398,11 @@ def _next_version(serving: Path) -> int:
     return max(taken, default=0) + 1
 
 
-def _removable(serving: Path, keep: int) -> list[int]:
+def _removable(serving: Path, keep: int, labelled: set[int]) -> list[int]:
     versions = published_versions(serving)
     restored = [version for version in versions if RESTORED_FROM in read_publication(serving / str(version))]
     blessed = [version for version in versions if version not in restored]
-    kept = {*versions[-keep:], *restored[-1:], *blessed[-1:]}
+    kept = {*versions[-keep:], *restored[-1:], *blessed[-1:], *labelled}
     return [version for version in versions if version not in kept]
 
 

@@ -1,38 +1,25 @@
-"""A headless Chromium, driven through its own DevTools protocol, to look at pages as a person's browser would."""
+"""A headless Chromium, driven by Playwright, to look at pages as a person's browser would."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import shutil
-import subprocess
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import websocket
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page as PlaywrightPage
+from playwright.sync_api import sync_playwright
 
-_START_SECONDS = 60
-_ANSWER_SECONDS = 30
 _FLAGS = (
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--remote-debugging-port=0",
     # Nothing outside this machine can be reached, whatever a page asks for.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+_HEIGHT = 900
 
 
 def chromium() -> str | None:
@@ -43,96 +30,44 @@ def chromium() -> str | None:
 class Page:
     """One open page and what it did since it was opened."""
 
-    def __init__(self, connection: websocket.WebSocket) -> None:
-        self._connection = connection
-        self._last_id = 0
+    def __init__(self, page: PlaywrightPage) -> None:
+        self.page = page
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its answer, noting the events that come before it."""
-        self._last_id += 1
-        self._connection.send(json.dumps({"id": self._last_id, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self._connection.recv())
-            if message.get("id") == self._last_id:
-                if "error" in message:
-                    raise RuntimeError(f"{method}: {message['error']['message']}")
-                return message["result"]
-            self._note(message)
-
-    def open(self, path: Path, *, width: int, dark: bool = False) -> None:
-        """Load a file in a window of the given width, and wait until it has settled."""
+    def open(self, place: Path | str, *, width: int, dark: bool = False) -> None:
+        """Load a file or an address in a window of the given width, and wait until it has settled."""
+        # What is still loading would be noted as the new page's.
+        self.page.goto("about:blank")
         self.requests.clear()
         self.complaints.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=path.as_uri())
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while self.evaluate("document.readyState + location.href") != f"complete{path.as_uri()}":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} did not load")
-            time.sleep(0.05)
+        self.page.set_viewport_size({"width": width, "height": _HEIGHT})
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+        self.page.goto(place if isinstance(place, str) else place.as_uri(), wait_until="load")
 
     def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"]["text"])
-        return answer["result"].get("value")
+        return self.page.evaluate(expression)
 
     def screenshot(self) -> bytes:
         """Return the whole page as a PNG, however long it is."""
-        answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        return base64.b64decode(answer["data"])
+        return self.page.screenshot(full_page=True)
 
-    def _note(self, message: dict[str, Any]) -> None:
-        parameters = message.get("params", {})
-        if message.get("method") == "Network.requestWillBeSent":
-            self.requests.append(parameters["request"]["url"])
-        elif message.get("method") == "Log.entryAdded":
-            self.complaints.append(parameters["entry"]["text"])
-        elif message.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(parameters["exceptionDetails"]["text"])
-        elif message.get("method") == "Runtime.consoleAPICalled":
-            self.complaints.append(json.dumps(parameters["args"]))
+    def barriers(self) -> list[str]:
+        """Return what axe finds that keeps people out: contrast, labels, headings and the like."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
 
 
 @contextlib.contextmanager
 def open_browser(executable: str) -> Iterator[Page]:
     """Start a browser with a profile of its own, and end it and remove the profile afterwards."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [executable, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_FLAGS))
         try:
-            port = _wait_for_port(Path(profile) / "DevToolsActivePort", process)
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=_ANSWER_SECONDS) as answer:
-                target = next(target for target in json.load(answer) if target["type"] == "page")
-            connection = websocket.create_connection(
-                target["webSocketDebuggerUrl"], timeout=_ANSWER_SECONDS, suppress_origin=True
-            )
-            page = Page(connection)
-            for domain in ("Page", "Network", "Log", "Runtime"):
-                page.call(f"{domain}.enable")
-            yield page
-            connection.close()
+            yield Page(browser.new_page())
         finally:
-            process.terminate()
-            process.wait(_ANSWER_SECONDS)
-
-
-def _wait_for_port(file: Path, process: subprocess.Popen[bytes]) -> int:
-    """Return the port that the browser chose, once it has written it down."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the browser ended with {process.returncode}")
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        if lines and lines[0].isdecimal():
-            return int(lines[0])
-        time.sleep(0.1)
-    raise TimeoutError("the browser did not start")
+            browser.close()

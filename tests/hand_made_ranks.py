@@ -15,6 +15,11 @@ QUERIES = [
     (11, 12, 30, 70, [12, 14]),
     (200, 200, 1, 80, [11, 12]),
 ]
+COUNTS = {11: 8, 12: 4, 13: 1, 14: 0}
+"""How often the movies of the answers are labels in train."""
+COUNT_OF_RANKED = {1: 8, 3: 2, 11: 1, 200: 0}
+"""How often the label at a rank is one."""
+TOTAL = 16
 BY_HAND = {
     "recall_at_1": 1 / 4,
     "recall_at_5": 2 / 4,
@@ -39,9 +44,13 @@ BY_HAND = {
     "ndcg_at_10": (1 / math.log2(2) + 1 / math.log2(4)) / 4,
     "mrr": (1 + 1 / 3 + 1 / 11 + 1 / 200) / 4,
     "coverage_at_10": 4 / SIZE,
+    # Movie 11 is half of the train labels, which is one bit, and 14, which is none, counts as one of them, like 13.
+    "novelty_at_10": ((1 + 2) + (1 + 4) + (2 + 4) + (1 + 2)) / 8,
+    "popularity_bias_at_10": ((8 + 4 + 8 + 1 + 4 + 0 + 8 + 4) / 8) / ((8 + 2 + 1 + 0) / 4),
     # All-time popularity hits 2 of 4 as well, recent popularity 1.
     "recall_at_10_lift": 1,
     "num_queries": 4,
+    "num_candidates": SIZE,
 }
 
 

@@ -21,11 +21,16 @@ _IMAGE = "needs podman and an image that was built from the Dockerfile, which no
 
 _KSERVE = "needs KServe's package, which has to be installed in an environment of its own"
 
+_MODEL_SIGNING = "needs the package model_signing, which has to be installed in an environment of its own"
+
+_OPTUNA = "needs Optuna in an environment of its own, which takes a package index to make"
+
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
 _TREE = "needs a tree of a newer Debian, which tools/lane.py makes with debootstrap, root and mounts of its own"
 
 ALLOWED: dict[str, str] = {
+    "tests/benchmarks/test_search.py::": _OPTUNA,
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
     "tests/data/test_interactions.py::test_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_latest_small_": _REAL_DATA,
@@ -48,6 +53,7 @@ ALLOWED: dict[str, str] = {
     "tests/kubeflow/test_real_object_store.py::": _GO,
     "tests/pipeline/test_real_data.py::": _REAL_DATA,
     "tests/reliability/test_upgrades.py::": _HISTORY,
+    "tests/serving/test_model_signing.py::": _MODEL_SIGNING,
     "tests/serving/test_documented_request.py::test_kserves_own_types_": _KSERVE,
 }
 """How a test's id begins, and why it may be skipped on the build server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,11 @@ from trainer_module.signatures import ServingModel
 CONTEXT_LENGTH = 10
 
 
+def dated_drama(movie_id: int) -> Movie:
+    """Return a movie that is like all others but for its id."""
+    return Movie(movie_id, f"Movie number {movie_id} (1999)", 1999, ("Drama",))
+
+
 def export_untrained_model(
     folder: Path,
     num_movies: int,
@@ -31,19 +37,21 @@ def export_untrained_model(
     make_serving: type[ServingModel] = ServingModel,
     first_id: int = 1,
     pad: int = 0,
+    make_movie: Callable[[int], Movie] = dated_drama,
 ) -> Path:
     """Write a model of the default size that knows `num_movies` movies from `first_id` on, and return its folder."""
     with tempfile.TemporaryDirectory() as scratch:
         transform_output = analyse(Path(scratch), num_movies, context_length, first_id)
         model = NextMovieModel(num_movies, context_length, ModelSettings())
-        serving = make_serving(model, transform_output, np.arange(num_movies), context_length, pad=pad)
-        catalogue = Path(scratch) / CATALOGUE_FILE
-        movies = [
-            Movie(id_, f"Movie number {id_} (1999)", 1999, ("Drama",)) for id_ in range(first_id, first_id + num_movies)
-        ]
-        Catalogue.of(movies).save(catalogue)
+        catalogue_file = Path(scratch) / CATALOGUE_FILE
+        catalogue = Catalogue.of(map(make_movie, range(first_id, first_id + num_movies)))
+        catalogue.save(catalogue_file)
         movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
-        save_model(serving, str(catalogue), movie_ids, str(folder))
+        years, genres = catalogue.years_and_genres(movie_ids)
+        serving = make_serving(
+            model, transform_output, np.arange(num_movies), context_length, pad=pad, years=years, genres=genres
+        )
+        save_model(serving, str(catalogue_file), movie_ids, str(folder))
     return folder
 
 

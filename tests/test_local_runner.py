@@ -87,6 +87,20 @@ def test_a_wrong_configuration_leaves_no_trace(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("/missing/private.pem", "the key /missing/private.pem can't be read: No such file or directory [M23]"),
+        ("private.pem", "`publish.private_key` is 'private.pem'"),
+    ],
+    ids=["missing", "not a full path"],
+)
+def test_a_key_that_can_not_be_used_is_told_of_before_anything_is_done(tmp_path, key, said):
+    setting = ("--set", f"publish.private_key={key}")
+    assert_refused(run("--config", "sample", "--work-dir", "runs", *setting, cwd=tmp_path), said)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_second_run_in_the_same_work_directory_is_told_so(tmp_path):
     (tmp_path / "runs").mkdir()
     with FileLock(tmp_path / "runs" / ".lock"):

@@ -12,9 +12,16 @@ from pathlib import Path
 import pytest
 
 import models
+from serving.labels import labels_of
+from serving.model_config import CONFIG_FILE
+from serving.signing import verify_version
 from serving.versions import PUBLICATION_FILE, publish, published_versions
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "serving"))
+
+from signed_versions import publish_signed, write_keys  # noqa: E402
+
 NAME = "next-movie-default-sample"
 
 
@@ -140,7 +147,18 @@ def test_a_disk_that_can_not_be_written_is_one_line_and_nothing_changes(serving,
     assert published_versions(serving / NAME) == [1, 2]
 
 
-@pytest.mark.parametrize("arguments", [[], ["lsit"], ["rollback"], ["rollback", "one"], ["show", "--jason"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["lsit"],
+        ["rollback"],
+        ["rollback", "one"],
+        ["show", "--jason"],
+        ["demote"],
+        ["promote", "1", "--label", "new"],
+    ],
+)
 def test_a_bad_argument_ends_with_code_2(arguments):
     with pytest.raises(SystemExit) as ended:
         models.parse_arguments(arguments)
@@ -154,3 +172,73 @@ def test_it_answers_at_once_because_it_loads_no_tensorflow(serving):
     assert time.monotonic() - started < 5
     for library in ("tensorflow", "tfx", "apache_beam", "numpy"):
         assert f" {library}\n" not in done.stderr
+
+
+@pytest.fixture
+def keys(tmp_path) -> tuple[Path, Path]:
+    return write_keys(tmp_path / "keys")
+
+
+@pytest.fixture
+def signed(tmp_path, keys) -> Path:
+    """Hold two signed versions of a pipeline."""
+    for number in (1, 2):
+        publish_signed(tmp_path / f"signed-{number}", tmp_path / "signed" / NAME, keys[0], f"weights {number}")
+    return tmp_path / "signed"
+
+
+def test_a_label_is_given_moved_shown_and_taken_away(serving, capsys):
+    where = ("--serving", serving)
+    assert ask(capsys, "promote", 1, *where) == f"version 1 of {NAME} is stable now\n"
+    assert ask(capsys, "promote", 2, "--label", "canary", *where) == f"version 2 of {NAME} is canary now\n"
+    lines = ask(capsys, "list", *where).splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["stable", "served, canary"]
+    assert "  labels         stable\n" in ask(capsys, "show", 1, *where)
+    assert json.loads(ask(capsys, "show", 1, *where, "--json"))["labels"] == ["stable"]
+    listed = json.loads(ask(capsys, "list", *where, "--json"))[NAME]
+    assert [version["labels"] for version in listed] == [["stable"], ["canary"]]
+
+    assert ask(capsys, "promote", 2, *where) == f"version 2 of {NAME} is stable now, which version 1 was\n"
+    assert ask(capsys, "demote", "--label", "canary", *where) == f"version 2 of {NAME} is no longer canary\n"
+    assert "labels" not in ask(capsys, "show", 1, *where)
+    assert labels_of(serving / NAME) == {"stable": 2}
+
+
+def test_labels_that_can_not_be_given_are_refused_in_one_line(two_pipelines, capsys):
+    where = ("--serving", two_pipelines, "--pipeline", NAME)
+    assert_refused(capsys, "promote", 9, *where, said="holds no version 9: it holds 1, 2 [M03]")
+    assert_refused(capsys, "demote", "--label", "stable", *where, said="bears the label 'stable' [M27]")
+    assert_refused(capsys, "promote", 1, "--serving", two_pipelines, said="say which with --pipeline")
+    (two_pipelines / NAME / CONFIG_FILE).write_text("labels: stable")
+    assert_refused(capsys, "list", *where, said="is no ModelServerConfig as text")
+
+
+def test_the_servers_path_of_the_folder_is_a_full_one(serving, capsys):
+    ask(capsys, "promote", 1, "--serving", serving, "--base-path", "/models/next-movie")
+    assert 'base_path: "/models/next-movie"' in (serving / NAME / CONFIG_FILE).read_text()
+    with pytest.raises(SystemExit):
+        models.parse_arguments(["promote", "1", "--base-path", "models"])
+    assert "TensorFlow Serving takes a full path or a URI" in capsys.readouterr().err
+
+
+def test_a_version_is_verified_by_its_digest_and_with_a_key_by_its_signature(signed, serving, keys, capsys):
+    as_published = f"of {NAME} is as it was published"
+    assert ask(capsys, "verify", "--serving", serving) == f"version 2 {as_published}; not signed\n"
+    assert ask(capsys, "verify", 1, "--serving", signed) == (
+        f"version 1 {as_published}; its signature was not looked at: give --public-key\n"
+    )
+    by_key = ("--public-key", keys[1])
+    assert ask(capsys, "verify", "--serving", signed, *by_key) == f"version 2 {as_published}; signed with {keys[1]}\n"
+    assert_refused(capsys, "verify", "--serving", serving, *by_key, said="[M20]")
+    (signed / NAME / "2" / "saved_model.pb").write_text("another")
+    assert_refused(capsys, "verify", "--serving", signed, said="its digest is another one [M08]")
+    assert_refused(capsys, "verify", "--serving", signed, *by_key, said="'saved_model.pb' was changed [M22]")
+
+
+def test_a_signed_version_is_rolled_back_to_with_a_key_alone(signed, keys, capsys):
+    where = ("--serving", signed)
+    assert_refused(capsys, "rollback", 1, *where, said="give --private-key [M26]")
+    assert_refused(capsys, "rollback", 1, *where, "--public-key", keys[1], said="give --private-key [M26]")
+    said = ask(capsys, "rollback", 1, *where, "--private-key", keys[0])
+    assert said == f"version 3 of {NAME} is served now: it is version 1 again\n"
+    verify_version(signed / NAME / "3", keys[1])

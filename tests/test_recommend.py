@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from synthetic_model import export_untrained_model
 import recommend
 from data.errors import InputError
 from serving.batch_inference import recommend_file
+from serving.batch_job import BatchJob
 from serving.newest_model import newest_model
 from serving.recommender import Recommender
 
@@ -149,9 +151,10 @@ def test_a_history_that_holds_no_ids_is_refused_in_one_line(ask: Any, text: str)
         ["--history", "1", "-k", "101"],
         ["--history", "1", "--similar-to", "2"],
         ["--batch", "file.jsonl"],
+        ["--history", "1", "--titles"],
         [],
     ],
-    ids=["k-too-small", "k-too-large", "two-questions", "no-output", "no-question"],
+    ids=["k-too-small", "k-too-large", "two-questions", "no-output", "titles-without-a-batch", "no-question"],
 )
 def test_arguments_that_make_no_sense_end_with_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
@@ -246,14 +249,18 @@ def test_a_title_of_another_data_set_leads_to_the_models_that_are_there(
         ["--history-titles", "No Such Title At All"],
         ["--similar-to", "No Such Title At All"],
         ["--batch", "{folder}/in.jsonl", "--output", "{folder}/out.jsonl"],
+        ["--batch", "{folder}/in.csv", "--output", "{folder}/out.jsonl"],
+        ["--batch", "{folder}/in.parquet", "--output", "{folder}/out.jsonl"],
         ["--model", "{folder}", "--history", "2"],
     ],
-    ids=["history", "titles", "similar", "batch", "model"],
+    ids=["history", "titles", "similar", "batch", "batch-in-csv", "batch-in-parquet", "model"],
 )
 def test_a_wrong_question_is_refused_before_tensorflow_is_imported(
     sample_run: Any, tmp_path: Path, options: list[str]
 ) -> None:
     (tmp_path / "in.jsonl").write_text("[2]\n{}\n")
+    (tmp_path / "in.csv").write_text("history\n2\nHeat\n")
+    (tmp_path / "in.parquet").write_text("history\n")
     given = ["--model", str(sample_run.model), *(option.format(folder=tmp_path) for option in options)]
     code = (
         "import sys, recommend\n"
@@ -285,6 +292,21 @@ def test_a_batch_file_is_answered_as_its_histories_one_by_one(
         assert answers[number]["score"] == pytest.approx([movie.score for movie in expected], abs=1e-4)
 
 
+def test_a_batch_file_is_answered_with_titles_on_request(ask: Any, recommender: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,history\n007,8 2\n")
+
+    assert (
+        ask("--batch", str(tmp_path / "in.csv"), "--output", str(tmp_path / "out.csv"), "--titles", "-k", "2")[0] == 0
+    )
+
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = recommender.recommend([8, 2], k=2)
+    assert [(row["id"], row["rank"], row["title"]) for row in rows] == [
+        ("007", str(movie.rank), movie.title) for movie in expected
+    ]
+
+
 @pytest.mark.parametrize(
     "line", ["not json", '{"history": "1,2"}', '{"history": [1.5]}', '{"history": [true]}', "{}", '{"history": [-1]}']
 )
@@ -293,7 +315,7 @@ def test_a_bad_line_is_named_and_leaves_no_output(recommender: Recommender, tmp_
     source.write_text(f"[1, 2]\n\n{line}\n")
 
     with pytest.raises(InputError, match="line 3"):
-        recommend_file(recommender, source, target)
+        recommend_file(recommender, BatchJob(source, target))
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
 
 
@@ -326,12 +348,12 @@ def test_a_batch_runs_above_five_thousand_histories_a_second_at_four_thousand_mo
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     histories = [[1 + (17 * user + step * step) % 4_000 for step in range(1 + user % 20)] for user in range(6_000)]
     source.write_text("".join(json.dumps({"history": history}) + "\n" for history in histories))
-    recommend_file(recommender, source, target)
+    recommend_file(recommender, BatchJob(source, target))
 
     rates = []
     for _ in range(3):
         started = time.monotonic()
-        answered = recommend_file(recommender, source, target)
+        answered = recommend_file(recommender, BatchJob(source, target))
         rates.append(answered / (time.monotonic() - started))
 
     assert max(rates) > 5_000

@@ -33,26 +33,34 @@ from data.releases.download import RemoteArchive
 from data.releases.release import find_release
 from pipeline.local import NO_OWN_DATA, OwnData, choose_settings
 from pipeline.settings import parse_values
-from serving.versions import publish
+from serving.labels import promote
+from serving.signing import load_private_key
+from serving.versions import publish, publish_once
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests" / "data"))
 sys.path.append(str(ROOT / "tests" / "kubeflow"))
+sys.path.append(str(ROOT / "tests" / "serving"))
 
 from api_server import ApiServer  # noqa: E402
 from data_helpers import write_csv_release  # noqa: E402
 from front_server import api_answer, front, login_answer, own_authority  # noqa: E402
 from minimal_spec import minimal_documents  # noqa: E402
 from plain_reference import PlainMovie, PlainRating  # noqa: E402
+from signed_versions import publish_signed, write_keys  # noqa: E402
 
 FOLLOWED_ELSEWHERE = {
     "A04": "reliability/test_deleted_files.py::"
     "test_without_the_artifacts_that_a_later_step_reads_the_run_has_to_begin_earlier_and_then_has_no_baseline",
+    "B08": "benchmarks/test_search.py::test_a_second_search_waits_for_the_first_to_end",
     "F01": "reliability/test_error_messages.py::test_what_went_wrong_before_is_forgotten_once_nothing_does",
     "F12": "reliability/test_error_messages.py::test_what_went_wrong_before_is_forgotten_once_nothing_does",
     "G12": "components/test_data_generator.py::test_data_of_another_source_than_stated_are_refused",
     "G13": "components/test_data_gate.py::test_how_many_unseen_labels_are_too_many_is_a_setting",
     "G14": "data/test_distributed.py::test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds",
+    "H01": "serving/test_serve_command.py::test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served",
+    "M29": "serving/test_signing.py::test_files_that_change_while_they_are_copied_are_not_signed",
+    "M32": "trainer_module/test_filtered_answers.py::test_a_model_of_an_earlier_version_says_that_it_takes_no_filters",
     "R02": "reliability/test_deleted_files.py::"
     "test_metadata_that_are_gone_are_begun_anew_once_the_folder_is_moved_away_and_nothing_ran_to_begin_at",
     "R03": "pipeline/test_locked_metadata.py::"
@@ -67,9 +75,9 @@ NOT_FOLLOWED = {
         "D02 F03 F13 G05 M09 M10 M13 M15 R04 S04"
     ),
     "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
-    "something is to be looked at, and no command ends well after it alone": "R01 K01 K02 K20 S03 S05 S06",
+    "something is to be looked at, and no command ends well after it alone": "R01 K01 K02 K20 S03 S05 S06 B07",
     "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15",
-    "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06",
+    "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09",
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",
 }
@@ -459,6 +467,86 @@ def roll_back_to_a_version_that_nobody_changed(folder):
     yield ("models", "rollback", "2", "--serving", serving)
 
 
+def signed(folder: Path) -> tuple[Path, Path, Path]:
+    """Publish two signed versions, and return the serving folder, the private and the public key."""
+    private, public = write_keys(folder / "keys")
+    for number in (1, 2):
+        publish_signed(folder / f"signed-{number}", folder / "signed" / "pipeline", private, f"weights {number}")
+    return folder / "signed", private, public
+
+
+@remedy("M20")
+def publish_the_model_once_more_signed(folder):
+    serving, private, public = versions(folder), *write_keys(folder / "keys")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    model = folder / "model-2"
+    publish_once(model, serving / "pipeline", {"pipeline": "pipeline"}, keep=5, key=load_private_key(private))
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M21")
+def give_the_public_key_of_who_published(folder):
+    serving, _, public = signed(folder)
+    yield ("models", "verify", "--serving", serving, "--public-key", write_keys(folder / "other")[1])
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M22")
+def take_a_version_that_can_be_verified(folder):
+    serving, private, public = signed(folder)
+    (serving / "pipeline" / "2" / "added").touch()
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M23")
+def correct_the_path_of_a_key(folder):
+    serving, private, _ = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", folder / "missing")
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M24")
+def give_the_private_half_to_who_signs(folder):
+    serving, private, public = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", public)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M25")
+def remove_a_version_that_was_copied_under_another_number(folder):
+    serving, _, public = signed(folder)
+    shutil.copytree(serving / "pipeline" / "1", serving / "pipeline" / "3")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+    shutil.rmtree(serving / "pipeline" / "3")
+    yield ("models", "verify", "--serving", serving, "--public-key", public)
+
+
+@remedy("M26")
+def give_the_private_key_to_a_rollback(folder):
+    serving, private, _ = signed(folder)
+    yield ("models", "rollback", "1", "--serving", serving)
+    yield ("models", "rollback", "1", "--serving", serving, "--private-key", private)
+
+
+@remedy("M27")
+def set_a_label_before_it_is_asked_by(folder):
+    serving = folder / "serving"
+    shutil.copytree(model(), serving / "1")
+    yield ("recommend", "--model", serving, "--history", "7", "--label", "stable")
+    promote(serving, 1, "stable")
+    yield ("recommend", "--model", serving, "--history", "7", "--label", "stable")
+
+
+@remedy("M28")
+def remove_labels_that_are_no_configuration(folder):
+    serving = versions(folder)
+    written(serving / "pipeline" / "models.config", "stable: 1")
+    yield ("models", "promote", "1", "--serving", serving)
+    (serving / "pipeline" / "models.config").unlink()
+    yield ("models", "promote", "1", "--serving", serving)
+
+
 @remedy("A08")
 def choose_among_several_pipelines(folder):
     serving = versions(folder)
@@ -613,6 +701,18 @@ def give_the_id_of_a_movie_that_no_title_is_like(folder):
 def ask_by_a_movie_that_train_shows(folder):
     yield asked("--similar-to", "999999")
     yield asked("--similar-to", "7")
+
+
+@remedy("M30")
+def write_the_genre_as_the_message_lists_it(folder):
+    yield asked("--history", "7", "--genre", "drama")
+    yield asked("--history", "7", "--genre", "Drama")
+
+
+@remedy("M31")
+def leave_out_a_list_that_is_empty(folder):
+    yield asked("--history", "7", "--allow", "")
+    yield asked("--history", "7")
 
 
 @remedy("M12")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +13,7 @@ import tensorflow_transform as tft
 from data import features
 from data.movie_ids import MovieId
 from trainer_module.dataset import parse_any_length
+from trainer_module.filters import MovieFilter
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY, as_word, read_vocabulary
 from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
@@ -26,12 +28,20 @@ EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
 
 
-_Signature = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+_Signature = Callable[..., dict[str, tf.Tensor]]
 
 
-def _traced(method: _Signature, inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
+class _Best(NamedTuple):
+    """The best candidates of each query, best first, `[batch, k]`; those that are left out fill it up at the end."""
+
+    column: tf.Tensor
+    score: tf.Tensor
+    is_filler: tf.Tensor
+
+
+def _traced(method: _Signature, *inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
     """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
-    return tf.function(method, input_signature=[inputs], autograph=False)
+    return tf.function(method, input_signature=inputs, autograph=False)
 
 
 class ServingModel(tf.Module):
@@ -55,6 +65,10 @@ class ServingModel(tf.Module):
     pad
         What stands for no movie in requests and answers: a text where ids are texts, and then all ids are strings,
         here in place of int64.
+    years
+        int `[num_movies]`: 0 where unknown, in the vocabulary's order; by default all are unknown.
+    genres
+        `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
     """
 
     def __init__(
@@ -65,6 +79,8 @@ class ServingModel(tf.Module):
         max_context_length: int,
         recent_popularity: np.ndarray | None = None,
         pad: MovieId = features.PAD_MOVIE_ID,
+        years: np.ndarray | None = None,
+        genres: Sequence[Sequence[str]] | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -81,10 +97,15 @@ class ServingModel(tf.Module):
         self._movie_id = tf.Variable(movie_ids, dtype=self.id_type, trainable=False, name="movie_id")
         # It answers histories without a known movie, and is the floor that the gate compares the model with.
         # Monotone in the counts, which is all that a rank sees.
+        self._label_counts = tf.Variable(label_counts, dtype=tf.int64, trainable=False, name="label_counts")
         self._popularity = FixedScores(np.log1p(label_counts), name="popularity")
         self._recent_popularity = self._popularity
         if recent_popularity is not None:
             self._recent_popularity = FixedScores(recent_popularity, name="recent_popularity")
+        self._filter = MovieFilter(
+            np.zeros(len(movie_ids), np.int64) if years is None else years,
+            [()] * len(movie_ids) if genres is None else genres,
+        )
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 transform_output.vocabulary_file_by_name(VOCABULARY),
@@ -98,6 +119,17 @@ class ServingModel(tf.Module):
         history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
         self.recommend = _traced(self._recommend, history)
         self.recommend_seen_too = _traced(self._recommend_seen_too, history)
+        self.recommend_filtered = _traced(
+            self._recommend_filtered,
+            history,
+            tf.TensorSpec([None], tf.bool, name="include_seen"),
+            tf.TensorSpec([None, None], self.id_type, name="allow_movie_id"),
+            tf.TensorSpec([None, None], self.id_type, name="deny_movie_id"),
+            tf.TensorSpec([None, None], tf.string, name="genre"),
+            tf.TensorSpec([None, None], tf.string, name="without_genre"),
+            tf.TensorSpec([None], tf.int64, name="first_year"),
+            tf.TensorSpec([None], tf.int64, name="last_year"),
+        )
         self.similar = _traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
         self.evaluate = _traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
 
@@ -106,6 +138,7 @@ class ServingModel(tf.Module):
         return {
             "serving_default": self.recommend.get_concrete_function(),
             "include_seen": self.recommend_seen_too.get_concrete_function(),
+            "filtered": self.recommend_filtered.get_concrete_function(),
             "similar": self.similar.get_concrete_function(),
             "evaluate": self.evaluate.get_concrete_function(),
         }
@@ -134,6 +167,48 @@ class ServingModel(tf.Module):
         """Recommend as `recommend` does, but offer the history's own movies too."""
         index = self._look_up(context_movie_id)
         return self._top(self._scores(index), seen_mask(index[:, :0], self._num_movies()))
+
+    def _recommend_filtered(
+        self,
+        context_movie_id: tf.Tensor,
+        include_seen: tf.Tensor,
+        allow_movie_id: tf.Tensor,
+        deny_movie_id: tf.Tensor,
+        genre: tf.Tensor,
+        without_genre: tf.Tensor,
+        first_year: tf.Tensor,
+        last_year: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Recommend as `recommend` does, exactly, among the movies that a request wants to choose from.
+
+        Parameters
+        ----------
+        context_movie_id
+            As for `recommend`.
+        include_seen
+            bool `[batch]`: offer the history's own movies too.
+        allow_movie_id, deny_movie_id
+            int64 `[batch, any length]`, filled up with pads: the only movies to offer, if the row holds any id, and
+            movies not to offer. Unknown ones are never offered.
+        genre, without_genre, first_year, last_year
+            As for `MovieFilter.excluded`.
+
+        Returns
+        -------
+        dict
+            As for `recommend`; a row that its filters leave fewer movies is filled up.
+        """
+        index = self._look_up(context_movie_id)
+        excluded = self._filter.excluded(
+            self._place(allow_movie_id) + 1,
+            tf.reduce_any(allow_movie_id != self._pad, axis=1),
+            self._place(deny_movie_id) + 1,
+            genre,
+            without_genre,
+            (first_year, last_year),
+        )
+        seen = seen_mask(index, self._num_movies()) & ~include_seen[:, tf.newaxis]
+        return self._top(self._scores(index), excluded | seen)
 
     def _similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the movies whose embeddings point the same way.
@@ -170,20 +245,28 @@ class ServingModel(tf.Module):
             int64 `[batch]`: `rank`, with the context's own movies left out as in serving; `rank_unfiltered`,
             with them; `rank_popularity`, the same label under plain train popularity, context left out;
             `rank_recent_popularity`, likewise under what was popular lately, see `trainer_module.popularity`. See
-            `rank_of_label`. And `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up
-            as in `recommend`, and `pad_movie_id` and `catalogue_size` int64 `[batch]`, the same everywhere.
+            `rank_of_label`. `top_movie_id` int64 `[batch, 10]`, which serving would offer, filled up as in `recommend`;
+            of that shape `top_label_count`, how often these are labels in train, and `label_count` int64 `[batch]`, how
+            often the label is one. And `pad_movie_id`, `catalogue_size` and `num_train_labels` int64 `[batch]`, the
+            same everywhere.
         """
         context, label_movie_id = parse_any_length(examples, self.pad)
         index = self._look_up(context)
         label = self._place(label_movie_id)
         scores = self._scores(index)
         excluded = seen_mask(index, self._num_movies())
+        best = self._best(scores, excluded, EVALUATION_TOP_K)
+        top_label_count = tf.gather(self._label_counts, best.column)
+        label_count = tf.gather(self._label_counts, tf.maximum(label, 0))
         return {
             "rank": rank_of_label(scores, label, excluded),
             "rank_unfiltered": rank_of_label(scores, label),
             "rank_popularity": self._popularity.rank_of_label(label, index),
             "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
-            "top_movie_id": self._top(scores, excluded)["movie_id"][:, :EVALUATION_TOP_K],
+            "top_movie_id": tf.where(best.is_filler, self._pad, tf.gather(self._movie_id, best.column)),
+            "top_label_count": tf.where(best.is_filler, tf.constant(0, tf.int64), top_label_count),
+            "label_count": tf.where(label < 0, tf.constant(0, tf.int64), label_count),
+            "num_train_labels": tf.fill(tf.shape(label), tf.reduce_sum(self._label_counts)),
             "pad_movie_id": tf.fill(tf.shape(label), self._pad),
             "catalogue_size": tf.fill(tf.shape(label), tf.constant(self._num_movies(), tf.int64)),
         }
@@ -213,10 +296,13 @@ class ServingModel(tf.Module):
 
     def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the best candidates that are not left out, filled up to the same number for each row."""
-        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=min(TOP_K, self._num_movies()))
-        # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
-        filler = tf.gather(excluded, column, axis=1, batch_dims=1)
+        best = self._best(scores, excluded, TOP_K)
         return {
-            "movie_id": tf.where(filler, self._pad, tf.gather(self._movie_id, column)),
-            "score": tf.where(filler, FILLER_SCORE, score),
+            "movie_id": tf.where(best.is_filler, self._pad, tf.gather(self._movie_id, best.column)),
+            "score": tf.where(best.is_filler, FILLER_SCORE, best.score),
         }
+
+    def _best(self, scores: tf.Tensor, excluded: tf.Tensor, k: int) -> _Best:
+        score, column = tf.math.top_k(tf.where(excluded, -np.inf, scores), k=min(k, self._num_movies()))
+        # Asked of `excluded`, not of the score: a score that is no number must not pass for a filler.
+        return _Best(column, score, tf.gather(excluded, column, axis=1, batch_dims=1))

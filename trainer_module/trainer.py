@@ -18,6 +18,7 @@ from trainer_module.popularity import counts_by_period, recent_popularity
 from trainer_module.preprocessing import read_vocabulary
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
+from trainer_module.tensorboard_logs import write_projector
 from trainer_module.training import fit
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     movie_ids = read_vocabulary(transform_output, manifest.pad_movie_id)
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
-    counts = counts_by_period(read_catalogue(catalogue_file), movie_ids)
+    catalogue = read_catalogue(catalogue_file)
+    counts = counts_by_period(catalogue, movie_ids)
+    years, genres = catalogue.years_and_genres(movie_ids)
     model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
+    write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
         model,
         transform_output,
@@ -53,6 +57,8 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         max_context_length=windows.context.shape[1],
         recent_popularity=None if counts is None else recent_popularity(counts),
         pad=manifest.pad_movie_id,
+        years=years,
+        genres=genres,
     )
     save_model(
         serving,

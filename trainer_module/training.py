@@ -6,8 +6,10 @@ import json
 import logging
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -17,12 +19,15 @@ from trainer_module.model import NextMovieModel
 from trainer_module.ppmi_init import counted_embeddings
 from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings, TrainingSettings
+from trainer_module.tensorboard_logs import write_hyperparameters
 
 HISTORY_FILE = "history.json"
 """Learning curves, one list of floats for each figure, written beside the TensorBoard logs."""
 
 WATCHED_METRIC = "val_recall_at_10"
 """Recall@10 on the held-out train windows, the context's own movies left out."""
+
+_NOT_OFFERED = np.iinfo(np.int64).max
 
 _RANK_BATCH = 1024
 _WARM_UP_SHARE = 0.1
@@ -64,16 +69,32 @@ def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> f
     k
         Length of the list in which the label has to stand, the context's own movies left out.
     """
+    return float(np.mean(_ranks(model, windows) <= k))
+
+
+def validation_metrics(model: NextMovieModel, windows: Windows) -> dict[str, float]:
+    """Return recall@10, recall@100 and NDCG@10 on windows that were held out of train, named as Keras names them."""
+    ranks = _ranks(model, windows)
+    gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1.0), 0)
+    return {
+        WATCHED_METRIC: float(np.mean(ranks <= 10)),
+        "val_recall_at_100": float(np.mean(ranks <= 100)),
+        "val_ndcg_at_10": float(np.mean(gains)),
+    }
+
+
+def _ranks(model: NextMovieModel, windows: Windows) -> np.ndarray:
+    """Return the labels' ranks with the contexts' own movies left out, int64 `[num_windows]`, or `_NOT_OFFERED`."""
     candidates = model.candidate_tower.catalogue()
-    hits = 0
+    ranks = []
     for start in range(0, len(windows), _RANK_BATCH):
         context = tf.constant(windows.context[start : start + _RANK_BATCH])
         label = tf.constant(windows.label[start : start + _RANK_BATCH])
         scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
-        rank = rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0]))
-        # In a catalogue of fewer than k movies, a label that can't be offered ranks behind all of them.
-        hits += int(tf.reduce_sum(tf.cast(rank <= min(k, candidates.shape[0]), tf.int32)))
-    return hits / len(windows)
+        ranks.append(rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0])).numpy())
+    found = np.concatenate(ranks)
+    # A label that can't be offered ranks behind all movies, which in a small catalogue is not far behind.
+    return np.where(found > candidates.shape[0], _NOT_OFFERED, found)
 
 
 class _StopWithoutNumbers(keras.callbacks.Callback):
@@ -105,7 +126,7 @@ class _StopWithoutNumbers(keras.callbacks.Callback):
 
 
 class _Watch(keras.callbacks.Callback):
-    """Adds validation recall to the epoch's figures, and logs them."""
+    """Adds the validation metrics to the epoch's figures, and logs them."""
 
     def __init__(self, held_out: Windows, epochs: int) -> None:
         super().__init__()
@@ -121,7 +142,7 @@ class _Watch(keras.callbacks.Callback):
             return
         said = f"epoch {epoch + 1}/{self._epochs}  loss {logs['loss']:.3f}"
         if len(self._held_out):
-            logs[WATCHED_METRIC] = validation_recall(self.model, self._held_out)
+            logs.update(validation_metrics(self.model, self._held_out))
             said += f"  validation recall@10 {logs[WATCHED_METRIC]:.4f}"
         logger.info("%s  (%.0f s)", said, time.monotonic() - self._started)
 
@@ -167,6 +188,7 @@ def fit(
     model_settings: ModelSettings,
     training: TrainingSettings,
     log_dir: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> NextMovieModel:
     """Fit a model to the train windows.
 
@@ -180,7 +202,9 @@ def fit(
     model_settings, training
         The towers and the way they are fitted.
     log_dir
-        For TensorBoard logs and `history.json`; None writes none.
+        For TensorBoard logs, hyper-parameters among them, and `history.json`; None writes none.
+    callbacks
+        Called by Keras behind our own.
 
     Returns
     -------
@@ -197,20 +221,21 @@ def fit(
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
     model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION)
-    callbacks: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]
+    called: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]
     if len(held_out) and training.patience is not None:
-        callbacks.append(
+        called.append(
             keras.callbacks.EarlyStopping(
                 monitor=WATCHED_METRIC, mode="max", patience=training.patience, restore_best_weights=True
             )
         )
     if log_dir is not None:
-        callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
+        write_hyperparameters(log_dir, {"model": model_settings, "training": training})
+        called.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
     logger.info(
         "%s windows to fit, %s held out, %s candidates, %s steps an epoch",
         *(f"{count:,}" for count in (len(fitted), len(held_out), num_movies, steps_per_epoch)),
     )
-    history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=callbacks)
+    history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=[*called, *callbacks])
     if log_dir is not None:
         curves = {name: [float(value) for value in values] for name, values in history.history.items()}
         with tf.io.gfile.GFile(f"{log_dir}/{HISTORY_FILE}", "w") as file:

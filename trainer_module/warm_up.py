@@ -8,11 +8,16 @@ file's place and form are TensorFlow Serving's (`tensorflow_serving/g3doc/saved_
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from data.features import CONTEXT_MOVIE_ID
 from data.movie_ids import MovieId
+from serving.filters import SIGNATURE as FILTERED
+from serving.filters import Filters, filter_inputs, rectangle
 
 WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 """Where they lie in a SavedModel's folder, as TensorFlow Serving looks for them."""
@@ -37,28 +42,29 @@ def write_warm_up(file: str, histories: Sequence[Sequence[MovieId]], known: Movi
     """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    id_type = tf.string if isinstance(pad, str) else tf.int64
     with tf.io.TFRecordWriter(file) as writer:
         for signature, inputs in _requests(histories, known, pad):
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = signature
             for name, value in inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value, id_type))
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
 
 
 def _requests(
     histories: Sequence[Sequence[MovieId]], known: MovieId, pad: MovieId
-) -> Sequence[tuple[str, Mapping[str, Sequence[object]]]]:
+) -> Sequence[tuple[str, Mapping[str, NDArray[Any]]]]:
     """Return signatures and what they are asked."""
-    # A request has a rectangle of ids, and TensorFlow can't tell the type of an empty one.
-    asked = [list(history) or [pad] for history in histories]
-    longest = max(map(len, asked))
-    padded = [[*history, *[pad] * (longest - len(history))] for history in asked]
-    batch = [padded[row % len(padded)] for row in range(_BATCH)]
-    found: list[tuple[str, Mapping[str, Sequence[object]]]] = []
+    id_type = object if isinstance(pad, str) else np.int64
+    # A row of its own length each, and a rectangle of all: a request's rows are equally long.
+    asked = [rectangle([history], pad, id_type) for history in histories]
+    batch = rectangle([histories[row % len(histories)] for row in range(_BATCH)], pad, id_type)
+    found: list[tuple[str, Mapping[str, NDArray[Any]]]] = []
     for signature in ("serving_default", "include_seen"):
-        found += [(signature, {CONTEXT_MOVIE_ID: [history]}) for history in asked]
+        found += [(signature, {CONTEXT_MOVIE_ID: history}) for history in asked]
         found.append((signature, {CONTEXT_MOVIE_ID: batch}))
-    return [*found, ("similar", {"movie_id": [known]})]
+    for rows in (asked[0], batch):
+        inputs = filter_inputs([Filters(deny=(known,))] * len(rows), [False] * len(rows), pad)
+        found.append((FILTERED, {CONTEXT_MOVIE_ID: rows, **inputs}))
+    return [*found, ("similar", {"movie_id": np.array([known], id_type)})]

@@ -1,10 +1,12 @@
-"""Compare settings of the model on train alone.
+"""Compare settings of the model on train alone, or search them through Optuna.
 
 `python -m benchmarks.search --release ml-100k --vary model.dropout=0.3,0.5 --vary training.batch_size=128,512`
+`python -m benchmarks.search --release ml-100k --vary training.learning_rate=0.001..0.03:log --trials 40`
 
 A tenth of the train windows is held out to compare by, under a split by time the last ones; the eval split is not
 looked at. Each value is tried alone, against the configuration as it is, or with `--grid` together with all values of
-the others.
+the others. With `--trials` Optuna chooses the values of all together, gives trials up that fall behind, and the best
+becomes a configuration file. Called again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from benchmarks.harness import add_release_options, positive_int, release_overrides
+from benchmarks.studies.study import Range
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
+from data.user_files import user_path
 
 if TYPE_CHECKING:
     from benchmarks.quality.scoring import Ranks
@@ -34,11 +39,36 @@ if TYPE_CHECKING:
 VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 42
 _AS_IT_IS = "as it is"
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return run_command(lambda: _run(_parser().parse_args(arguments)))
+    return run_command(
+        lambda: _run(parse_arguments(arguments)), stopped="stopped; the same command goes on with its --trials"
+    )
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; a wrong argument ends the process with exit code 2."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = [name for name, _ in options.vary]
+    ranged = [name for name, values in options.vary if isinstance(values, Range)]
+    if options.trials is None:
+        if ranged:
+            parser.error(f"--vary {ranged[0]}: a range is for --trials")
+        if options.best is not None:
+            parser.error("--best is for --trials")
+    else:
+        if not names:
+            parser.error("--trials needs --vary")
+        if options.grid:
+            parser.error("--grid and --trials are two ways: give one")
+    if any(names.count(name) > 1 for name in ranged):
+        parser.error(f"--vary {ranged[0]}: a range stands alone")
+    return options
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -46,11 +76,24 @@ def _run(options: argparse.Namespace) -> None:
     from pipeline.settings import load_settings
 
     settings = load_settings(options.config or options.release, release_overrides(options))
-    varied: dict[str, list[Any]] = {}
+    varied: dict[str, Any] = {}
     for name, values in options.vary:
-        varied.setdefault(name, []).extend(values)
-    variants = list(variants_of(varied, grid=options.grid))
-    compare(settings, variants, options.seeds, options.source, options.work_dir)
+        varied[name] = values if isinstance(values, Range) else [*varied.get(name, []), *values]
+    if options.trials is None:
+        variants = list(variants_of(varied, grid=options.grid))
+        compare(settings, variants, options.seeds, options.source, options.work_dir)
+        return
+    from benchmarks.quality.tuning import tune
+
+    tune(
+        settings,
+        varied,
+        trials=options.trials,
+        seeds=options.seeds,
+        held_out=_reader(options.source, options.work_dir),
+        work_dir=options.work_dir,
+        best_file=options.best or options.work_dir / f"best-{settings.pipeline_name}.yaml",
+    )
 
 
 def variants_of(varied: Mapping[str, Sequence[Any]], *, grid: bool) -> Iterator[Values]:
@@ -85,8 +128,7 @@ def compare(
     """
     from pipeline.settings import with_values
 
-    # Variants of one data set read it once.
-    held_out = functools.lru_cache(maxsize=1)(functools.partial(_held_out, source=source, work_dir=work_dir))
+    held_out = _reader(source, work_dir)
     # All are checked before the first is fitted.
     changed = [with_values(settings, values) for values in variants]
     print("| variant | recall@10 | recall@100 | NDCG@10 | s |\n| --- | ---: | ---: | ---: | ---: |")
@@ -97,16 +139,21 @@ def compare(
         _print_row(values, ranks, (time.monotonic() - started) / len(seeds))
 
 
+def _reader(source: Path | None, work_dir: Path) -> Callable[[GenerateOptions], tuple[Windows, Windows, int]]:
+    """Return `_held_out` of a release's data sets, which reads one once for all variants of it."""
+    return functools.lru_cache(maxsize=1)(functools.partial(_held_out, source=source, work_dir=work_dir))
+
+
 def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> tuple[Windows, Windows, int]:
     """Return the train windows to fit, those to compare by, and the size of the vocabulary."""
     from benchmarks.quality.windows import is_among, make_data_set
     from trainer_module.dataset import hold_out
 
-    data = make_data_set(options, source, work_dir)
+    data = make_data_set(options, source, work_dir, with_eval=False)
     if options.strategy.is_by_time:
         # What says most about a later time is the latest that train has.
         earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
-        fitted = is_among(data, make_data_set(earlier, source, work_dir))
+        fitted = is_among(data, make_data_set(earlier, source, work_dir, with_eval=False))
         return data.train.take(fitted), data.train.take(~fitted), data.num_movies
     return *hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
 
@@ -139,11 +186,16 @@ def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def read_variation(text: str) -> tuple[str, list[Any]]:
-    """Read `name=value,value`: a setting by its dotted name, and values to give it."""
+def read_variation(text: str) -> tuple[str, list[Any] | Range]:
+    """Read `name=value,value` or `name=low..high`: a setting by its dotted name, and values to give it."""
     name, equals, values = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE,VALUE")
+    if (found := _RANGE.fullmatch(values)) is not None:
+        low, high = (float(end) if re.search(r"[.eE]", end) else int(end) for end in found.groups()[:2])
+        if low >= high or (found[3] and low <= 0):
+            raise argparse.ArgumentTypeError(f"{text!r}: a range is LOW..HIGH, and above 0 with :log")
+        return name, Range(low, high, log=bool(found[3]))
     try:
         return name, [yaml.safe_load(value) for value in values.split(",")]
     except yaml.YAMLError:
@@ -163,9 +215,22 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUES",
-        help="values of one setting, such as model.embedding_dim=32,64; may be given again for another",
+        help="values of one setting, such as model.embedding_dim=32,64, or with --trials a range, such as "
+        "model.dropout=0.1..0.5 or training.learning_rate=0.001..0.03:log; may be given again for another",
     )
     parser.add_argument("--grid", action="store_true", help="try all combinations, not each value alone")
+    parser.add_argument(
+        "--trials",
+        type=positive_int,
+        metavar="N",
+        help="search through Optuna until there are N trials, those of earlier calls of the same search among them",
+    )
+    parser.add_argument(
+        "--best",
+        type=user_path,
+        metavar="FILE",
+        help="where --trials writes the best as a configuration (default: best-<pipeline>.yaml in --work-dir)",
+    )
     parser.add_argument(
         "--seeds",
         type=positive_int,

@@ -41,7 +41,13 @@ class DataSet:
         return len(self.movie_ids)
 
 
-def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path) -> DataSet:
+def data_folder(options: GenerateOptions, work_dir: Path) -> Path:
+    """Return where windows are kept: a folder for each release, split, length and share of train."""
+    choices = (options.release, options.split, options.max_context_length, f"{options.train_fraction:g}")
+    return work_dir / "-".join(map(str, choices))
+
+
+def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path, *, with_eval: bool = True) -> DataSet:
     """Generate a release's windows, if they are not there yet, and read them.
 
     Parameters
@@ -51,24 +57,27 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path)
     source
         The release's archive or folder; None if it may be downloaded.
     work_dir
-        Where windows are kept, in a folder for each release, split, length and share of train.
+        Where windows are kept, see `data_folder`.
+    with_eval
+        Whether to read the eval split; else it holds no window.
 
     Raises
     ------
     InputError
         The release can't be had or read.
     """
-    choices = (options.release, options.split, options.max_context_length, f"{options.train_fraction:g}")
-    folder = work_dir / "-".join(map(str, choices))
+    folder = data_folder(options, work_dir)
     generate(options, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
-    return read_data_set(folder)
+    return read_data_set(folder, with_eval=with_eval)
 
 
-def read_data_set(folder: Path) -> DataSet:
-    """Read what `data.generate` wrote."""
+def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
+    """Read what `data.generate` wrote; without the eval split, its files are not opened."""
     manifest = Manifest.load(folder)
-    raw = {split: _read(folder, manifest, split) for split in ("train", "eval")}
-    context, label = raw["train"]
+    context, label = _read(folder, manifest, "train")
+    raw: dict[Split, tuple[np.ndarray, np.ndarray]] = {"train": (context, label), "eval": (context[:0], label[:0])}
+    if with_eval:
+        raw["eval"] = _read(folder, manifest, "eval")
     movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
 
     def index(ids: np.ndarray) -> np.ndarray:

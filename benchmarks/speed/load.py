@@ -1,7 +1,8 @@
-"""The published model under concurrent load, through a real HTTP server: `python -m benchmarks.load --minutes 3`.
+"""The published model under concurrent load, through real HTTP servers: `python -m benchmarks.load --minutes 3`.
 
 Clients in threads ask for recommendations as fast as they are answered, each over its own connection, with histories
-drawn from the model's catalogue. Every answer is looked at: a hundred movies, none of them from the history.
+drawn from the model's catalogue. Every answer is looked at: a hundred movies, none of them from the history. Of several
+servers each is put under load in turn, and before it asked what the others are asked: their answers must be the same.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from benchmarks.environments import TOOLS, make_environment
 from benchmarks.harness import describe_machine, markdown_table, resident_mib
-from benchmarks.http_server import NAME, PACKAGES, running_server
+from benchmarks.http_server import PACKAGES, Server, running_serve_py, running_server
 from data.command import CommandParser, run_command
 from data.features import CONTEXT_MOVIE_ID
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -32,6 +35,11 @@ from pipeline.defaults import DEFAULT_SERVING
 from serving.newest_model import newest_model, resolve_model
 
 _ANSWERS = 100
+_SERVERS = ("kserve", "serve")
+_JSON = {"Content-Type": "application/json"}
+_COMPARED = 50
+"""Questions whose answers are compared between servers."""
+
 _LONGEST_HISTORY = 50
 _SHOWN_PERIODS = 6
 _SEED = 42
@@ -55,7 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model", type=user_path, help="a published version, or a folder of them (default: the newest)"
     )
-    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument(
+        "--server",
+        choices=(*_SERVERS, "all"),
+        default=_SERVERS[0],
+        help="KServe, this project's own, or all in turn (default: %(default)s)",
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is put under load (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of each time (default: %(default)s)")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument(
         "--environment",
@@ -70,31 +85,74 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     model = resolve_model(options.model) if options.model else newest_model(DEFAULT_SERVING)
     movies = Catalogue.load(model / "assets.extra" / CATALOGUE_FILE).ids.tolist()
-    python = make_environment(options.environment, PACKAGES)
+    names = list(_SERVERS) if options.server == "all" else [options.server]
+    start = {"serve": lambda: running_serve_py(model)}
+    if "kserve" in names:
+        python = make_environment(options.environment, PACKAGES)
+        start["kserve"] = lambda: running_server(python, model)
     load_before = os.getloadavg()[0]
-    with running_server(python, model) as server:
-        tallies, memory, seconds = put_under_load(server.url, server.pid, movies, options.clients, 60 * options.minutes)
     print(
         f"{datetime.now(timezone.utc):%Y-%m-%d}, {describe_machine()}, load average before {load_before:.1f}; "
-        f"{len(movies):,} movies, {options.clients} clients, {seconds:.0f} s\n"
+        f"{len(movies):,} movies, {options.clients} clients, {60 * options.minutes:.0f} s each time\n"
     )
-    print(make_table(tallies, memory, seconds))
-    errors = [error for tally in tallies for error in tally.errors]
-    print(f"\n{len(errors)} errors" + (f", the first: {errors[0]}" if errors else ""))
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    answers: dict[str, list[Any]] = {}
+    errors: list[str] = []
+    for number in range(options.rounds):
+        # Whoever comes first one time comes last the next.
+        for name in names if number % 2 == 0 else reversed(names):
+            with start[name]() as server:
+                answers[name] = _ask_all(server, movies)
+                tallies, memory, seconds = put_under_load(server, movies, options.clients, 60 * options.minutes)
+            print(f"{name}, round {number + 1}\n\n{make_table(tallies, memory, seconds)}\n", flush=True)
+            found[name].append(throughput_and_p99(tallies, seconds))
+            errors += [error for tally in tallies for error in tally.errors]
+    print(f"{len(errors)} errors" + (f", the first: {errors[0]}" if errors else ""))
+    if len(names) > 1:
+        same = all(answer == answers[names[0]] for answer in answers.values())
+        print(f"the answers to {_COMPARED} questions are {'the same' if same else 'NOT the same'}")
+        _print_medians(found)
+        return 0 if same and not errors else 1
     return 1 if errors else 0
 
 
+def _print_medians(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    rates = {name: median(rate for rate, _ in rounds) for name, rounds in found.items()}
+    rows = [
+        [name, f"{rates[name]:.0f}", f"{median(p99 for _, p99 in rounds):.1f}", f"{rates[name] / rates['kserve']:.2f}"]
+        for name, rounds in found.items()
+    ]
+    print(f"\n{markdown_table(['medians', 'answers/s', 'p99 ms', 'of KServe'], rows)}")
+
+
+def throughput_and_p99(tallies: Sequence[Tally], seconds: float) -> tuple[float, float]:
+    """Return answers a second, and the 99th percentile of milliseconds."""
+    latencies = [milliseconds for tally in tallies for _, milliseconds in tally.answers]
+    return len(latencies) / seconds, float(np.percentile(latencies, 99)) if latencies else 0.0
+
+
+def _ask_all(server: Server, movies: list[int]) -> list[Any]:
+    """Return the answers to questions that are the same for every server."""
+    chance = random.Random(_SEED)  # noqa: S311
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
+    answers = []
+    for _ in range(_COMPARED):
+        connection.request("POST", f"{server.model_path}:predict", _body(_draw(movies, chance)), _JSON)
+        row = json.loads(connection.getresponse().read())["predictions"][0]
+        answers.append((row["movie_id"], [float(np.float32(score)) for score in row["score"]]))
+    connection.close()
+    return answers
+
+
 def put_under_load(
-    url: str, server_pid: int, movies: list[int], clients: int, seconds: float
+    server: Server, movies: list[int], clients: int, seconds: float
 ) -> tuple[list[Tally], list[tuple[float, float]], float]:
     """Send requests from several threads until the time is over.
 
     Parameters
     ----------
-    url
-        The server's.
-    server_pid
-        The process whose memory is watched.
+    server
+        Its memory is watched.
     movies
         Ids that histories are drawn from.
     clients
@@ -110,14 +168,14 @@ def put_under_load(
     started = time.monotonic()
     tallies = [Tally() for _ in range(clients)]
     threads = [
-        threading.Thread(target=_ask, args=(url, movies, random.Random(_SEED + number), tally, started, seconds))  # noqa: S311
+        threading.Thread(target=_ask, args=(server, movies, random.Random(_SEED + number), tally, started, seconds))  # noqa: S311
         for number, tally in enumerate(tallies)
     ]
     for thread in threads:
         thread.start()
     memory = []
     while any(thread.is_alive() for thread in threads):
-        memory.append((time.monotonic() - started, resident_mib(server_pid)))
+        memory.append((time.monotonic() - started, resident_mib(server.pid)))
         time.sleep(1)
     return tallies, memory, time.monotonic() - started
 
@@ -144,14 +202,24 @@ def _figures(latencies: np.ndarray, seconds: float) -> list[str]:
     return [f"{len(latencies) / seconds:.0f}", f"{p50:.1f}", f"{p99:.1f}", f"{latencies.max():.0f}"]
 
 
-def _ask(url: str, movies: list[int], chance: random.Random, tally: Tally, started: float, seconds: float) -> None:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+def _draw(movies: list[int], chance: random.Random) -> list[int]:
+    return chance.sample(movies, chance.randint(1, min(_LONGEST_HISTORY, len(movies) // 4)))
+
+
+def _body(history: list[int]) -> str:
+    return json.dumps({"instances": [{CONTEXT_MOVIE_ID: history}]})
+
+
+def _ask(
+    server: Server, movies: list[int], chance: random.Random, tally: Tally, started: float, seconds: float
+) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     while time.monotonic() - started < seconds:
-        history = chance.sample(movies, chance.randint(1, min(_LONGEST_HISTORY, len(movies) // 4)))
-        body = json.dumps({"instances": [{CONTEXT_MOVIE_ID: history}]})
+        history = _draw(movies, chance)
+        body = _body(history)
         before = time.monotonic()
         try:
-            connection.request("POST", f"/v1/models/{NAME}:predict", body, {"Content-Type": "application/json"})
+            connection.request("POST", f"{server.model_path}:predict", body, _JSON)
             response = connection.getresponse()
             content = response.read()
             fault = _fault(response.status, content, history)

@@ -1,7 +1,8 @@
 """How fast a published model answers: `python -m benchmarks.serve_speed`.
 
 Models of the default width with untrained weights, exported as the Trainer does, are loaded in a fresh process each and
-asked through their `serving_default` signature, a request at a time. An answer is a hundred movies.
+asked through their signatures `serving_default` and `filtered` in turn, a request at a time. An answer is a hundred
+movies.
 """
 
 from __future__ import annotations
@@ -60,17 +61,18 @@ def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:
     Parameters
     ----------
     result
-        `movies` in the catalogue, `load_seconds`, and `milliseconds`, `{batch: [one a request]}`.
+        `movies` in the catalogue, `load_seconds`, and `milliseconds`, `{batch and signature: [one a request]}`.
     peak_mib
         Of the process.
     """
     rows = []
-    for batch, milliseconds in result["milliseconds"].items():
+    for asked, milliseconds in result["milliseconds"].items():
+        batch, _, signature = asked.partition(" ")
         percentiles = [f"{value:.1f}" for value in latency_percentiles(milliseconds)]
         queries = int(batch) * len(milliseconds) / (sum(milliseconds) / 1000)
         rows.append(
             [
-                f"{result['movies']:,} movies, batch {batch}",
+                f"{result['movies']:,} movies, batch {batch}{f', {signature}' if signature else ''}",
                 *percentiles,
                 f"{queries:,.0f}",
                 f"{result['load_seconds']:.1f}",
@@ -150,22 +152,38 @@ def _ask(folder: Path, requests: int) -> dict[str, Any]:
 
     from data.features import CONTEXT_MOVIE_ID, PAD_MOVIE_ID
     from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+    from serving.filters import SIGNATURE, Filters, filter_inputs
 
     started = time.monotonic()
     model = tf.saved_model.load(str(folder))
     load_seconds = time.monotonic() - started
-    recommend = model.signatures["serving_default"]
-    movie_ids = Catalogue.load(folder / "assets.extra" / CATALOGUE_FILE).ids
+    catalogue = Catalogue.load(folder / "assets.extra" / CATALOGUE_FILE)
     random = np.random.default_rng(_SEED)
-    milliseconds: dict[int, list[float]] = {}
+    milliseconds: dict[str, list[float]] = {}
     for batch in _BATCHES:
-        taken: list[float] = []
+        plain: list[float] = []
+        filtered: list[float] = []
+        filters = Filters(
+            deny=tuple(random.choice(catalogue.ids, _HISTORY).tolist()),
+            genres=catalogue.genre_names()[:2],
+            first_year=int(catalogue.years.min()),
+        )
+        narrowed = {
+            name: tf.constant(value)
+            for name, value in filter_inputs([filters] * batch, [False] * batch, PAD_MOVIE_ID).items()
+        }
         for _ in range(_WARM_UP_REQUESTS + requests):
-            history = random.choice(movie_ids, [batch, _HISTORY])
+            history = random.choice(catalogue.ids, [batch, _HISTORY])
             lengths = random.integers(1, _HISTORY + 1, [batch, 1])
-            asked = tf.constant(np.where(np.arange(_HISTORY) < lengths, history, PAD_MOVIE_ID))
-            before = time.monotonic()
-            recommend(**{CONTEXT_MOVIE_ID: asked})["movie_id"].numpy()
-            taken.append(1000 * (time.monotonic() - before))
-        milliseconds[batch] = taken[_WARM_UP_REQUESTS:]
+            asked = {CONTEXT_MOVIE_ID: tf.constant(np.where(np.arange(_HISTORY) < lengths, history, PAD_MOVIE_ID))}
+            for signature, inputs, taken in (
+                ("serving_default", asked, plain),
+                (SIGNATURE, {**asked, **narrowed}, filtered),
+            ):
+                before = time.monotonic()
+                model.signatures[signature](**inputs)["movie_id"].numpy()
+                taken.append(1000 * (time.monotonic() - before))
+        milliseconds[str(batch)] = plain[_WARM_UP_REQUESTS:]
+        milliseconds[f"{batch} {SIGNATURE}"] = filtered[_WARM_UP_REQUESTS:]
+    movie_ids = catalogue.ids
     return {"movies": len(movie_ids), "load_seconds": load_seconds, "milliseconds": milliseconds}

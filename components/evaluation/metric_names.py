@@ -17,6 +17,13 @@ RECENT_POPULARITY = "_recent_popularity"
 QUERIES = "num_queries"
 """Number of queries that the metrics are of."""
 
+CANDIDATES = "num_candidates"
+"""Number of movies that are ranked for each query: the model's catalogue, before the context's own are left out."""
+
+NOVELTY = "novelty_at_10"
+POPULARITY_BIAS = "popularity_bias_at_10"
+"""How well known the recommended movies are: see `components.evaluation.rank_sums`."""
+
 DIFFERENCE = "recall_at_10_difference"
 """Candidate's recall@10 minus the baseline's on the same queries."""
 

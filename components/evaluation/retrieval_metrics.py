@@ -9,7 +9,7 @@ TFMA's own `NDCG` and `SetMatchRecall` fit neither top-k ids nor negative scores
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,25 @@ import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, MARGIN
 from components.evaluation.paired_difference import paired_difference
-from components.evaluation.rank_sums import CUTOFFS, NDCG_CUTOFF, RANK_OUTPUTS, RankSums, is_hit, metric_names
+from components.evaluation.rank_sums import (
+    CUTOFFS,
+    NDCG_CUTOFF,
+    RANK_OUTPUTS,
+    LabelCounts,
+    RankSums,
+    is_hit,
+    metric_names,
+)
 
 _TOP_OUTPUT = "top_movie_id"
 _SIZE_OUTPUT = "catalogue_size"
 _PAD_OUTPUT = "pad_movie_id"
 """What stands in the place of a movie where fewer are left than an answer holds. Models of earlier versions, whose ids
 are positive, lack it and fill up with 0."""
+_TOP_COUNTS = "top_label_count"
+_LABEL_COUNT = "label_count"
+_ALL_COUNTS = "num_train_labels"
+"""How often movies are labels in train, which models of earlier versions don't say."""
 
 
 class RetrievalMetrics(tfma.metrics.Metric):
@@ -120,8 +132,20 @@ class _RankCombiner(beam.CombineFn):
             {output: predictions[output] for output in RANK_OUTPUTS if output in predictions},
             set(np.ravel(predictions[_TOP_OUTPUT]).tolist()) - fillers,
             int(np.max(predictions[_SIZE_OUTPUT])),
+            self._label_counts(predictions, list(fillers)),
         )
         return accumulator
+
+    @staticmethod
+    def _label_counts(predictions: Mapping[str, np.ndarray], fillers: Sequence[int | bytes]) -> LabelCounts | None:
+        if _TOP_COUNTS not in predictions:
+            return None
+        is_movie = ~np.isin(predictions[_TOP_OUTPUT], fillers)
+        return LabelCounts(
+            recommended=np.asarray(predictions[_TOP_COUNTS])[is_movie],
+            labels=np.ravel(predictions[_LABEL_COUNT]),
+            total=int(np.max(predictions[_ALL_COUNTS])),
+        )
 
     def merge_accumulators(self, accumulators: Iterable[RankSums]) -> RankSums:
         merged = self.create_accumulator()

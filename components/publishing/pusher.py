@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
@@ -14,12 +15,16 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import artifact_utils, component_spec, standard_component_specs
 from tfx.utils import json_utils
 
+from components.artifacts import AuditRecord
+from components.audit.figures import PASSED
 from components.evaluation.evaluation_result import read_evaluation
 from components.ingestion.example_gen import DIGEST_PROPERTY
 from components.local_paths import local_path
 from data.version import __version__, commit
+from serving.signing import load_private_key
 from serving.versions import publish_once
 
+AUDIT = "audit"
 EXAMPLES = "examples"
 EVALUATION = "evaluation"
 
@@ -27,10 +32,11 @@ logger = logging.getLogger("next_movie.pusher")
 
 
 class PusherSpec(standard_component_specs.PusherSpec):
-    """The stock Pusher's inputs, and those that a publication names: the data and the figures."""
+    """The stock Pusher's inputs, the audit, and those that a publication names: the data and the figures."""
 
     INPUTS = {  # noqa: RUF012, a class attribute is what TFX reads
         **standard_component_specs.PusherSpec.INPUTS,
+        AUDIT: component_spec.ChannelParameter(type=AuditRecord, optional=True),
         EXAMPLES: component_spec.ChannelParameter(type=tfx.types.standard_artifacts.Examples, optional=True),
         EVALUATION: component_spec.ChannelParameter(type=tfx.types.standard_artifacts.ModelEvaluation, optional=True),
     }
@@ -49,9 +55,9 @@ class Executor(StockExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Publish the model if it is blessed and not published yet, and say where on the PushedModel artifact."""
+        """Publish the model if it is blessed, passed by the audit and not published yet; the artifact says where."""
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if not self.CheckBlessing(input_dict):
+        if not self.CheckBlessing(input_dict) or not _passed_audit(input_dict):
             self._MarkNotPushed(pushed)
             return
         destination = tfx.proto.PushDestination()
@@ -63,8 +69,19 @@ class Executor(StockExecutor):
         # Asked for here and no property of the node: a commit that changes nothing for it must not rerun it.
         code = {"code_version": __version__, "commit": commit()}
         publication = {**config["publication"], **code, **_lineage(input_dict)}
-        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info)
+        # Its path is a property of the node; the key itself is read here, and goes nowhere.
+        key = load_private_key(Path(config["private_key"])) if config.get("private_key") else None
+        version = publish_once(model, serving, publication, keep=config["keep_versions"], note=logger.info, key=key)
         self._MarkPushed(pushed, pushed_destination=str(serving / str(version)), pushed_version=str(version))
+
+
+def _passed_audit(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    if not input_dict.get(AUDIT):
+        return True
+    passed = artifact_utils.get_single_instance(input_dict[AUDIT]).get_int_custom_property(PASSED) == 1
+    if not passed:
+        logger.warning("not published: the audit's settings don't allow what it found")
+    return passed
 
 
 def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
@@ -82,18 +99,21 @@ def _lineage(input_dict: dict[str, list[types.Artifact]]) -> dict[str, Any]:
 
 
 class Pusher(tfx.components.Pusher):
-    """TFX's Pusher that is also given the examples and the evaluation, for a published model to carry its lineage.
+    """TFX's Pusher that is also given the audit, and examples and evaluation, a published model's lineage.
 
     Parameters
     ----------
     model, model_blessing, infra_blessing
         Channels of the Trainer's, the Evaluator's and the servable check's outputs.
+    audit
+        Channel of the audit's output.
     examples, evaluation
         Channels of what the model was trained on, and of its figures.
     serving
         Folder of published versions.
     custom_config
-        `keep_versions`, and what the `publication` of a published model holds besides.
+        `keep_versions`, what the `publication` of a published model holds besides, and `private_key`, the path of the
+        key to sign with.
     """
 
     SPEC_CLASS = PusherSpec
@@ -104,6 +124,7 @@ class Pusher(tfx.components.Pusher):
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
+        audit: types.BaseChannel,
         examples: types.BaseChannel,
         evaluation: types.BaseChannel,
         serving: str,
@@ -113,6 +134,7 @@ class Pusher(tfx.components.Pusher):
             model=model,
             model_blessing=model_blessing,
             infra_blessing=infra_blessing,
+            audit=audit,
             examples=examples,
             evaluation=evaluation,
             push_destination=tfx.proto.PushDestination(
@@ -121,5 +143,5 @@ class Pusher(tfx.components.Pusher):
             custom_config=json_utils.dumps(custom_config),
             pushed_model=types.Channel(type=tfx.types.standard_artifacts.PushedModel),
         )
-        # Skips the stock constructor, which makes a spec without examples and evaluation.
+        # Skips the stock constructor, which makes a spec without audit, examples and evaluation.
         base_component.BaseComponent.__init__(self, spec=spec)

@@ -13,13 +13,22 @@ import altair as alt
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from components.report.report_model import MetricRow, PastRun, SliceFacts
+    from components.report.report_model import DifferenceFacts, MetricRow, PastRun, SliceFacts
 
-WIDTH = 330
-"""Width of a chart's plot in pixels, made for a phone; wider pages show several charts side by side."""
+WIDTH = 340
+"""Width of every chart in pixels, labels included, made for a phone; wider pages show several charts side by side.
+None is scaled, so that all have the same size of text."""
+
+_HEIGHT = 190
+
+_TEXT = 11
+"""Size of all text, in pixels."""
 
 _CHARACTER = 7
 """Width of a character of a label, in pixels and generously."""
+
+_CROWDED = 12
+"""Values of an axis beyond which some stay without a label."""
 
 _FONT = "system-ui, sans-serif"
 _COLOURS = {
@@ -52,7 +61,7 @@ def learning_curve(values: Sequence[float | None], label: str) -> Markup:
     description = (
         f"Line: {label} by epoch, from {_as_text(values[0])} to {_as_text(values[-1])} in {len(values)} epochs."
     )
-    return _svg(chart.properties(width=WIDTH, height=170), description)
+    return _svg(chart, description)
 
 
 def recall_bars(rows: Sequence[MetricRow]) -> Markup:
@@ -69,21 +78,107 @@ def recall_bars(rows: Sequence[MetricRow]) -> Markup:
             ]
     shown = [(who, colour) for who, colour in series if any(bar["who"] == who for bar in bars)]
     description = "Bars: " + "; ".join(f"{bar['metric']} of {bar['who']} {bar['text']}" for bar in bars) + "."
-    return _svg(_grouped(bars, "metric", shown, [row["metric"] for row in bars]), description)
+    order = list(dict.fromkeys(bar["metric"] for bar in bars))
+    base = alt.Chart(alt.Data(values=bars)).encode(
+        y=alt.Y("metric:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=6)),
+        yOffset=alt.YOffset("who:N", sort=[who for who, _ in shown]),
+        # Room for the figures behind the longest bar.
+        x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=4), scale=alt.Scale(domain=[0, 1.12], nice=False)),
+    )
+    drawn = base.mark_bar().encode(color=_colour(shown))
+    figures = base.mark_text(align="left", dx=4, fontSize=_TEXT, color=_MUTED).encode(text="text:N")
+    return _svg(drawn + figures, description, height=40 + len(order) * (14 * len(shown) + 6))
 
 
 def slice_bars(slices: Sequence[SliceFacts], title: str) -> Markup:
-    """Draw recall@10 in each slice of a feature, beside popularity's."""
+    """Draw recall@10 in each slice of a feature with its 95 % interval, beside popularity's."""
     bars = [
-        {"slice": part.value, "who": who, "value": value, "text": _as_text(value)}
+        {"value": part.value, "who": who, "recall": value, "low": low, "high": high}
         for part in slices
-        for who, value in (("model", part.recall), ("popularity", part.recall_popularity))
+        for who, value, low, high in (
+            ("model", part.recall, part.low, part.high),
+            ("popularity", part.recall_popularity, None, None),
+        )
     ]
     description = (
         f"Bars: recall@10 by {title}: " + "; ".join(f"{part.value}: {_as_text(part.recall)}" for part in slices) + "."
     )
     series = [("model", _MODEL), ("popularity", _FLOOR)]
-    return _svg(_grouped(bars, "slice", series, [part.value for part in slices]), description)
+    base = alt.Chart(alt.Data(values=bars)).encode(
+        x=_values_along([part.value for part in slices]),
+        xOffset=alt.XOffset("who:N", sort=[who for who, _ in series]),
+    )
+    drawn = base.mark_bar().encode(y=alt.Y("recall:Q", title=None, axis=alt.Axis(tickCount=5)), color=_colour(series))
+    intervals = (
+        base.transform_filter("datum.low !== null")
+        .mark_rule(color=_INK, strokeWidth=1.5)
+        .encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    )
+    return _svg(drawn + intervals, description)
+
+
+_INTERVAL_ROW = 48
+"""Below the names of two lines, in pixels."""
+
+
+def difference_interval(difference: DifferenceFacts) -> Markup:
+    """Draw the difference to the last blessed model with its interval, beside zero and the drop that the gate allows.
+
+    Parameters
+    ----------
+    difference
+        With mean, low and high.
+    """
+    mean, low, high, drop = difference.mean, difference.low, difference.high, difference.allowed_drop
+    if mean is None or low is None or high is None:
+        return Markup()
+    lines = [("equal", 0.0, [1, 0]), *([(f"allowed {-drop:+g}", -drop, [4, 3])] if drop else [])]
+    ends = [low, high, *(at for _, at, _ in lines)]
+    room = 0.12 * (max(ends) - min(ends))
+    scale = alt.Scale(domain=[min(ends) - room, max(ends) + room], nice=False)
+    where = alt.X("at:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5, grid=False, format="+.4~f"))
+    drawn: list[alt.Chart] = []
+    for row, (name, at, dash) in enumerate(lines):
+        base = alt.Chart(alt.Data(values=[{"at": at, "text": name}])).encode(x=where)
+        drawn.append(base.mark_rule(color=_MUTED, strokeWidth=1.5, strokeDash=dash))
+        # Each name in a row of its own, since the lines may lie close together, and on the side that has room for it.
+        room_before = WIDTH * (at - min(ends) + room) / (max(ends) - min(ends) + 2 * room)
+        is_behind = room_before < _CHARACTER * len(name) if at < 0 else WIDTH - room_before > _CHARACTER * len(name)
+        named = base.encode(text="text:N", y=alt.value(8 + 15 * row))
+        # A rim in the page's colour, where the name lies over the other line.
+        for colour, rim in ((_PAGE, 4), (_INK, 0)):
+            text = named.mark_text(
+                align="left" if is_behind else "right",
+                dx=5 if is_behind else -5,
+                fontSize=_TEXT,
+                color=colour,
+                stroke=_PAGE,
+                strokeWidth=rim,
+            )
+            drawn.append(text)
+    model = alt.Chart(alt.Data(values=[{"at": mean, "low": low, "high": high}])).encode(y=alt.value(_INTERVAL_ROW))
+    drawn += [
+        model.mark_rule(color=_MODEL, strokeWidth=4).encode(x=alt.X("low:Q", title=None, scale=scale), x2="high:Q"),
+        model.mark_point(color=_MODEL, filled=True, size=130, opacity=1).encode(x=where),
+    ]
+    description = (
+        f"Interval: recall@10 differs by {mean:+.4f}, from {low:+.4f} to {high:+.4f}, beside "
+        f"{' and '.join(name for name, _, _ in lines)}."
+    )
+    return _svg(alt.layer(*drawn), description, height=96)
+
+
+def count_bars(counts: Mapping[str, int], what: str) -> Markup:
+    """Draw how often each value occurs, in the order of the mapping."""
+    bars = [{"value": value, "count": count} for value, count in counts.items()]
+    chart = (
+        alt.Chart(alt.Data(values=bars))
+        .mark_bar(color=_MODEL)
+        .encode(x=_values_along(list(counts)), y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=5, format="~s")))
+    )
+    top = max(counts, key=lambda value: counts[value], default=None)
+    description = f"Bars: {what}" + (f"; the most are {counts[top]:,} at {top}." if top is not None else ".")
+    return _svg(chart, description)
 
 
 def history_line(history: Sequence[PastRun]) -> Markup:
@@ -111,7 +206,19 @@ def history_line(history: Sequence[PastRun]) -> Markup:
     )
     marks = [f"{_as_text(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
     description = f"Line: recall@10 by run: {'; '.join(marks)}."
-    return _svg((floor + line + points).properties(width=WIDTH, height=170), description)
+    return _svg(floor + line + points, description)
+
+
+def run_line(values: Sequence[float | None], label: str) -> Markup:
+    """Draw one figure over the pipeline's runs; None leaves a gap."""
+    rows = [{"run": run, "value": value} for run, value in enumerate(values, start=1)]
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("run:Q", title="run", axis=_counting(len(values))),
+        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+    )
+    chart = base.mark_line(color=_MODEL, strokeWidth=2) + base.mark_point(color=_MODEL, filled=True, size=36)
+    description = f"Line: {label} by run: {'; '.join(map(_as_text, values))}."
+    return _svg(chart.properties(width=WIDTH, height=170), description)
 
 
 def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequence[str]) -> Markup:
@@ -133,19 +240,11 @@ def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequen
         for split, of_split in counts.items()
     ]
     splits = list(counts)
-    crowded = len(order) > 12
-    upright = _CHARACTER * sum(len(value) + 1 for value in order) <= WIDTH
     chart = (
         alt.Chart(alt.Data(values=bars))
         .mark_bar()
         .encode(
-            x=alt.X(
-                "value:N",
-                sort=list(order),
-                title=None,
-                axis=alt.Axis(labelAngle=0 if upright else -90, labelOverlap=True, ticks=False),
-                scale=alt.Scale(paddingInner=0.1 if crowded else 0.25),
-            ),
+            x=_values_along(order),
             xOffset=alt.XOffset("who:N", sort=splits),
             y=alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=5)),
             color=_colour(list(zip(splits, (_MODEL, _FLOOR, _BEFORE), strict=False))),
@@ -155,22 +254,19 @@ def share_bars(counts: Mapping[str, Mapping[str, int]], what: str, order: Sequen
     description = f"Bars: shares of {what} in {' and '.join(splits)}" + (
         f"; the largest is {top['value']} with {top['share']:.1%} in {top['who']}." if top else "."
     )
-    return _svg(chart.properties(width=WIDTH, height=170), description)
+    return _svg(chart, description)
 
 
-def _grouped(bars: list[dict[str, Any]], by: str, series: Sequence[tuple[str, str]], order: Sequence[str]) -> alt.Chart:
-    """Return a chart of horizontal bars in groups, each with its figure."""
-    names = [name for name, _ in series]
-    # Bars of every group keep a height that a finger and an eye can tell apart.
-    height = len(dict.fromkeys(order)) * (14 * len(series) + 8)
-    base = alt.Chart(alt.Data(values=bars)).encode(
-        y=alt.Y(f"{by}:N", sort=list(dict.fromkeys(order)), title=None, axis=alt.Axis(ticks=False, domain=False)),
-        yOffset=alt.YOffset("who:N", sort=names),
-        x=alt.X("value:Q", title=None, axis=alt.Axis(tickCount=4), scale=alt.Scale(padding=0)),
+def _values_along(order: Sequence[str]) -> alt.X:
+    """Return an axis with a place for each value of the field `value`."""
+    upright = len(order) > _CROWDED or _CHARACTER * sum(len(value) + 1 for value in order) <= WIDTH
+    return alt.X(
+        "value:N",
+        sort=list(order),
+        title=None,
+        axis=alt.Axis(labelAngle=0 if upright else -90, labelOverlap="greedy", labelSeparation=8, ticks=False),
+        scale=alt.Scale(paddingInner=0.1 if len(order) > _CROWDED else 0.25),
     )
-    shown = base.mark_bar().encode(color=_colour(series))
-    figures = base.mark_text(align="left", dx=4, fontSize=10, color=_MUTED).encode(text="text:N")
-    return (shown + figures).properties(width=WIDTH - 50, height=height)
 
 
 def _counting(last: int) -> alt.Axis:
@@ -186,20 +282,21 @@ def _colour(series: Sequence[tuple[str, str]]) -> alt.Color:
     )
 
 
-def _svg(chart: alt.TopLevelMixin, description: str) -> Markup:
-    """Render a chart as one element that fits its column and names what it shows."""
+def _svg(chart: alt.TopLevelMixin, description: str, height: int = _HEIGHT) -> Markup:
+    """Render a chart as one element of the common width that names what it shows."""
+    chart = chart.properties(width=WIDTH, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding"))
     chart = chart.configure(background="transparent", font=_FONT).configure_view(stroke=None)
     chart = chart.configure_axis(
         labelColor=_MUTED,
         titleColor=_MUTED,
         titleFontWeight="normal",
-        labelFontSize=11,
-        titleFontSize=11,
+        labelFontSize=_TEXT,
+        titleFontSize=_TEXT,
         gridColor=_LINE,
         domainColor=_LINE,
         tickColor=_LINE,
         labelLimit=140,
-    ).configure_legend(labelColor=_INK, labelFontSize=11)
+    ).configure_legend(labelColor=_INK, labelFontSize=_TEXT)
     buffer = io.StringIO()
     chart.save(buffer, format="svg")
     text = buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -11,11 +12,13 @@ from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
+from components.audit.figures import read_audit
 from components.data_gate import VERDICT_FILE, find_anomalies
 from components.evaluation.evaluation_result import EvaluationResult
-from components.evaluation.metric_names import POPULARITY, RECALL
+from components.evaluation.metric_names import CANDIDATES, POPULARITY, QUERIES, RECALL
 from components.naming import SAVED_MODEL
-from components.report.metrics import metric_rows
+from components.report.metrics import metric_rows, share_interval
+from components.report.provenance import describe_process
 from components.report.report_model import (
     CheckFacts,
     DataFacts,
@@ -53,6 +56,7 @@ class RunArtifacts:
     model: Path | None = None
     model_run: Path | None = None
     servability: Path | None = None
+    audit: Path | None = None
     published: str | None = None
     """The published version."""
 
@@ -62,6 +66,7 @@ def load_run(
     pipeline: str,
     settings: Mapping[str, Any],
     evaluation_result: EvaluationResult | None = None,
+    source_digest: str | None = None,
 ) -> ReportModel:
     """Read what a run's artifacts know.
 
@@ -75,7 +80,10 @@ def load_run(
         Its settings as plain data.
     evaluation_result
         What the Evaluator found; None where it did not run.
+    source_digest
+        Of the code that trains.
     """
+    candidate = evaluation_result.evaluation.candidate if evaluation_result else {}
     data = _read_data(artifacts)
     return ReportModel(
         pipeline=pipeline,
@@ -87,14 +95,23 @@ def load_run(
         data_gate=_read_data_gate(artifacts),
         curves=_read_curves(artifacts.model_run),
         metrics=metric_rows(evaluation_result) if evaluation_result else [],
+        queries=_count(candidate.get(QUERIES)),
+        candidates=_count(candidate.get(CANDIDATES)),
         slices=_slices_of(evaluation_result, data) if evaluation_result else [],
-        decision=_decide(evaluation_result, artifacts),
+        decision=_decide(evaluation_result, artifacts, settings),
         samples=(
             sample_recommendations(artifacts.model / SAVED_MODEL, artifacts.examples, _SAMPLES, _SAMPLE_K)
             if artifacts.model is not None and artifacts.examples is not None
             else []
         ),
+        provenance=describe_process(source_digest),
+        audit=read_audit(artifacts.audit) if artifacts.audit is not None else None,
     )
+
+
+def _count(figure: float | None) -> int | None:
+    """Return a figure that counts; None where it is not known."""
+    return round(figure) if figure is not None and math.isfinite(figure) else None
 
 
 def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
@@ -118,7 +135,15 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
         options=manifest.options.model_dump(mode="json"),
         manifest_digest=manifest.digest,
         splits=splits,
+        ties=manifest.options.ties,
+        train_until=_time_of(manifest.train_until),
+        profile=manifest.profile,
+        libraries=manifest.libraries,
     )
+
+
+def _time_of(seconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(seconds, timezone.utc) if seconds is not None else None
 
 
 def _split_facts(statistics: SplitStatistics, catalogue: Catalogue) -> SplitFacts:
@@ -187,6 +212,8 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
             feature=feature,
             value=value,
             recall=metrics[RECALL],
+            low=low,
+            high=high,
             recall_popularity=metrics[f"{RECALL}{POPULARITY}"],
             ndcg=metrics["ndcg_at_10"],
             mrr=metrics["mrr"],
@@ -195,21 +222,35 @@ def _slices_of(evaluation_result: EvaluationResult, data: DataFacts | None) -> l
         for (feature, value), metrics in sorted(
             evaluation_result.evaluation.slices.items(), key=lambda item: place(item[0])
         )
+        for low, high in [_recall_interval(metrics)]
     ]
 
 
-def _decide(evaluation_result: EvaluationResult | None, artifacts: RunArtifacts) -> DecisionFacts:
+def _recall_interval(metrics: Mapping[str, float]) -> tuple[float | None, float | None]:
+    queries = _count(metrics.get(QUERIES))
+    return share_interval(metrics[RECALL], queries) if queries else (None, None)
+
+
+def _decide(
+    evaluation_result: EvaluationResult | None, artifacts: RunArtifacts, settings: Mapping[str, Any]
+) -> DecisionFacts:
     servable = None
     if artifacts.servability is not None:
         text = (artifacts.servability / FINDINGS_FILE).read_text(encoding="utf-8")
         servable = Servability.model_validate_json(text).findings
     if evaluation_result is None:
         return DecisionFacts(servable=servable, published=artifacts.published)
-    difference = evaluation_result.evaluation.difference
+    difference, gate = evaluation_result.evaluation.difference, settings.get("model_gate", {})
     return DecisionFacts(
         blessed=evaluation_result.blessed,
         checks=[CheckFacts(sentence=check.sentence, met=check.met) for check in evaluation_result.checks],
-        difference=DifferenceFacts(**asdict(difference)) if difference is not None else None,
+        difference=DifferenceFacts(
+            **asdict(difference),
+            allowed_drop=gate.get("max_recall_at_10_drop"),
+            non_inferior=gate.get("non_inferior", False),
+        )
+        if difference is not None
+        else None,
         no_baseline=evaluation_result.no_baseline,
         servable=servable,
         published=artifacts.published,

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from components.evaluation.evaluation_result import EvaluationResult
-from components.evaluation.metric_names import LIFT, POPULARITY, QUERIES, RECALL, RECENT_POPULARITY
+from components.evaluation.metric_names import (
+    LIFT,
+    NOVELTY,
+    POPULARITY,
+    POPULARITY_BIAS,
+    QUERIES,
+    RECALL,
+    RECENT_POPULARITY,
+)
 from components.report.report_model import MetricRow
 
 SHOWN_METRICS = (
@@ -15,6 +23,8 @@ SHOWN_METRICS = (
     "ndcg_at_10",
     "mrr",
     "coverage_at_10",
+    NOVELTY,
+    POPULARITY_BIAS,
     LIFT,
 )
 
@@ -51,13 +61,14 @@ def metric_rows(evaluation_result: EvaluationResult) -> list[MetricRow]:
     return [
         MetricRow(
             name=name,
-            model=candidate[name],
+            # An evaluation of an earlier version lacks what was measured later.
+            model=candidate.get(name),
             low=intervals.get(name, _NONE)[0],
             high=intervals.get(name, _NONE)[1],
             unfiltered=candidate.get(f"{name}_unfiltered"),
             popularity=candidate.get(f"{name}{POPULARITY}"),
             recent_popularity=candidate.get(f"{name}{RECENT_POPULARITY}"),
-            baseline=baseline[name] if baseline is not None else None,
+            baseline=baseline.get(name) if baseline is not None else None,
             required=asked[name].requirement.least if name in asked else None,
             met=asked[name].met if name in asked else None,
         )

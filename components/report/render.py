@@ -6,17 +6,23 @@ import json
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import jinja2
 
 from components.report import charts
+from components.report.audit_section import audit_section
+from components.report.protocol import protocol_rows
+from components.report.step_graph import stages_of
 from data import features
 from data.options import RELEASE_NAMES
 from data.splits import STRATEGIES, spelt
 
 if TYPE_CHECKING:
     from components.report.report_model import DataFacts, ReportModel
+    from data.examples.ratings_profile import RatingsProfile
 
 _LOSS = "loss"
 _VALIDATION = "val_recall_at_10"
@@ -25,6 +31,9 @@ _ASKED = 2
 
 _SHORTEST_BAR = 0.6
 """Per cent of the width, so that a step of no time is still seen."""
+
+_MOST_BARS = 60
+"""Months that are drawn one by one; more are drawn by year."""
 
 _GROUPLENS = (
     "GroupLens (University of Minnesota) lets MovieLens data be used for research under the terms in the release's "
@@ -50,19 +59,25 @@ def render_report(facts: ReportModel) -> str:
         words=facts.words,
         is_cached=facts.is_cached,
         ask=_ask(facts),
+        curl=_curl(facts),
+        protocol=protocol_rows(facts),
+        stages=stages_of(facts.steps),
+        filled=_filled(data),
         verdict=verdict_of(facts),
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
+        audit=audit_section(facts),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
         sections=_sections(facts),
         slices=_slice_charts(facts),
         charts={
             "recall": charts.recall_bars(facts.metrics) if facts.metrics else "",
+            "difference": charts.difference_interval(facts.decision.difference) if facts.decision.difference else "",
             "curves": [
                 {"title": title, "chart": charts.learning_curve(facts.curves[name], title)}
                 for name, title in _curve_titles(facts).items()
             ],
-            "data": _data_charts(data) if data and data.splits else [],
+            "data": _data_charts(data) if data else [],
             "history": charts.history_line(facts.history) if len(facts.history) > 1 else "",
         },
         options=data.options if data else {},
@@ -85,7 +100,7 @@ def render_page(template: str, **values: object) -> str:
         loader=jinja2.PackageLoader("components.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.undefined = jinja2.StrictUndefined
-    environment.filters.update(day=_day, duration=_duration, pretty=_pretty, spelt=spelt)
+    environment.filters.update(day=_day, duration=_duration, number=_number, pretty=_pretty, spelt=spelt)
     return environment.get_template(template).render(**values)
 
 
@@ -97,6 +112,8 @@ def verdict_of(facts: ReportModel) -> dict[str, str]:
         return {"text": "published", "tone": "good"}
     if facts.decision.servable:
         return {"text": "not servable", "tone": "bad"}
+    if facts.decision.blessed and facts.audit is not None and facts.audit.stops:
+        return {"text": "stopped by the audit", "tone": "bad"}
     if facts.decision.blessed:
         return {"text": "blessed", "tone": "good"}
     if facts.decision.blessed is False:
@@ -113,6 +130,16 @@ def _ask(facts: ReportModel) -> str | None:
     return shlex.join(["python", "recommend.py", "--model", folder, "--history-titles", titles])
 
 
+def _curl(facts: ReportModel) -> str | None:
+    """Return a command that asks a model server the same; the server knows the model by its folder of versions."""
+    folder = facts.decision.model_folder
+    if folder is None or not facts.samples or not facts.samples[0].history_ids:
+        return None
+    asked = {"instances": [{features.CONTEXT_MOVIE_ID: facts.samples[0].history_ids[-_ASKED:]}]}
+    name = quote(PurePath(folder).parent.name)
+    return shlex.join(["curl", "-d", json.dumps(asked), f"http://localhost:8501/v1/models/{name}:predict"])
+
+
 def _sections(facts: ReportModel) -> list[tuple[str, str]]:
     """Return the sections that the page has, for its navigation."""
     decision = facts.decision
@@ -120,12 +147,15 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("summary", "Summary", True),
         ("decision", "Decision", decision.blessed is not None or decision.servable is not None),
         ("metrics", "Metrics", facts.metrics),
+        ("protocol", "Protocol", protocol_rows(facts)),
         ("slices", "Slices", facts.slices),
         ("samples", "Samples", facts.samples),
         ("training", "Training", _curve_titles(facts)),
         ("data", "Data", facts.data),
+        ("audit", "Audit", facts.audit),
         ("steps", "Steps", facts.steps),
         ("history", "History", facts.history),
+        ("provenance", "Provenance", facts.provenance),
         ("model-card", "Model card", True),
     ]
     return [(name, title) for name, title, shown in present if shown]
@@ -166,8 +196,10 @@ def _slice_charts(facts: ReportModel) -> list[dict[str, object]]:
 
 
 def _data_charts(data: DataFacts) -> list[dict[str, object]]:
-    """Return charts of what the splits hold, in shares, so that a large and a small one can be compared."""
-    drawn: list[dict[str, object]] = []
+    """Return charts of the ratings, and of what the splits hold, in shares, so that a large and a small one compare."""
+    drawn = _profile_charts(data.profile, data.words.many) if data.profile is not None else []
+    if not data.splits:
+        return drawn
     is_release = data.release in RELEASE_NAMES
     for title, name, order in (
         ("Context lengths", "context_lengths", None),
@@ -178,6 +210,27 @@ def _data_charts(data: DataFacts) -> list[dict[str, object]]:
         values = order or sorted({value for of_split in counts.values() for value in of_split}, key=float)
         drawn.append({"title": title, "chart": charts.share_bars(counts, title.lower(), list(values))})
     return drawn
+
+
+def _profile_charts(profile: RatingsProfile, many: str) -> list[dict[str, object]]:
+    by_time = profile.by_time_without_gaps(_MOST_BARS)
+    unit = "month" if any("-" in when for when in by_time) else "year"
+    lengths = {f"{least:,}": users for least, users in profile.timeline_lengths.items()}
+    return [
+        {"title": title, "chart": charts.count_bars(counts, title.lower())}
+        for title, counts in (
+            (f"Ratings by {unit}", by_time),
+            (f"Users by length of history: from so many {many} to fewer than twice as many", lengths),
+        )
+        if counts
+    ]
+
+
+def _filled(data: DataFacts | None) -> str:
+    """Return which share of all pairs of user and item the ratings fill: what is left of 1 is the sparsity."""
+    if data is None or data.profile is None or not data.users or not data.profile.rated_movies:
+        return ""
+    return f"{data.ratings / (data.users * data.profile.rated_movies):.2%}"
 
 
 def _model_card(facts: ReportModel) -> dict[str, str]:
@@ -219,6 +272,10 @@ def _day(when: datetime) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _pretty(value: object) -> str:

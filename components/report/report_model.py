@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from components.audit.figures import AuditResult
 from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
+from data.examples.ratings_profile import RatingsProfile
+from data.movie_ids import MovieId
 from data.words import MOVIES, Words
 
 _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
@@ -63,11 +66,13 @@ class MetricRow(_Facts):
 
 
 class RecommendedMovie(_Facts):
-    """One movie of an answer."""
+    """One movie of an answer; `is_label` is whether it is the one that was really watched next."""
 
     rank: int
     title: str
     score: Figure
+    genres: list[str] = []
+    is_label: bool = False
 
 
 class Sample(_Facts):
@@ -75,20 +80,27 @@ class Sample(_Facts):
 
     Attributes
     ----------
-    history
-        Titles of the context, oldest first.
-    label
-        Title of the movie that was watched next.
+    history, history_ids
+        Titles and ids of the context, oldest first.
+    label, label_genres
+        The movie that was watched next.
     recommended
         Best first.
     label_rank
-        The label's rank among the recommended movies; None if it is not among them.
+        The label's exact rank, as the metrics have it; None where the model doesn't know the movie.
     """
 
     history: list[str]
+    history_ids: list[MovieId] = []
     label: str
+    label_genres: list[str] = []
     recommended: list[RecommendedMovie]
     label_rank: int | None
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether the label is among the recommended movies."""
+        return any(movie.is_label for movie in self.recommended)
 
 
 class TopMovie(_Facts):
@@ -131,7 +143,19 @@ class SplitFacts(_Facts):
 
 
 class DataFacts(_Facts):
-    """The data of a run: where it comes from, and what its splits hold."""
+    """The data of a run: where it comes from, and what its splits hold.
+
+    Attributes
+    ----------
+    ties
+        How a user's ratings at one time are ordered.
+    train_until
+        Time of the newest train label, where train ends at a time.
+    profile
+        The ratings by time and by user; None where an earlier version generated the examples.
+    libraries
+        Versions of Python and of the libraries that wrote the examples.
+    """
 
     release: str
     words: Words = MOVIES
@@ -142,6 +166,14 @@ class DataFacts(_Facts):
     options: dict[str, Any]
     manifest_digest: str
     splits: list[SplitFacts] = []
+    ties: Literal["as_given", "by_movie"] | None = None
+    train_until: datetime | None = None
+    profile: RatingsProfile | None = None
+    libraries: dict[str, str] = {}
+
+    def split_named(self, name: str) -> SplitFacts | None:
+        """Return what a split holds; None where its statistics are not known."""
+        return next((split for split in self.splits if split.split == name), None)
 
 
 class DataFinding(_Facts):
@@ -164,11 +196,13 @@ class DataGateFacts(_Facts):
 
 
 class SliceFacts(_Facts):
-    """Metrics of the eval examples that share a feature's value."""
+    """Metrics of the eval examples that share a feature's value; `low` to `high` is recall's 95 % interval."""
 
     feature: str
     value: str
     recall: Figure
+    low: Figure = None
+    high: Figure = None
     recall_popularity: Figure
     ndcg: Figure
     mrr: Figure
@@ -183,12 +217,22 @@ class CheckFacts(_Facts):
 
 
 class DifferenceFacts(_Facts):
-    """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval."""
+    """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval.
+
+    Attributes
+    ----------
+    allowed_drop
+        How far the gate lets the model lie below.
+    non_inferior
+        Whether the gate asks that the whole interval lies above that.
+    """
 
     mean: Figure
     low: Figure
     high: Figure
     queries: int
+    allowed_drop: float | None = None
+    non_inferior: bool = False
 
 
 class DecisionFacts(_Facts):
@@ -231,13 +275,14 @@ class StepFacts(_Facts):
 
 
 class PastRun(_Facts):
-    """One of the pipeline's judged models."""
+    """One of the pipeline's judged models; `audit` holds the audit's figures by name."""
 
     when: datetime
     recall: Figure
     recall_popularity: Figure
     blessed: bool
     current: bool = False
+    audit: dict[str, Figure] = {}
 
 
 class Failure(_Facts):
@@ -247,6 +292,30 @@ class Failure(_Facts):
     error: str
 
 
+class Provenance(_Facts):
+    """Where a run's figures come from, besides version and commit.
+
+    Attributes
+    ----------
+    source_digest
+        SHA-256 over the code that trains, as in a model's publication.
+    libraries
+        Versions of Python and of the libraries of the run's process.
+    cores
+        Processors that it could use.
+    memory_gib
+        Of the machine.
+    platform
+        System, kernel and processor, without the machine's name.
+    """
+
+    source_digest: str | None = None
+    libraries: dict[str, str] = {}
+    cores: int | None = None
+    memory_gib: float | None = None
+    platform: str | None = None
+
+
 class ReportModel(_Facts):
     """All that is known of one run; what is not known is None or empty.
 
@@ -254,6 +323,8 @@ class ReportModel(_Facts):
     ----------
     code_version, commit
         Of the code that the run was made with.
+    queries, candidates
+        How many labels were ranked, among how many movies; None where no model was judged.
     curves
         Learning curves, a list with one value for each epoch; None where it was no number.
     steps, history, seconds
@@ -269,13 +340,17 @@ class ReportModel(_Facts):
     data_gate: DataGateFacts | None = None
     curves: dict[str, list[Figure]] = {}
     metrics: list[MetricRow] = []
+    queries: int | None = None
+    candidates: int | None = None
     slices: list[SliceFacts] = []
     decision: DecisionFacts = DecisionFacts()
     samples: list[Sample] = []
+    audit: AuditResult | None = None
     steps: list[StepFacts] = []
     seconds: float | None = None
     history: list[PastRun] = []
     failure: Failure | None = None
+    provenance: Provenance | None = None
 
     @property
     def is_cached(self) -> bool:

@@ -1,8 +1,10 @@
-"""A few eval histories with what a model recommends for them."""
+"""A few eval histories with what a model recommends for them, hits and misses alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import tensorflow as tf
@@ -10,15 +12,31 @@ import tensorflow as tf
 from components.report.report_model import RecommendedMovie, Sample
 from data import features
 from data.movie_ids import MovieId, plain_id
+from data.releases.catalogue import Catalogue
 from serving.artifact_files import example_files
-from serving.recommender import Recommender
+from serving.recommender import Recommendation, Recommender
 
 SAMPLES = 3
 SAMPLE_K = 5
 
+_LOOKED_AT = 200
+"""Eval examples among which hits and misses are looked for."""
+
+
+@dataclass(frozen=True)
+class _Window:
+    """An eval example: what the history holds, the movie that followed, and both as they lie in the file."""
+
+    context: list[MovieId]
+    label: MovieId
+    record: bytes
+
 
 def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k: int = SAMPLE_K) -> list[Sample]:
-    """Return what a model recommends for the first few eval examples with a full context.
+    """Return what a model recommends for some of the first eval examples with a full context.
+
+    Half of them, and one more of an odd number, are the first ones whose label is found among the first `k`, and the
+    others are the first ones whose label is not; where one kind is rare, more of the other.
 
     Parameters
     ----------
@@ -30,33 +48,67 @@ def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k:
         How many examples.
     k
         Movies recommended for each.
+
+    Returns
+    -------
+    list of Sample
+        In the order of the examples.
     """
     recommender = Recommender.load(model)
-    windows = list(_first_windows(example_files(str(examples), "eval"), count))
-    answers = recommender.recommend_batch([context for context, _ in windows], k=k) if windows else []
+    windows = list(islice(_full_windows(example_files(str(examples), "eval")), _LOOKED_AT))
+    if not windows:
+        return []
+    ranks = recommender.label_ranks([window.record for window in windows])
+    chosen = choose_alike([rank is not None and rank <= k for rank in ranks], count)
+    answers = recommender.recommend_batch([windows[place].context for place in chosen], k=k)
     return [
-        Sample(
-            history=[recommender.catalogue.title(movie_id) for movie_id in context],
-            label=recommender.catalogue.title(label),
-            recommended=[RecommendedMovie(rank=movie.rank, title=movie.title, score=movie.score) for movie in answer],
-            label_rank=next((movie.rank for movie in answer if movie.movie_id == label), None),
-        )
-        for (context, label), answer in zip(windows, answers, strict=True)
+        _sample_of(windows[place], ranks[place], answer, recommender.catalogue)
+        for place, answer in zip(chosen, answers, strict=True)
     ]
 
 
-def _first_windows(files: list[str], count: int) -> Iterable[tuple[list[MovieId], MovieId]]:
-    """Yield context and label of the first few examples with a full context, as movie ids."""
-    found = 0
+def choose_alike(is_hit: Sequence[bool], count: int) -> list[int]:
+    """Return the places of hits and misses, as many of each as there are, ascending.
+
+    >>> choose_alike([False, False, True, False, True, True, True], 4)
+    [0, 1, 2, 4]
+    >>> choose_alike([False, False, True, False], 4)
+    [0, 1, 2, 3]
+    """
+    hits = [place for place, hit in enumerate(is_hit) if hit]
+    misses = [place for place, hit in enumerate(is_hit) if not hit]
+    num_misses = min(len(misses), max(count // 2, count - len(hits)))
+    return sorted(hits[: count - num_misses] + misses[:num_misses])
+
+
+def _sample_of(window: _Window, rank: int | None, answer: Sequence[Recommendation], catalogue: Catalogue) -> Sample:
+    label = catalogue.movie(window.label)
+    return Sample(
+        history=[catalogue.title(movie_id) for movie_id in window.context],
+        history_ids=window.context,
+        label=label.title,
+        label_genres=list(label.genres),
+        recommended=[
+            RecommendedMovie(
+                rank=movie.rank,
+                title=movie.title,
+                score=movie.score,
+                genres=list(movie.genres),
+                is_label=movie.movie_id == window.label,
+            )
+            for movie in answer
+        ],
+        label_rank=rank,
+    )
+
+
+def _full_windows(files: list[str]) -> Iterator[_Window]:
+    """Yield the examples with a full context."""
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         example = tf.train.Example.FromString(record).features.feature
         context = _ids(example[features.CONTEXT_MOVIE_ID])
-        if example[features.CONTEXT_LENGTH].int64_list.value[0] < len(context):
-            continue
-        yield context, _ids(example[features.LABEL_MOVIE_ID])[0]
-        found += 1
-        if found == count:
-            return
+        if example[features.CONTEXT_LENGTH].int64_list.value[0] == len(context):
+            yield _Window(context, _ids(example[features.LABEL_MOVIE_ID])[0], record)
 
 
 def _ids(feature: tf.train.Feature) -> list[MovieId]:

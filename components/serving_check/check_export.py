@@ -37,6 +37,19 @@ def signatures_of(movie_id: tf.DType) -> dict[str, tuple[Tensors, Tensors]]:
     return {
         "serving_default": ({HISTORY: (movie_id, 2)}, answer),
         "include_seen": ({HISTORY: (movie_id, 2)}, answer),
+        "filtered": (
+            {
+                HISTORY: (movie_id, 2),
+                "include_seen": (tf.bool, 1),
+                "allow_movie_id": (movie_id, 2),
+                "deny_movie_id": (movie_id, 2),
+                "genre": (tf.string, 2),
+                "without_genre": (tf.string, 2),
+                "first_year": (tf.int64, 1),
+                "last_year": (tf.int64, 1),
+            },
+            answer,
+        ),
         "similar": ({"movie_id": (movie_id, 1)}, answer),
         "evaluate": (
             {"examples": (tf.string, 1)},
@@ -46,6 +59,9 @@ def signatures_of(movie_id: tf.DType) -> dict[str, tuple[Tensors, Tensors]]:
                 "rank_popularity": (tf.int64, 1),
                 "rank_recent_popularity": (tf.int64, 1),
                 "top_movie_id": (movie_id, 2),
+                "top_label_count": (tf.int64, 2),
+                "label_count": (tf.int64, 1),
+                "num_train_labels": (tf.int64, 1),
                 "pad_movie_id": (movie_id, 1),
                 "catalogue_size": (tf.int64, 1),
             },
@@ -173,11 +189,24 @@ def check_batch(ask: Ask, canaries: list[dict[str, Any]], catalogue: list[MovieI
 
 
 def check_other_signatures(model: Any, canaries: list[dict[str, Any]], pad: MovieId) -> Iterator[str]:
-    """Yield what is wrong with the answers of the signatures `include_seen` and `similar`."""
+    """Yield what is wrong with the answers of the signatures `include_seen`, `filtered` and `similar`."""
     history = _ordinary(canaries)
     movie_id = tf.string if isinstance(pad, str) else tf.int64
     asked: dict[str, tuple[dict[str, tf.Tensor], list[MovieId]]] = {
         "include_seen": ({HISTORY: tf.constant([history], movie_id)}, []),
+        "filtered": (
+            {
+                HISTORY: tf.constant([history[:1]], movie_id),
+                "include_seen": tf.constant([True]),
+                "allow_movie_id": tf.constant([[pad]], movie_id),
+                "deny_movie_id": tf.constant([history], movie_id),
+                "genre": tf.constant([[""]]),
+                "without_genre": tf.constant([[""]]),
+                "first_year": tf.constant([0], tf.int64),
+                "last_year": tf.constant([0], tf.int64),
+            },
+            history,
+        ),
         "similar": ({"movie_id": tf.constant(history[:1], movie_id)}, history[:1]),
     }
     for name, (inputs, seen) in asked.items():

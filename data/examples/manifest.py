@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data.errors import InputError
+from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
+from data.timelines.time_facts import TimeFacts
 
 MANIFEST_FILE = "manifest.json"
 
@@ -63,6 +67,8 @@ class Manifest(BaseModel):
     """Time of the newest train label in seconds since 1970, where train ends at a time; else None."""
     counts: DataSizes
     """Sizes of the source and of the result."""
+    times: TimeFacts | None = None
+    """Users, times and ties of the timelines. None in manifests that version 0.1.0 wrote."""
     shards: tuple[Shard, ...]
     """All shards, train first, in the order of their examples."""
     pad_movie_id: MovieId = PAD_MOVIE_ID
@@ -75,6 +81,8 @@ class Manifest(BaseModel):
     """The digest of the catalogue's content."""
     libraries: dict[str, str]
     """Versions of Python and of the libraries that took part."""
+    profile: RatingsProfile | None = None
+    """The ratings behind the examples, for people to look at; None in manifests of earlier versions."""
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -176,14 +184,14 @@ class Manifest(BaseModel):
                 raise InputError(f"{path} differs from what was generated; generate the data again", code="G04")
 
 
-def library_versions() -> dict[str, str]:
-    """Return the installed versions of Python and of the libraries that take part, without importing them."""
-    return {"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}}
+def library_versions(names: Sequence[str] = _LIBRARIES) -> dict[str, str]:
+    """Return the installed versions of Python and of libraries, by default those that write examples, unimported."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        # TensorFlow also comes under other names, such as tensorflow-cpu.
-        return "unknown"
+    # TensorFlow also comes without its kernels for GPUs, as in the image.
+    for distribution in (name, f"{name}-cpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(distribution)
+    return "unknown"

@@ -251,6 +251,13 @@ class Catalogue:
         movie_id = self.parse_id(text)
         return _unlisted(text).title if movie_id is None else self.title(movie_id)
 
+    def years_and_genres(self, movie_ids: NDArray[Any]) -> tuple[NDArray[np.int64], list[tuple[str, ...]]]:
+        """Return years, 0 where unknown, and genres of movies; those that the catalogue lacks have neither."""
+        places = self.indices_of(movie_ids)
+        years = np.zeros(len(places), np.int64)
+        years[places >= 0] = self.years[places[places >= 0]]
+        return years, [self.genres[place] if place >= 0 else () for place in places.tolist()]
+
     def genre_names(self) -> tuple[str, ...]:
         """Return every genre that occurs, sorted."""
         return tuple(sorted({genre for genres in self.genres for genre in genres}))

@@ -33,12 +33,15 @@ class SplitStrategy(ABC):
         A sentence about how figures under it are to be read, or nothing.
     is_by_time
         Whether train ends at a time, so that no train label is later than an eval label.
+    keeps_users_order
+        Whether no train label of a user is later than an eval label of the same user.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     caveat: ClassVar[str] = ""
     is_by_time: ClassVar[bool] = False
+    keeps_users_order: ClassVar[bool] = False
 
     @classmethod
     def uses(cls) -> tuple[str, ...]:

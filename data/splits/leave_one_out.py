@@ -30,6 +30,7 @@ class LeaveOneOutSplit(SplitStrategy):
 
     name = "leave_one_out"
     summary = "all examples train but each user's last, whatever the share"
+    keeps_users_order = True
 
     def is_train(self, timelines: Timelines, rows: NDArray[np.int64], cut: int | None) -> NDArray[np.bool_]:
         """Return which examples are not their user's last; there is no cut."""

@@ -34,6 +34,7 @@ class TemporalSplit(CutSplit):
     name = "temporal"
     summary = "a share of all examples trains, those with the earliest labels; labels at the time of the cut train too"
     is_by_time = True
+    keeps_users_order = True
 
     def ranks(self, timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """Rank examples by their label's time, in the upper 32 bits."""

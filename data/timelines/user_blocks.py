@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from data.timelines.hashing import mix64
 from data.timelines.periods import TimeRange
 from data.timelines.timelines import RATING_DTYPE, Ties, Timelines, build_timelines
+from data.timelines.value_tally import ValueTally
 
 BYTES_PER_BLOCK = 4 << 20
 """Bytes of the ratings file in a block: 150,000 to 200,000 ratings, whose windows take about 50 MB in memory."""
@@ -22,6 +23,8 @@ BYTES_PER_BLOCK = 4 << 20
 
 MAX_WORKERS = 8
 """Each holds a block or a shard, some 60 MB with contexts of 10."""
+
+_SECONDS_A_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class OrderedBlocks:
         Of all ratings.
     repeated
         A rating, as the `RATING_DTYPE` scalar that was read, which occurs more than once; None if there is none.
+    days
+        How many ratings are of which day, in days since 1970, before any filter.
+    lengths
+        How many timelines, after the filters, are how long.
     """
 
     blocks: tuple[UserBlock, ...]
@@ -55,6 +62,8 @@ class OrderedBlocks:
     time_range: TimeRange
     max_stars: float
     repeated: NDArray[np.void] | None
+    days: ValueTally
+    lengths: ValueTally
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ class _BlockSummary:
     time_range: TimeRange
     max_stars: float
     repeated: NDArray[np.void] | None
+    days: ValueTally
+    lengths: ValueTally
 
 
 def available_workers() -> int:
@@ -157,6 +168,8 @@ def order_blocks(
         ),
         max_stars=max(summary.max_stars for summary in summaries),
         repeated=next((summary.repeated for summary in summaries if summary.repeated is not None), None),
+        days=reduce(ValueTally.merge, (summary.days for summary in summaries)),
+        lengths=reduce(ValueTally.merge, (summary.lengths for summary in summaries)),
     )
 
 
@@ -177,6 +190,8 @@ def _order_block(
         time_range=TimeRange(int(rows["time"].min()), int(rows["time"].max())),
         max_stars=float(rows["stars"].max()),
         repeated=repeated,
+        days=ValueTally.of(rows["time"] // _SECONDS_A_DAY),
+        lengths=ValueTally.of(timelines.positions[timelines.is_last] + 1),
     )
 
 

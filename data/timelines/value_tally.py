@@ -24,6 +24,11 @@ class ValueTally:
     counts: NDArray[np.int64]
 
     @classmethod
+    def nothing(cls) -> ValueTally:
+        """Return the count of no values."""
+        return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+    @classmethod
     def of(cls, values: NDArray[np.integer]) -> ValueTally:
         """Count values of any order."""
         distinct, counts = np.unique(values, return_counts=True)
@@ -39,6 +44,9 @@ class ValueTally:
 
     def merge(self, other: ValueTally) -> ValueTally:
         """Add up two counts."""
+        # An empty one has no say in the type: numpy would make floats of unsigned and signed numbers.
+        if not len(self.values) or not len(other.values):
+            return self if len(self.values) else other
         return ValueTally.added_up(
             np.concatenate([self.values, other.values]), np.concatenate([self.counts, other.counts])
         )

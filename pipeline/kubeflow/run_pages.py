@@ -61,6 +61,8 @@ def decision_of(facts: ReportModel) -> str:
         return f"published as version {decision.published}"
     if decision.servable:
         return "not published: it can't be served"
+    if decision.blessed and facts.audit is not None and facts.audit.stops:
+        return "not published: the audit stopped it"
     return "not published" if decision.blessed else "not published: the gate refused it"
 
 
@@ -69,5 +71,6 @@ def summarize(facts: ReportModel) -> str:
     decision = facts.decision
     reasons = [f"{'met' if check.met else '**not met**'}: {check.sentence}" for check in decision.checks]
     reasons += [f"compared with none: {decision.no_baseline}"] if decision.no_baseline else []
+    reasons += [f"**out of bounds**: {finding.sentence}" for finding in facts.audit.findings] if facts.audit else []
     reasons += [f"**can't be served**: {finding}" for finding in decision.servable or []]
     return "\n".join([f"# {facts.pipeline}: {decision_of(facts)}", "", *(f"- {reason}" for reason in reasons), ""])

@@ -38,6 +38,8 @@ class RunEntry(BaseModel):
         Digest of its data's manifest.
     code
         Version and commit.
+    libraries
+        Their versions, and Python's, by name.
     settings
         All of them, by dotted name.
     """
@@ -55,15 +57,19 @@ class RunEntry(BaseModel):
     cached: bool = False
     data: str | None = None
     code: str = ""
+    libraries: dict[str, str] = {}
     settings: dict[str, Any] = {}
 
     def changes_since(self, before: RunEntry) -> list[str]:
-        """Return what differs from an earlier run: data, code, and settings by name."""
+        """Return what differs from an earlier run: data, code, libraries, and settings by name."""
         now, then = self.settings, before.settings
         names = sorted(name for name in {**now, **then} if now.get(name) != then.get(name))
         named = names[:_NAMED] + ([f"{len(names) - _NAMED} more settings"] if len(names) > _NAMED else [])
         data = ["data"] if self.data != before.data else []
-        return [*data, *(["code"] if self.code != before.code else []), *named]
+        code = ["code"] if self.code != before.code else []
+        # Entries of earlier versions name no libraries.
+        libraries = ["libraries"] if before.libraries and self.libraries != before.libraries else []
+        return [*data, *code, *libraries, *named]
 
 
 def keep_report(folder: Path, run: str, page: str, facts: ReportModel) -> None:
@@ -100,6 +106,7 @@ def keep_report(folder: Path, run: str, page: str, facts: ReportModel) -> None:
         cached=facts.is_cached,
         data=facts.data.manifest_digest if facts.data is not None else None,
         code=" ".join(filter(None, (facts.code_version, facts.commit))),
+        libraries=facts.provenance.libraries if facts.provenance is not None else {},
         settings=dict(_flat(facts.settings)),
     )
     (reports / f"{name}.html").write_text(page, encoding="utf-8")

@@ -10,12 +10,22 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from components.audit.figures import AuditResult, read_audit
 from components.data_gate import VERDICT_FILE
 from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
 from components.history.lineage import manifest_behind
-from components.naming import BLESSING, EVALUATION, EXAMPLES, PASSED_OVER, PUSHED_MODEL, SERVABILITY, VERDICT
+from components.naming import (
+    AUDIT_RECORD,
+    BLESSING,
+    EVALUATION,
+    EXAMPLES,
+    PASSED_OVER,
+    PUSHED_MODEL,
+    SERVABILITY,
+    VERDICT,
+)
 from components.serving_check.servable_check import FINDINGS_FILE, Servability
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
@@ -63,6 +73,8 @@ class RunRecord:
         What the data gate wrote; empty where it did not run.
     servability
         What the servable check found; None where it did not run.
+    audit
+        What the audit measured and found; None where it did not run.
     passed_over
         Folder of the last blessed model's artifact, where it could not be compared with; None otherwise.
     metadata_file
@@ -75,6 +87,7 @@ class RunRecord:
     evaluation_result: EvaluationResult | None = None
     data_verdict: dict[str, Any] = field(default_factory=dict)
     servability: Servability | None = None
+    audit: AuditResult | None = None
     passed_over: Path | None = None
     metadata_file: str = ""
 
@@ -121,7 +134,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         for name, artifact in _outputs_of(store, execution.id, home):
             outputs[node, name] = artifact
     evaluation, examples, passed_over = (outputs.get(name) for name in (EVALUATION, EXAMPLES, PASSED_OVER))
-    verdict, servable = outputs.get(VERDICT), outputs.get(SERVABILITY)
+    verdict, servable, audit = (outputs.get(name) for name in (VERDICT, SERVABILITY, AUDIT_RECORD))
     no_baseline = None
     if passed_over and examples:
         fitted_to = manifest_behind(store, passed_over.id, home.present)
@@ -137,6 +150,7 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text(encoding="utf-8"))
         if servable
         else None,
+        audit=read_audit(audit.uri) if audit else None,
         passed_over=passed_over.uri if passed_over else None,
         metadata_file=metadata_file,
     )

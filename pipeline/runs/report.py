@@ -7,9 +7,11 @@ from pathlib import Path
 
 from components import naming
 from components.report.load_run import RunArtifacts, load_run
+from components.report.provenance import describe_process
 from components.report.render import render_report
 from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, StepFacts
 from data.version import __version__, commit
+from pipeline.pipeline import source_digest
 from pipeline.runs.history import read_history
 from pipeline.runs.index import keep_report, write_index
 from pipeline.runs.record import RunRecord
@@ -52,11 +54,12 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
             "seconds": ended - began,
             "history": read_history(record),
             "failure": failure,
+            "provenance": describe_process(source_digest()),
             # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
             "decision": facts.decision.model_copy(
                 update={
                     "no_baseline": record.evaluation_result.no_baseline if record.evaluation_result else None,
-                    "model_folder": str(record.published) if record.published is not None else None,
+                    "model_folder": _as_typed(record.published) if record.published is not None else None,
                 }
             ),
         }
@@ -67,6 +70,12 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
     keep_report(folder, record.run_id, text, complete)
     write_index(folder.parent)
     return folder / REPORT_FILE
+
+
+def _as_typed(path: Path) -> str:
+    """Return a path as a person would type it here: from the working directory on where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:
@@ -82,6 +91,7 @@ def _facts_of(record: RunRecord, settings: Settings) -> ReportModel:
         model=record.folder(naming.MODEL),
         model_run=record.folder(naming.MODEL_RUN),
         servability=record.folder(naming.SERVABILITY),
+        audit=record.folder(naming.AUDIT_RECORD),
         published=record.published.name if record.published is not None else None,
     )
     return load_run(

@@ -32,6 +32,10 @@ def print_summary(record: RunRecord, words: Words) -> None:
     if record.servability is not None:
         for finding in record.servability.findings:
             print(f"  - not servable: {finding}")
+    if record.audit is not None and record.audit.findings and record.audit.mode != "note":
+        print(f"\nAudit{': the model is not published' if record.audit.stops else ''}")
+        for out_of_bounds in record.audit.findings:
+            print(f"  - {out_of_bounds.sentence}")
     model = record.published
     print(f"\nModel\n  {f'published: {model}' if model else 'not published; what was served before still is'}")
     examples = record.folder(EXAMPLES)
@@ -57,7 +61,8 @@ def _print_sample(sample: Sample, words: Words) -> None:
     earlier = len(sample.history) - len(shown)
     print(f"  {words.taken} {'; '.join(shown)}" + (f" (and {earlier} before)" if earlier else ""))
     for movie in sample.recommended:
-        mark = "*" if movie.rank == sample.label_rank else " "
+        mark = "*" if movie.is_label else " "
         print(f"   {mark} {movie.rank}. {movie.title}")
-    if sample.label_rank is None:
-        print(f"     {words.taken} next: {sample.label}")
+    if not sample.is_hit:
+        place = f"rank {sample.label_rank:,}" if sample.label_rank is not None else "unknown to the model"
+        print(f"     {words.taken} next: {sample.label} ({place})")

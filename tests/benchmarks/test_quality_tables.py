@@ -156,7 +156,8 @@ def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, mon
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
 
-    def without_eval(*arguments) -> DataSet:
+    def without_eval(*arguments, with_eval) -> DataSet:
+        assert not with_eval
         return replace(make_data_set(*arguments), evaluation=None)
 
     monkeypatch.setattr("benchmarks.quality.windows.make_data_set", without_eval)

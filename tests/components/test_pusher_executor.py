@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +13,19 @@ from google.protobuf import json_format
 from tfx import v1 as tfx
 from tfx.utils import json_utils
 
+from components.artifacts import AuditRecord
+from components.audit.figures import PASSED
 from components.publishing.pusher import Executor
 from data.atomic_folder import exclusive
+from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__
 from pipeline.code_digest import code_digest
+from serving.signing import verify_version
 from serving.versions import published_versions, read_publication
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "serving"))
+
+from signed_versions import write_keys
 
 pytestmark = pytest.mark.slow
 artifacts = tfx.types.standard_artifacts
@@ -35,7 +44,16 @@ def make_model(folder: Path, content: str = "weights") -> artifacts.Model:
     return model
 
 
-def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool = True, keep: int = 5, **inputs: list):
+def push(
+    model: artifacts.Model,
+    serving: Path,
+    folder: Path,
+    *,
+    blessed: bool = True,
+    keep: int = 5,
+    private_key: Path | None = None,
+    **inputs: list,
+):
     blessing, pushed = artifacts.ModelBlessing(), artifacts.PushedModel()
     blessing.uri, pushed.uri = str(folder / "blessing"), str(folder / "pushed")
     Path(blessing.uri).mkdir(parents=True, exist_ok=True)
@@ -49,7 +67,13 @@ def push(model: artifacts.Model, serving: Path, folder: Path, *, blessed: bool =
         {"pushed_model": [pushed]},
         {
             "push_destination": json_format.MessageToJson(destination),
-            "custom_config": json_utils.dumps({"keep_versions": keep, "publication": {"pipeline": "next-movie"}}),
+            "custom_config": json_utils.dumps(
+                {
+                    "keep_versions": keep,
+                    "private_key": private_key and str(private_key),
+                    "publication": {"pipeline": "next-movie"},
+                }
+            ),
         },
     )
     return pushed
@@ -67,6 +91,15 @@ def test_a_model_that_is_not_blessed_is_not_published(serving, tmp_path):
     pushed = push(make_model(tmp_path / "model"), serving, tmp_path, blessed=False)
     assert pushed.get_int_custom_property("pushed") == 0
     assert not serving.exists()
+
+
+@pytest.mark.parametrize(("passed", "versions"), [(1, [1]), (0, [])])
+def test_a_blessed_model_that_the_audit_stops_is_not_published(serving, tmp_path, passed, versions):
+    record = AuditRecord()
+    record.set_int_custom_property(PASSED, passed)
+    pushed = push(make_model(tmp_path / "model"), serving, tmp_path, audit=[record])
+    assert pushed.get_int_custom_property("pushed") == passed
+    assert published_versions(serving) == versions
 
 
 def test_a_model_is_published_once_however_often_it_is_blessed(serving, tmp_path):
@@ -120,6 +153,36 @@ def test_a_published_model_says_which_code_published_it(serving, tmp_path, monke
     monkeypatch.setenv(COMMIT_VARIABLE, "facade654321")
     push(model, serving, tmp_path)
     assert read_publication(serving / "1") == said
+
+
+def test_with_a_private_key_the_model_is_signed_and_of_the_key_nothing_is_left_or_logged(serving, tmp_path, caplog):
+    private, public = write_keys(tmp_path / "keys")
+    with caplog.at_level(logging.DEBUG):
+        pushed = push(make_model(tmp_path / "model"), serving, tmp_path, private_key=private)
+    verify_version(serving / "1", public)
+    secret = private.read_text().splitlines()[1]
+    written = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file() and file != private]
+    assert len(written) > 3
+    assert not any(secret.encode() in content for content in written)
+    assert secret not in caplog.text
+    assert secret not in str(pushed)
+
+
+def test_a_model_that_was_published_without_a_signature_is_published_again_with_one(serving, tmp_path):
+    model = make_model(tmp_path / "model")
+    push(model, serving, tmp_path)
+    private, public = write_keys(tmp_path / "keys")
+    for _ in range(2):
+        pushed = push(model, serving, tmp_path, private_key=private)
+        assert pushed.get_string_custom_property("pushed_version") == "2"
+    verify_version(serving / "2", public)
+
+
+def test_a_key_that_can_not_be_used_publishes_nothing(serving, tmp_path):
+    with pytest.raises(InputError) as refused:
+        push(make_model(tmp_path / "model"), serving, tmp_path, private_key=tmp_path / "missing.pem")
+    assert refused.value.code == "M23"
+    assert published_versions(serving) == []
 
 
 def test_a_published_model_carries_its_lineage(sample_run):

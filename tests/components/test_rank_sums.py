@@ -7,20 +7,42 @@ import pickle
 
 import numpy as np
 import pytest
-from hand_made_ranks import BY_HAND, QUERIES, SIZE, as_ranks
+from hand_made_ranks import BY_HAND, COUNT_OF_RANKED, COUNTS, QUERIES, SIZE, TOTAL, as_ranks
 
-from components.evaluation.rank_sums import RankSums, metric_names
+from components.evaluation.rank_sums import LabelCounts, RankSums, metric_names
 
 
-def metrics(queries, recommended=(), catalogue_size: int = SIZE) -> dict[str, float]:
+def metrics(queries, recommended=(), catalogue_size: int = SIZE, label_counts=None) -> dict[str, float]:
     sums = RankSums()
-    sums.add(as_ranks(queries), recommended, catalogue_size)
+    sums.add(as_ranks(queries), recommended, catalogue_size, label_counts)
     return sums.metrics()
+
+
+def counts_of(queries, total: int = TOTAL) -> LabelCounts:
+    recommended = [COUNTS[movie] for *_, movies in queries for movie in movies]
+    labels = [COUNT_OF_RANKED[rank] for rank, *_ in queries]
+    return LabelCounts(np.array(recommended, np.int64), np.array(labels, np.int64), total)
 
 
 def test_a_small_case_by_hand():
     recommended = {movie for *_, movies in QUERIES for movie in movies}
-    assert metrics(QUERIES, recommended) == pytest.approx(BY_HAND)
+    assert metrics(QUERIES, recommended, label_counts=counts_of(QUERIES)) == pytest.approx(BY_HAND)
+
+
+def test_recommending_what_is_as_popular_as_the_labels_is_no_bias():
+    same = LabelCounts(np.array([6, 2]), np.array([6, 2]), 8)
+    assert metrics([(1, 1, 1, 1, []), (1, 1, 1, 1, [])], label_counts=same)["popularity_bias_at_10"] == 1
+
+
+def test_how_well_known_movies_are_is_no_number_where_the_model_does_not_say():
+    found = metrics(QUERIES)
+    assert math.isnan(found["novelty_at_10"])
+    assert math.isnan(found["popularity_bias_at_10"])
+
+
+def test_labels_that_train_never_shows_leave_no_popularity_to_compare_with():
+    unseen = LabelCounts(np.array([6, 2]), np.array([0]), 8)
+    assert math.isnan(metrics([(9, 9, 9, 9, [])], label_counts=unseen)["popularity_bias_at_10"])
 
 
 @pytest.mark.parametrize("k", [1, 5, 10, 50, 100])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow_model_analysis as tfma
-from hand_made_ranks import BY_HAND, OUTPUTS, QUERIES, SIZE
+from hand_made_ranks import BY_HAND, COUNT_OF_RANKED, COUNTS, OUTPUTS, QUERIES, SIZE, TOTAL
 from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow_model_analysis.proto import config_pb2
@@ -25,9 +25,14 @@ def combiner(model_name: str = ""):
 
 def as_inputs(query) -> tfma.metrics.StandardMetricInputs:
     predictions = {output: np.int64(query[place]) for place, output in enumerate(OUTPUTS)}
-    return tfma.metrics.StandardMetricInputs(
-        predictions={**predictions, "top_movie_id": np.array(query[4]), "catalogue_size": np.int64(SIZE)}
-    )
+    predictions |= {
+        "top_movie_id": np.array(query[4]),
+        "top_label_count": np.array([COUNTS.get(movie, 0) for movie in query[4]]),
+        "label_count": np.int64(COUNT_OF_RANKED.get(query[0], 3)),
+        "num_train_labels": np.int64(TOTAL),
+        "catalogue_size": np.int64(SIZE),
+    }
+    return tfma.metrics.StandardMetricInputs(predictions=predictions)
 
 
 def accumulated(of, queries):
@@ -41,10 +46,12 @@ def values(of, accumulator) -> dict[str, float]:
     return {key.name: value for key, value in of.extract_output(accumulator).items()}
 
 
-def test_what_fills_up_a_short_answer_is_no_movie_of_the_coverage():
+def test_what_fills_up_a_short_answer_is_no_movie_of_any_metric():
     of = combiner()
     filled = [(*ranks, [*movies, 0, 0]) for *ranks, movies in QUERIES]
-    assert values(of, accumulated(of, filled))["coverage_at_10"] == pytest.approx(4 / SIZE)
+    found = values(of, accumulated(of, filled))
+    for name in ("coverage_at_10", "novelty_at_10", "popularity_bias_at_10"):
+        assert found[name] == pytest.approx(BY_HAND[name]), name
 
 
 def test_the_combiner_gives_the_same():
@@ -52,17 +59,20 @@ def test_the_combiner_gives_the_same():
     assert values(of, accumulated(of, QUERIES)) == pytest.approx(BY_HAND)
 
 
-def test_a_model_of_an_earlier_version_is_measured_without_recent_popularity():
+def test_a_model_of_an_earlier_version_is_measured_without_what_it_does_not_say():
     of = combiner()
     accumulator = of.create_accumulator()
     for query in QUERIES:
         inputs = as_inputs(query)
-        del inputs.predictions["rank_recent_popularity"]
+        for output in ("rank_recent_popularity", "top_label_count", "label_count", "num_train_labels"):
+            del inputs.predictions[output]
         accumulator = of.add_input(accumulator, inputs)
     found = values(of, accumulator)
-    expected = {name: value for name, value in BY_HAND.items() if not name.endswith("recent_popularity")}
+    unsaid = {name for name in BY_HAND if name.endswith("recent_popularity")}
+    unsaid |= {"novelty_at_10", "popularity_bias_at_10"}
+    expected = {name: value for name, value in BY_HAND.items() if name not in unsaid}
     assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert math.isnan(found["recall_at_10_recent_popularity"])
+    assert all(math.isnan(found[name]) for name in unsaid)
 
 
 def test_when_there_is_no_query_every_metric_is_nan():

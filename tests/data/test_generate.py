@@ -97,14 +97,14 @@ def test_the_number_of_workers_changes_no_byte(
     generate(options, tmp_path / "first", source=small_release)
     monkeypatch.setattr(blocks, "BYTES_PER_BLOCK", 1000)
     monkeypatch.setattr(local_generation, "available_workers", lambda: workers)
-    real, calls, meeting = local_generation.count_train_labels, itertools.count(), threading.Barrier(workers)
+    real, calls, meeting = local_generation.count_split, itertools.count(), threading.Barrier(workers)
 
     def count_at_once(*args: object, **kwargs: object) -> object:
         if next(calls) < workers:
             meeting.wait(timeout=60)  # raises an error unless as many are at work as there are workers
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(local_generation, "count_train_labels", count_at_once)
+    monkeypatch.setattr(local_generation, "count_split", count_at_once)
     generate(options, tmp_path / "second", source=small_release)
     assert _bytes(tmp_path / "first") == _bytes(tmp_path / "second")
 
@@ -384,7 +384,7 @@ def test_a_full_disk_is_one_clear_line_and_the_former_output_stays(
     assert _bytes(output) != expected
 
 
-@pytest.mark.parametrize("step", ["histogram", "count_train_labels", "build_windows", "write_shard"])
+@pytest.mark.parametrize("step", ["histogram", "count_split", "build_windows", "write_shard"])
 def test_a_fault_in_one_worker_ends_the_run_and_the_former_output_stays(
     small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ):

@@ -20,6 +20,7 @@ from object_store import ObjectStore
 from server_rules import check_documents
 
 import kubeflow_runner
+from components.audit.figures import read_audit
 from data.examples.manifest import Manifest
 from data.identity import DataIdentity
 from data.releases.sample import write_sample_release
@@ -240,6 +241,14 @@ def test_its_metrics_are_those_of_a_run_on_this_machine(cluster: Cluster, first:
     )
 
 
+def test_its_audit_is_that_of_a_run_on_this_machine(cluster: Cluster, first: RunResult, sample_run: SampleRun):
+    audit = read_audit(cluster.output(first, "Audit", "record"))
+    assert first.outputs["Audit"]["record"].metadata["passed"] == 1
+    assert audit.data == sample_run.record.audit.data
+    assert audit.behaviour.queries == sample_run.record.audit.behaviour.queries
+    assert audit.findings == []
+
+
 def test_its_examples_are_byte_for_byte_those_of_a_run_on_this_machine(
     cluster: Cluster, first: RunResult, sample_run: SampleRun
 ):
@@ -435,6 +444,7 @@ def test_a_second_submission_runs_only_what_reads_the_volume_and_what_follows(
         "Transform",
         "Trainer",
         "ServableCheck",
+        "Audit",
     }
     assert set(second.succeeded) == tasks_of(compiled)
 

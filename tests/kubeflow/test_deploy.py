@@ -12,6 +12,7 @@ from kubernetes import client
 
 from pipeline.kubeflow_settings import VolumeSettings
 from pipeline.settings import load_settings
+from serving.model_config import CONFIG_FILE
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 VOLUME = VolumeSettings()
@@ -68,6 +69,19 @@ def test_tensorflow_serving_looks_where_the_pusher_publishes_and_can_not_write_t
     assert mount["mountPath"] == VOLUME.mount_path
     assert mount["readOnly"] is True
     assert volume["persistentVolumeClaim"] == {"claimName": VOLUME.claim, "readOnly": True}
+
+
+def test_tensorflow_serving_may_be_given_the_labels_of_what_the_pusher_publishes():
+    text = (DEPLOY / "tensorflow-serving.yaml").read_text(encoding="utf-8")
+    flags = dict(re.findall(r"^ +# - --(\w+)=(\S+)$", text, re.MULTILINE))
+    published = f"{VOLUME.mount_path}/serving/{load_settings('ml-1m').serving_name}"
+    assert flags == {
+        "model_config_file": f"{published}/{CONFIG_FILE}",
+        "model_config_file_poll_wait_seconds": "30",
+        "allow_version_labels_for_unavailable_models": "true",
+    }
+    documented = (DEPLOY.parent / "docs" / "publishing.md").read_text(encoding="utf-8")
+    assert all(f"--{name}={value}" in documented for name, value in flags.items())
 
 
 def test_the_service_finds_the_server():

@@ -111,5 +111,6 @@ def test_a_second_submission_runs_only_what_reads_the_volume_and_what_follows(
         "Transform",
         "Trainer",
         "ServableCheck",
+        "Audit",
     }
     assert [path.name for path in cluster.serving.iterdir()] == ["1"], "the model is published already"

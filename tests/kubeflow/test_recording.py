@@ -26,7 +26,7 @@ RECORDED: dict[str, Any] = json.loads((Path(__file__).parent / "recorded_tasks.j
 RENAMED_TASKS: dict[str, str] = {}
 """Today's names of tasks that had another one when they were recorded."""
 RENAMED_PARAMETERS = {"source_digest": "code_digest"}
-ADDED_SINCE = {"RunPages"}
+ADDED_SINCE = {"Audit", "RunPages"}
 PAIRS = [(name, RENAMED_TASKS.get(name, name)) for name in RECORDED]
 DRIVERS_OWN = {"display_name", "store_session_info"}
 """What the driver writes into the metadata of an input artifact."""

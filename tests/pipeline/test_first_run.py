@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -91,7 +93,13 @@ def count_metrics(ranks: dict[str, np.ndarray], rows: list[int]) -> dict[str, fl
     found["coverage_at_10"] = len(movies) / ranks["catalogue_size"][0]
     floor = max(found["recall_at_10_popularity"], found["recall_at_10_recent_popularity"], 1 / len(rows))
     found["recall_at_10_lift"] = found["recall_at_10"] / floor
+    tops = [ranks["top_label_count"][row].tolist() for row in rows]
+    labels = [int(ranks["label_count"][row]) for row in rows]
+    bits = [-math.log2(max(count, 1) / ranks["num_train_labels"][0]) for top in tops for count in top]
+    found["novelty_at_10"] = fmean(bits)
+    found["popularity_bias_at_10"] = fmean(count for top in tops for count in top) / fmean(labels)
     found["num_queries"] = len(rows)
+    found["num_candidates"] = ranks["catalogue_size"][0]
     return dict(found)
 
 
@@ -155,6 +163,19 @@ def test_the_page_has_a_command_that_asks_the_model(sample_run):
     arguments = shlex.split(html.unescape(command))
     assert arguments[:4] == ["python", "recommend.py", "--model", str(sample_run.model)]
     assert recommend.main(arguments[2:]) == 0
+
+
+def test_the_page_has_a_request_that_the_model_answers_over_rest(sample_run):
+    page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<code>(curl .*?)</code>", page)
+    _, _, body, address = shlex.split(html.unescape(command))
+    assert address == f"http://localhost:8501/v1/models/{sample_run.model.parent.name}:predict"
+    (instance,) = json.loads(body)["instances"]
+    signature = tf.saved_model.load(str(sample_run.model)).signatures["serving_default"]
+    answer = signature(**{name: tf.constant([value], tf.int64) for name, value in instance.items()})
+    known = {json.loads(line)["id"] for line in (sample_run.model / "assets.extra" / "catalogue.jsonl").open()}
+    assert set(instance["context_movie_id"]) <= known
+    assert answer["movie_id"].shape == (1, 100)
 
 
 def test_recall_is_shown_with_its_interval(sample_run):

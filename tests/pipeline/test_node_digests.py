@@ -105,6 +105,7 @@ def test_the_graph_names_the_code_that_its_nodes_run(local):
         "Transform": {"components.transform", "trainer_module.preprocessing"},
         "Trainer": {"trainer_module.trainer"},
         "Evaluator": {"components.evaluation.retrieval_metrics", "components.evaluation.grouped_extracts"},
+        "Audit": {"components.audit.audit"},
         "ServableCheck": {"components.serving_check.servable_check"},
         "Pusher": {"components.publishing.pusher"},
         "RunReport": {"components.report.run_report"},

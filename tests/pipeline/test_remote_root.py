@@ -13,6 +13,7 @@ import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.orchestration.pipeline import RunOptions
 
+from components.audit.figures import AUDIT_FILE, AuditResult
 from components.serving_check import check_export
 from data.examples.manifest import Manifest
 from data.generate import generate
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """A run as far as the Trainer, on the sample."""
+    """A run as far as the audit, on the sample."""
 
     root: str
     manifest: Manifest
@@ -48,8 +49,15 @@ def remote_run(tmp_path_factory) -> RemoteRun:
     graph = create_pipeline(settings, replace(run_paths, pipeline_root=root))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.io.gfile, "rename", ram_files.rename)
-        tfx.orchestration.LocalDagRunner().run(graph, run_options=RunOptions(to_nodes=["Trainer"]))
+        tfx.orchestration.LocalDagRunner().run(graph, run_options=RunOptions(to_nodes=["Audit"]))
     return RemoteRun(root, manifest)
+
+
+def test_the_audit_reads_examples_and_model_and_leaves_its_record(remote_run):
+    with tf.io.gfile.GFile(f"{remote_run.artifact('Audit', 'record')}/{AUDIT_FILE}") as file:
+        audit = AuditResult.model_validate_json(file.read())
+    assert audit.data.eval.examples == remote_run.manifest.counts.eval
+    assert audit.behaviour.queries == 2_000
 
 
 def test_both_kinds_of_statistics_are_counted(remote_run):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from data.errors import InputError
 from data.releases.catalogue import Catalogue, Movie
 from serving.batch_inference import recommend_file
+from serving.batch_job import BatchJob
 from serving.recommender import Recommender
 from serving.titles import SEPARATOR, TitleIndex, normalise
 
@@ -28,7 +29,7 @@ class Fixed(Recommender):
         super().__init__(None, Catalogue.of([Movie(1, "A", 0, ())]))
         self.histories: list[list[int]] = []
 
-    def recommend_ids(self, histories, k, *, include_seen):
+    def recommend_ids(self, histories, k, *, include_seen, filters):
         self.histories += histories
         # What a model gets is an array of int64.
         for history in histories:
@@ -74,7 +75,7 @@ def test_any_batch_is_answered_line_by_line_in_json_or_refused_and_nothing_writt
     target.unlink(missing_ok=True)
     model = Fixed()
     try:
-        answered = recommend_file(model, source, target, k=2)
+        answered = recommend_file(model, BatchJob(source, target, k=2))
     except InputError as error:
         assert len(str(error).splitlines()) == 1
         assert not target.exists()

@@ -13,6 +13,7 @@ from components.report.report_model import (
     DifferenceFacts,
     MetricRow,
     PastRun,
+    Provenance,
     RecommendedMovie,
     ReportModel,
     Sample,
@@ -21,6 +22,7 @@ from components.report.report_model import (
     StepFacts,
     TopMovie,
 )
+from data.examples.ratings_profile import RatingsProfile
 
 SCRIPT_TITLE = "<script>window.owned = true</script> & \"Sons\" <img src=x onerror='window.owned=true'>"
 WHEN = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -44,10 +46,12 @@ def full_facts(**changes: Any) -> ReportModel:
         history=["Heat", SCRIPT_TITLE],
         label="Ronin",
         recommended=[
-            RecommendedMovie(rank=1, title=SCRIPT_TITLE, score=2.5),
-            RecommendedMovie(rank=2, title="Ronin", score=2.0),
+            RecommendedMovie(rank=1, title=SCRIPT_TITLE, score=2.5, genres=["Drama", SCRIPT_TITLE]),
+            RecommendedMovie(rank=2, title="Ronin", score=2.0, is_label=True),
         ],
         label_rank=2,
+        label_genres=["Action", "Thriller"],
+        history_ids=[6, 17],
     )
     facts = ReportModel(
         pipeline="next-movie-test",
@@ -61,8 +65,24 @@ def full_facts(**changes: Any) -> ReportModel:
             ratings=5000,
             users=50,
             movies=45,
-            options={"min_rating": 2.0, "min_timeline_length": 3, "seed": 42, "max_context_length": 10},
+            options={
+                "min_rating": 2.0,
+                "min_timeline_length": 3,
+                "seed": 42,
+                "max_context_length": 10,
+                "train_fraction": 0.9,
+            },
             manifest_digest="abc123",
+            ties="as_given",
+            profile=RatingsProfile(
+                by_time={"1996-12": 3000, "1997-02": 2000},
+                rated_movies=40,
+                kept_ratings=4500,
+                kept_users=48,
+                timeline_lengths={64: 38, 128: 10},
+                median_timeline_length=90,
+            ),
+            libraries={"python": "3.10.1", "tensorflow": "2.16.1"},
             splits=[split, split.model_copy(update={"split": "eval", "examples": 137})],
         ),
         data_gate=DataGateFacts(distances={"label_movie_id: L_INFTY": 0.0123}, compared_with_previous=True),
@@ -99,7 +119,7 @@ def full_facts(**changes: Any) -> ReportModel:
                 CheckFacts(sentence="recall@10 is 1.20 times that of recent popularity", met=False),
                 CheckFacts(sentence="recall@10 differs by +0.0141 from the last blessed model's", met=True),
             ],
-            difference=DifferenceFacts(mean=0.0141, low=-0.0123, high=0.0405, queries=1_137),
+            difference=DifferenceFacts(mean=0.0141, low=-0.0123, high=0.0405, queries=1_137, allowed_drop=0.005),
             servable=[],
         ),
         samples=[sample],
@@ -108,6 +128,15 @@ def full_facts(**changes: Any) -> ReportModel:
             StepFacts(name="Trainer", state="done", seconds=30.0, started=1.0),
         ],
         seconds=31.0,
+        queries=137,
+        candidates=45,
+        provenance=Provenance(
+            source_digest="beef42",
+            libraries={"python": "3.10.13", "tfx": "1.16.0", "tensorflow": "2.16.2"},
+            cores=2,
+            memory_gib=15.5,
+            platform="Linux 6.1, x86_64",
+        ),
         history=[
             PastRun(when=WHEN - timedelta(days=1), recall=0.3, recall_popularity=0.03, blessed=True),
             PastRun(when=WHEN, recall=0.3141, recall_popularity=0.0271, blessed=False, current=True),

@@ -102,6 +102,49 @@ def test_a_page_with_titles_without_a_blank_does_not_widen(browser: Page, tmp_pa
     look_at(browser, path)
 
 
+def heights(browser: Page) -> dict[str, int]:
+    """Return how high the content of each folding section is on the screen."""
+    return browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('.fold > details > div')]"
+        ".map(part => [part.id, part.checkVisibility({contentVisibilityAuto: true}) ? part.offsetHeight : 0]))"
+    )
+
+
+def test_sections_fold_on_a_phone_lie_open_on_a_desk_and_open_when_a_link_leads_there(
+    browser: Page, tmp_path: Path
+) -> None:
+    path = tmp_path / "folded.html"
+    path.write_text(render_report(full_facts()), encoding="utf-8")
+
+    browser.open(path, width=DESKTOP)
+    on_a_desk = heights(browser)
+    browser.open(path, width=PHONE)
+    on_a_phone = heights(browser)
+    browser.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    browser.evaluate("document.querySelector('nav a[href=\"#data\"]').click()")
+    after_a_click = heights(browser)
+
+    assert len(on_a_desk) == 8
+    assert all(on_a_desk.values())
+    assert not any(on_a_phone.values())
+    assert [name for name, height in after_a_click.items() if height] == ["data"]
+    heading = "document.querySelector('#data').parentElement.querySelector('h2').getBoundingClientRect()"
+    assert 0 <= browser.evaluate(f"{heading}.top") < browser.evaluate("innerHeight")
+
+
+def test_a_wide_table_scrolls_in_its_own_box_on_a_phone(browser: Page, tmp_path: Path) -> None:
+    path = tmp_path / "wide.html"
+    path.write_text(render_report(full_facts()), encoding="utf-8")
+
+    browser.open(path, width=PHONE)
+
+    box = "document.querySelector('#metrics .scroll')"
+    assert browser.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
+    assert browser.evaluate("document.documentElement.scrollWidth") == PHONE
+    links = "[...document.querySelectorAll('nav a')].map(link => link.getBoundingClientRect())"
+    assert browser.evaluate(f"{links}.every(box => box.left >= 0 && box.right <= innerWidth && box.height >= 36)")
+
+
 @pytest.mark.slow
 def test_the_page_of_a_real_run_shows_the_figures_of_its_artifacts(browser: Page, sample_run: Any) -> None:
     path = Path(sample_run.paths.metadata).parent / REPORT_FILE
@@ -117,8 +160,11 @@ def test_the_page_of_a_real_run_shows_the_figures_of_its_artifacts(browser: Page
         row.label: f"{row.model:.4f}" + ("" if row.low is None else f"\n{row.low:.4f} to {row.high:.4f}")
         for row in facts.metrics
     }
-    steps = browser.evaluate("[...document.querySelectorAll('#steps tbody th')].map(cell => cell.innerText)")
+    steps = browser.evaluate("[...document.querySelectorAll('#steps tbody th')].map(cell => cell.textContent)")
     assert steps == [step.name for step in sample_run.record.steps]
+    browser.open(path, width=PHONE)
+    # It had 10,663 before sections were folded.
+    assert browser.evaluate("document.documentElement.scrollHeight") < 5_000
 
 
 @pytest.mark.slow

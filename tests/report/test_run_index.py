@@ -87,6 +87,13 @@ def test_of_many_changed_settings_a_few_are_named():
     assert after.changes_since(before) == ["code", *named, "3 more settings"]
 
 
+def test_other_versions_of_libraries_are_a_change_where_both_runs_name_them():
+    common = {"pipeline": "p", "run": "1", "began": BEGAN, "verdict": "published", "tone": "good"}
+    older, old, new = (RunEntry(**common, libraries=named) for named in ({}, {"tfx": "1.15.0"}, {"tfx": "1.16.0"}))
+    assert new.changes_since(old) == ["libraries"]
+    assert new.changes_since(older) == []
+
+
 def test_a_damaged_entry_is_left_out_and_names_run_nothing(folder: Path):
     keep_report(folder, "1", "", facts_of(0))
     (folder / "reports" / "2.json").write_text("{")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import yaml
 from ml_metadata.proto import metadata_store_pb2
@@ -23,6 +25,10 @@ pytestmark = pytest.mark.slow
 def facts(sample_run: Any) -> ReportModel:
     folder = sample_run.artifact("RunReport", "report")
     return ReportModel.model_validate_json((folder / FACTS_FILE).read_text())
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def local_page(sample_run: Any) -> Path:
@@ -74,6 +80,35 @@ def test_the_samples_are_asked_of_the_model_by_the_same_function(sample_run: Any
     for told, asked in zip(facts.samples, again, strict=True):
         assert [movie.title for movie in told.recommended] == [movie.title for movie in asked.recommended]
         assert told.label_rank == asked.label_rank
+
+
+def test_the_samples_show_hits_and_misses_alike_each_with_its_exact_rank(sample_run: Any, facts: ReportModel) -> None:
+    model = tf.saved_model.load(str(sample_run.model))
+    catalogue = json_lines(sample_run.artifact("ExampleGen", "examples") / "catalogue.jsonl")
+    genres = {movie["title"]: movie["genres"] for movie in catalogue}
+
+    assert sum(sample.is_hit for sample in facts.samples) == 3
+    for sample in facts.samples:
+        history = tf.constant([sample.history_ids], tf.int64)
+        answer = model.signatures["serving_default"](context_movie_id=history)["movie_id"].numpy()[0].tolist()
+        label = next(movie["id"] for movie in catalogue if movie["title"] == sample.label)
+        if label in answer:
+            assert answer.index(label) + 1 == sample.label_rank
+        assert sample.is_hit == (label in answer[:10])
+        assert sample.label_genres == genres[sample.label]
+        assert [movie.genres for movie in sample.recommended] == [genres[movie.title] for movie in sample.recommended]
+
+
+def test_the_page_names_protocol_and_provenance_of_its_run(sample_run: Any, facts: ReportModel) -> None:
+    candidate = sample_run.record.evaluation_result.evaluation.candidate
+    publication = json.loads((sample_run.model / "assets.extra" / "publication.json").read_text())
+
+    assert (facts.queries, facts.candidates) == (candidate["num_queries"], candidate["num_candidates"])
+    assert facts.provenance is not None
+    assert facts.provenance.source_digest == publication["source_digest"]
+    page = local_page(sample_run).read_text()
+    assert f"<td>{importlib.metadata.version('tensorflow-model-analysis')}</td>" in page
+    assert "2,377: each eval example asks once" in page
 
 
 def test_the_local_page_adds_the_timeline_and_its_place_is_printed(sample_run: Any) -> None:

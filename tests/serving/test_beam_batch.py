@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from beam_servers import ROOT, engine, worker_environment
 from synthetic_model import export_untrained_model
 
 import recommend
 from serving.batch_inference import recommend_file
+from serving.batch_job import BatchJob
 from serving.recommender import Recommender
 
 pytestmark = pytest.mark.slow
@@ -38,7 +41,7 @@ def requests(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(model: Path, requests: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     target = tmp_path_factory.mktemp("expected") / "out.jsonl"
-    assert recommend_file(Recommender.load(model), requests, target, 5) == HISTORIES
+    assert recommend_file(Recommender.load(model), BatchJob(requests, target, 5)) == HISTORIES
     return target.read_bytes()
 
 
@@ -54,6 +57,29 @@ def test_beam_gives_the_same_answers_in_order_and_leaves_nothing_else(
     assert f"{HISTORIES:,} histories answered" in capsys.readouterr().out
     assert target.read_bytes() == expected
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_beam_gives_the_same_bytes_in_other_formats_with_titles(
+    model: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / f"in.{suffix}"
+    histories = [[1 + (17 * user + step * step) % 400 for step in range(user % 20)] for user in range(HISTORIES)]
+    if suffix == "csv":
+        source.write_text(
+            "history,id\n" + "".join(f"{' '.join(map(str, each))},0{n}\n" for n, each in enumerate(histories))
+        )
+    else:
+        pq.write_table(pa.table({"history": histories, "id": list(range(HISTORIES))}), source)
+    here, there = tmp_path / f"here.{suffix}", tmp_path / f"there.{suffix}"
+
+    assert recommend.main(asked(model, source, here, "--titles")) == 0
+    on_beam = asked(model, source, there, "--titles", "--beam-arg=--direct_running_mode=multi_threading")
+    assert recommend.main(on_beam) == 0
+
+    assert capsys.readouterr().out.count(f"{HISTORIES:,} histories answered") == 2
+    assert there.read_bytes() == here.read_bytes()
+    assert b"Movie number 1 (1999)" in here.read_bytes()
 
 
 def test_workers_on_an_engine_need_neither_the_model_nor_the_file(

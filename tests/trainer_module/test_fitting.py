@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ from data.errors import InputError
 from trainer_module.dataset import Windows, hold_out
 from trainer_module.model import NextMovieModel
 from trainer_module.settings import ModelSettings, TrainingSettings
-from trainer_module.training import HISTORY_FILE, WATCHED_METRIC, fit, make_optimizer, one_cycle, validation_recall
+from trainer_module.training import (
+    HISTORY_FILE,
+    WATCHED_METRIC,
+    fit,
+    make_optimizer,
+    one_cycle,
+    validation_metrics,
+    validation_recall,
+)
 
 MOVIES, LENGTH = 60, 3
 MODEL = ModelSettings(embedding_dim=8, dropout=0.1)
@@ -79,6 +88,27 @@ def test_validation_recall_is_the_share_of_labels_among_the_first_k(k):
         best = sorted(offered, key=lambda movie: -row[movie - 1])[:k]
         hits += label in best
     assert validation_recall(model, windows, k) == pytest.approx(hits / len(windows), abs=1e-9)
+
+
+def test_the_validation_metrics_are_means_over_the_ranks_of_the_labels():
+    keras.utils.set_random_seed(1)
+    model = NextMovieModel(MOVIES, LENGTH, MODEL)
+    windows = make_windows()
+    scores = model.query_tower(windows.context, training=False).numpy() @ model.candidate_tower.catalogue().numpy().T
+    ranks = []
+    for row, context, label in zip(scores, windows.context, windows.label, strict=True):
+        offered = [movie for movie in range(1, MOVIES + 1) if movie not in context]
+        best = sorted(offered, key=lambda movie: -row[movie - 1])
+        ranks.append(best.index(label) + 1 if label in best else None)
+    gains = [1 / math.log2(rank + 1) if rank is not None and rank <= 10 else 0 for rank in ranks]
+    assert validation_metrics(model, windows) == pytest.approx(
+        {
+            "val_recall_at_10": sum(rank is not None and rank <= 10 for rank in ranks) / len(ranks),
+            "val_recall_at_100": sum(rank is not None for rank in ranks) / len(ranks),
+            "val_ndcg_at_10": sum(gains) / len(gains),
+        },
+        abs=1e-9,
+    )
 
 
 def test_a_label_that_the_context_holds_is_no_hit_in_a_catalogue_of_fewer_than_k_movies():

@@ -12,6 +12,7 @@ from synthetic_model import export_untrained_model
 
 import recommend
 from serving.batch_inference import recommend_file
+from serving.batch_job import BatchJob
 from serving.recommender import Recommender
 from trainer_module.signatures import ServingModel
 
@@ -129,7 +130,7 @@ def test_a_batch_file_gets_for_each_history_the_movies_that_are_left(model, tmp_
     histories = [[5], movies_but(4, 7), movies_but()]
     source.write_text("".join(json.dumps(history) + "\n" for history in histories))
 
-    recommend_file(Recommender.load(model), source, target, k=20)
+    recommend_file(Recommender.load(model), BatchJob(source, target, k=20))
 
     answers = [json.loads(line) for line in target.read_text().splitlines()]
     assert [len(answer["movie_id"]) for answer in answers] == [20, 2, 0]

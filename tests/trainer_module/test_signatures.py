@@ -260,6 +260,17 @@ def test_evaluation_gives_a_rank_for_each_example(answers, windows, movies):
     assert set(answers["evaluate/catalogue_size"]) == {len(movies)}
 
 
+def test_evaluation_says_how_often_movies_are_labels_in_train(answers, windows, train_counts):
+    for top, counts in zip(answers["evaluate/top_movie_id"], answers["evaluate/top_label_count"], strict=True):
+        assert counts.tolist() == [train_counts[movie] for movie in top.tolist()]
+    assert answers["evaluate/label_count"].tolist() == [train_counts[label] for _, _, label in windows]
+    assert set(answers["evaluate/num_train_labels"]) == {train_counts.total()}
+
+
+def test_a_label_that_train_does_not_know_counts_as_none_of_it(answers):
+    assert answers["odd/label_count"][0] == 0
+
+
 @pytest.mark.parametrize(("rank", "answer"), [("rank", "eval"), ("rank_unfiltered", "seen_too")])
 def test_a_rank_is_the_labels_place_in_the_answer(answers, windows, rank, answer):
     for place, row, scores, (_, _, label) in zip(

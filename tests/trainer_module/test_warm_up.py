@@ -46,7 +46,7 @@ def test_a_fresh_process_answers_every_request_of_an_export(tmp_path: Path) -> N
     answered = done.stdout.splitlines()
     canaries = json.loads((model / "assets.extra" / "canaries.json").read_text())
     assert answered.count("serving_default 1 100") == len(canaries)
-    for line in ("serving_default 32 100", "include_seen 32 100", "similar 1 100"):
+    for line in ("serving_default 32 100", "include_seen 32 100", "filtered 1 100", "filtered 32 100", "similar 1 100"):
         assert line in answered
     assert len(answered) <= MOST
 

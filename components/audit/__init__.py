@@ -1,0 +1,1 @@
+"""What data, split and a model's answers are like, and what of it is out of bounds."""

@@ -1,0 +1,245 @@
+"""The API with titles and filters, in JSON: what the page asks, and what programs without a catalogue may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+from data.errors import InputError
+from data.movie_ids import MovieId
+from data.releases.catalogue import Movie
+from serving.filters import Filters
+from serving.http.live_models import LiveModel, LiveModels
+from serving.recommender import MAX_K, Recommendation
+
+MAX_HISTORY = 1_000
+"""Ids in the longest history, and in the longest list of a filter."""
+
+_LONGEST_TEXT = 200
+_LISTED_METRIC = "recall_at_10"
+
+_Id = StrictInt | StrictStr
+_Ids = Annotated[list[_Id], Field(max_length=MAX_HISTORY)]
+_Names = Annotated[list[StrictStr], Field(max_length=100)]
+_Year = Annotated[StrictInt, Field(ge=0, le=9999)]
+_K = Annotated[int, Query(ge=1, le=MAX_K, description="Items in an answer; fewer where fewer are left.")]
+_WHICH_VERSION = "A published version; the one that is served by default."
+_Version = Annotated[int | None, Query(description=_WHICH_VERSION)]
+
+
+class MovieOut(BaseModel):
+    """One of the data set's items; year 0 is unknown."""
+
+    id: _Id
+    title: str
+    year: int
+    genres: list[str]
+
+
+class RecommendationOut(MovieOut):
+    """An item of an answer; the rank counts from 1."""
+
+    rank: int
+    score: float
+
+
+class VersionOut(BaseModel):
+    """A published version; what its publication doesn't say is null."""
+
+    version: int
+    labels: list[str] = Field(description="Such as stable and canary.")
+    published_at: str | None
+    recall_at_10: float | None
+
+
+class ModelOut(BaseModel):
+    """The model that is served, and what can be asked of it."""
+
+    name: str
+    version: int
+    versions: list[VersionOut]
+    num_movies: int = Field(description="Items in the catalogue.")
+    genres: list[str]
+    first_year: int | None
+    last_year: int | None
+    words: dict[str, str] = Field(description="What items are called: one, many, and what was done with them.")
+
+
+class FiltersIn(BaseModel):
+    """What every item of an answer must be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    allow: _Ids | None = Field(default=None, description="The only ids to choose from, one at least.")
+    deny: _Ids = Field(default=[], description="Ids not to offer.")
+    genres: _Names = Field(default=[], description="An item needs one of them at least.")
+    without_genres: _Names = Field(default=[], description="An item must have none of them.")
+    first_year: _Year = Field(default=0, description="0 for no bound.")
+    last_year: _Year = Field(default=0, description="0 for no bound.")
+
+    def filters(self) -> Filters:
+        """Return the filters as the model is asked about them."""
+        return Filters(
+            allow=None if self.allow is None else tuple(self.allow),
+            deny=tuple(self.deny),
+            genres=tuple(self.genres),
+            without_genres=tuple(self.without_genres),
+            first_year=self.first_year,
+            last_year=self.last_year,
+        )
+
+
+class RecommendIn(BaseModel):
+    """A question by a history."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"history": [8, 2, 35], "k": 5, "filters": {"first_year": 1980}}},
+    )
+
+    history: _Ids = Field(description="Ids, oldest first. What the model doesn't know is passed over.")
+    k: Annotated[StrictInt, Field(ge=1, le=MAX_K)] = Field(default=10, description="Items in the answer.")
+    include_seen: StrictBool = Field(default=False, description="Offer the history's own items too.")
+    filters: FiltersIn = FiltersIn()
+    version: StrictInt | None = Field(
+        default=None, description="A published version; the one that is served by default."
+    )
+
+
+class AnswerOut(BaseModel):
+    """An answer, and which version gave it."""
+
+    version: int
+    unknown: list[_Id] = Field(description="Ids of the history that the model doesn't know.")
+    popular: bool = Field(description="Whether the history holds nothing known, so that this is what is popular.")
+    movies: list[RecommendationOut]
+
+
+class ErrorOut(BaseModel):
+    """What is wrong with a request."""
+
+    error: str
+
+
+def make_api(models: LiveModels) -> APIRouter:
+    """Return the routes below `/api`."""
+    api = APIRouter(
+        prefix="/api",
+        tags=["recommendations with titles"],
+        responses={400: {"model": ErrorOut}, 404: {"model": ErrorOut}},
+    )
+
+    @api.get("/model", summary="The model that is served, and its versions")
+    def describe() -> ModelOut:
+        return _describe(models)
+
+    @api.get("/movies", summary="Titles that begin so, or are like it")
+    def search(
+        query: Annotated[str, Query(max_length=_LONGEST_TEXT)],
+        limit: Annotated[int, Query(ge=1, le=50)] = 8,
+    ) -> list[MovieOut]:
+        return [_movie(movie) for movie in models.current.recommender.titles.complete(query, limit)]
+
+    @api.get("/similar", summary="Items like one")
+    def similar(
+        id: Annotated[str, Query(max_length=_LONGEST_TEXT)],
+        k: _K = 10,
+        version: _Version = None,
+    ) -> AnswerOut:
+        model = _model(models, version)
+        movie_id = model.recommender.catalogue.parse_id(id)
+        if movie_id is None or not model.recommender.known([movie_id])[0]:
+            raise HTTPException(404, f"the model knows no {model.words.one} {id}")
+        return AnswerOut(
+            version=model.version, unknown=[], popular=False, movies=_movies(model.recommender.similar(movie_id, k))
+        )
+
+    @api.post("/recommend", summary="What comes after a history")
+    def recommend(question: RecommendIn) -> AnswerOut:
+        model = _model(models, question.version)
+        history: list[MovieId] = list(question.history)
+        _check_ids(model, history)
+        known = model.recommender.known(history)
+        try:
+            movies = model.recommender.recommend(
+                history, question.k, include_seen=question.include_seen, filters=question.filters.filters()
+            )
+        except InputError as error:
+            raise HTTPException(400, error.message) from error
+        return AnswerOut(
+            version=model.version,
+            unknown=[movie_id for movie_id, is_known in zip(history, known, strict=True) if not is_known],
+            popular=not any(known),
+            movies=_movies(movies),
+        )
+
+    return api
+
+
+def _model(models: LiveModels, version: int | None) -> LiveModel:
+    if version is None:
+        return models.current
+    try:
+        model = models.get(version)
+    except InputError as error:
+        raise HTTPException(400, error.message) from error
+    if model is None:
+        raise HTTPException(404, f"{models.name} has no version {version}")
+    return model
+
+
+def _check_ids(model: LiveModel, history: list[MovieId]) -> None:
+    for movie_id in history:
+        if not model.recommender.catalogue.may_be_id(movie_id):
+            raise HTTPException(400, f"{movie_id!r} in the history is no id of this data set's")
+
+
+def _describe(models: LiveModels) -> ModelOut:
+    model = models.current
+    catalogue = model.recommender.catalogue
+    years = catalogue.years[catalogue.years > 0]
+    labels = models.labels()
+    return ModelOut(
+        name=models.name,
+        version=model.version,
+        versions=[_version(models, version, labels) for version in models.versions()],
+        num_movies=len(catalogue),
+        genres=list(catalogue.genre_names()),
+        first_year=int(years.min()) if len(years) else None,
+        last_year=int(years.max()) if len(years) else None,
+        words=model.words.model_dump(),
+    )
+
+
+def _version(models: LiveModels, version: int, labels: Mapping[str, int]) -> VersionOut:
+    publication = models.publication(version)
+    metrics = publication.get("metrics")
+    recall = metrics.get(_LISTED_METRIC) if isinstance(metrics, dict) else None
+    published_at: Any = publication.get("published_at")
+    return VersionOut(
+        version=version,
+        labels=[label for label, of_version in labels.items() if of_version == version],
+        published_at=published_at if isinstance(published_at, str) else None,
+        recall_at_10=recall if isinstance(recall, float) else None,
+    )
+
+
+def _movie(movie: Movie) -> MovieOut:
+    return MovieOut(id=movie.id, title=movie.title, year=movie.year, genres=list(movie.genres))
+
+
+def _movies(answer: list[Recommendation]) -> list[RecommendationOut]:
+    return [
+        RecommendationOut(
+            id=movie.movie_id,
+            title=movie.title,
+            year=movie.year,
+            genres=list(movie.genres),
+            rank=movie.rank,
+            score=movie.score,
+        )
+        for movie in answer
+    ]
