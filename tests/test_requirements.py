@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("data", "serving", "trainer_module", "components", "pipeline")
 PRODUCT = [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]
 BENCHMARKS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("benchmarks", "tests"))
-OURS = {*ROOMS, "benchmarks", *(path.stem for path in [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *TESTS])}
+OURS = {*ROOMS, "benchmarks", "tools", *(path.stem for path in [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *TESTS])}
 ELSEWHERE = {
     ROOT / "benchmarks" / "peers" / "fit_recbole.py",
     ROOT / "benchmarks" / "studies" / "ask_optuna.py",

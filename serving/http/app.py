@@ -68,9 +68,9 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_body: int = Field(1 << 20, ge=1_024)
-    max_rows: int = Field(256, ge=1)
-    poll_seconds: float = Field(1.0, gt=0)
+    max_body: int = Field(default=1 << 20, ge=1_024)
+    max_rows: int = Field(default=256, ge=1)
+    poll_seconds: float = Field(default=1.0, gt=0)
     hosts: tuple[str, ...] = ()
 
 
