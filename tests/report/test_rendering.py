@@ -352,7 +352,7 @@ def test_every_step_stands_in_the_drawing_in_its_stage_and_says_what_became_of_i
     assert [step.name for stage in stages for step in stage.steps] == [*STEPS, "A step of tomorrow"]
     text = " ".join(Outline(render_report(full_facts(steps=steps))).text.split())
     assert "Data ExampleGen cached SchemaImporter not run" in text
-    assert "Training Transform not run Trainer failed, 30.0 s Judgement Evaluator not run" in text
+    assert "Training Transform not run Trainer failed, 30.0 s Judgement Audit not run Evaluator not run" in text
     assert "A step of tomorrow done, 2.0 s" in text
 
 
