@@ -9,6 +9,9 @@ _TRACEBACK = "Traceback (most recent call last):"
 _INDENTED = re.compile(r"^[ ]+.*\n?", re.MULTILINE)
 _LONGEST = 300
 
+_PLACE_IN_GRAPH = re.compile(r"\{\{function_node [^}]*\}\} ?")
+"""With which TensorFlow begins what it says of an error in a graph; it would fill a line."""
+
 
 @dataclass(frozen=True)
 class CodedMessage:
@@ -64,7 +67,8 @@ class InputError(CodedError, ValueError):
 
 def one_line(error: BaseException) -> str:
     """Return an error's type and the beginning of what it says."""
-    text = f"{type(error).__name__}: {' '.join(last_words(error).split())}"
+    words = _PLACE_IN_GRAPH.sub("", last_words(error))
+    text = f"{type(error).__name__}: {' '.join(words.split())}"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

@@ -15,7 +15,7 @@ _REAL_DATA = "needs real MovieLens data, which may not lie in the repository; se
 
 _SMALL_DISKS = "needs the right to mount small disks in a namespace of its own, which not every container has"
 
-_HISTORY = "needs the repository's history, which a shallow clone lacks"
+_HISTORY = "needs the repository's history, which a shallow clone lacks, and the TFX 1.16 that code ran on"
 
 _IMAGE = "needs podman and an image that was built from the Dockerfile, which no build server has"
 

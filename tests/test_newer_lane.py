@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_setup import installed_lane
+from lanes import installed_lane
 
 MADE_THERE = os.environ.get("NEXT_MOVIE_NEWER_LANE")
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from lanes import LOCKS, PYTHONS, installed_lane
 
 from data.environment import _BEAMS_READER
 
@@ -127,23 +128,10 @@ def test_tfx_comes_without_google_clouds_client_until_that_is_asked_for():
     assert run_python(code) == "False Trainer True"
 
 
-LOCKS = {
-    "1.16": ("requirements.txt", "requirements-dev.txt"),
-    "1.21": ("requirements-tfx121.txt", "requirements-dev-tfx121.txt"),
-}
-"""By lane."""
-
-PYTHONS = {"1.16": ("3.10",), "1.21": ("3.11", "3.12", "3.13")}
-
-
 def pins_in(name: str) -> dict[str, str]:
     """Return the pinned versions of a lock that hold for every Python."""
     text = (ROOT / name).read_text()
     return dict(re.findall(r"^([a-z0-9._-]+)(?:\[.*?\])?==(\S+)$", text, re.MULTILINE))
-
-
-def installed_lane() -> str:
-    return ".".join(version("tfx").split(".")[:2])
 
 
 @pytest.mark.parametrize("name", [name for names in LOCKS.values() for name in names])

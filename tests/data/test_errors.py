@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from data.command import CommandParser, run_command
-from data.errors import InputError
+from data.errors import InputError, one_line
 
 MESSAGE = "ratings.csv line 3: 'five' is not a number of stars"
 
@@ -29,6 +29,14 @@ def test_an_error_is_its_message_and_its_line_ends_with_the_code():
 
     assert str(error) == MESSAGE
     assert error.line == f"{MESSAGE} [D18]"
+
+
+def test_the_place_in_tensorflows_graph_takes_no_room_in_a_line():
+    error = ValueError(
+        "{{function_node __wrapped__Iterator/device:CPU:0}} Key: label_movie_id.  Data types\ndon't match"
+    )
+
+    assert one_line(error) == "ValueError: Key: label_movie_id. Data types don't match"
 
 
 def test_a_command_ends_with_the_line(capsys):
