@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
 from browser import chromium
 from PIL import Image
 
-from tools import pictures
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import pictures  # noqa: E402
+
 PAGE = """<style>body { margin: 0; background: #fff } b { display: block; height: 50px; background: #00f }
 @media (prefers-color-scheme: dark) { body { background: #000 } }</style>
 <b></b><script>setTimeout(() => document.querySelector("b").style.background = "#f00", 300)</script>"""
