@@ -17,6 +17,7 @@ INSTALLED_DEV = .venv/.installed-dev-$(THIS_LANE)
 COMPILE = .tools/bin/uv pip compile -q --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 FUZZ_EXAMPLES ?= 20000
+PICTURE_PORT = 8599
 
 # Tests run in as many processes as there are processors, four at most: each takes up to 4 GiB. A file's tests stay together.
 WORKERS ?= logical
@@ -64,6 +65,9 @@ fuzz: $(INSTALLED_DEV) ## throw random inputs at parsers, windows, titles, batch
 pictures: $(INSTALLED_DEV) ## make the pictures of the documents, from a run of the sample; needs Chromium
 	$(PYTHON) local_runner.py --config sample
 	$(PYTHON) -m tools.pictures runs/pipelines/next-movie-default-sample-random/report.html docs/images/report.png --height 1690
+	$(PYTHON) serve.py --model runs/serving/next-movie-default-sample --port $(PICTURE_PORT) & trap "kill $$!" EXIT; \
+	for try in $$(seq 60); do curl -sf http://127.0.0.1:$(PICTURE_PORT)/healthz && break || sleep 1; done; \
+	$(PYTHON) -m tools.pictures "http://127.0.0.1:$(PICTURE_PORT)/#id=8&id=2&id=35" docs/images/demo.png --height 830
 
 lock: $(INSTALLED_DEV) ## compile requirements*.in into the pinned requirements*.txt of both lanes
 	$(COMPILE) requirements.in -c constraints-tfx116.txt -o requirements.txt --python-version 3.10

@@ -136,12 +136,17 @@ def make_api(models: LiveModels) -> APIRouter:
     def describe() -> ModelOut:
         return _describe(models)
 
-    @api.get("/movies", summary="Titles that begin so, or are like it")
+    @api.get("/movies", summary="Titles that begin so, or are like it; or those of ids")
     def search(
-        query: Annotated[str, Query(max_length=_LONGEST_TEXT)],
-        limit: Annotated[int, Query(ge=1, le=50)] = 8,
+        query: Annotated[str, Query(max_length=_LONGEST_TEXT)] = "",
+        id: Annotated[list[str], Query(max_length=MAX_HISTORY, description="In place of a query.")] = [],  # noqa: B006
+        limit: Annotated[int, Query(ge=1, le=50, description="The most titles for a query.")] = 8,
     ) -> list[MovieOut]:
-        return [_movie(movie) for movie in models.current.recommender.titles.complete(query, limit)]
+        recommender = models.current.recommender
+        if id:
+            found = (recommender.catalogue.parse_id(text) for text in id)
+            return [_movie(recommender.catalogue.movie(movie_id)) for movie_id in found if movie_id is not None]
+        return [_movie(movie) for movie in recommender.titles.complete(query, limit)]
 
     @api.get("/similar", summary="Items like one")
     def similar(

@@ -112,6 +112,21 @@ def test_a_history_is_built_by_keyboard_and_answered_as_the_recommender_answers(
     expect(browser.page.locator("#answers .title").first).to_have_text(recommender.recommend(history[:1], 1)[0].title)
 
 
+def test_the_address_keeps_the_history(browser: Page, server: RunningServer) -> None:
+    open_page(browser, server, DESKTOP)
+    add(browser, "northern winter")
+    add(browser, "forgotten tr")
+    expect(browser.page.locator("#history li")).to_have_count(2)
+    kept = browser.page.url
+    answer = titles(browser)
+    open_page(browser, server, DESKTOP)
+    assert browser.page.locator("#history li").count() == 0
+    browser.open(kept, width=DESKTOP)
+    expect(browser.page.locator("#history li span")).to_have_text([FIRST, SECOND])
+    expect(browser.page.locator("#answers .title").first).to_have_text(answer[0])
+    assert titles(browser) == answer
+
+
 def test_filters_narrow_the_answer(browser: Page, server: RunningServer, width: int) -> None:
     open_page(browser, server, width)
     before = titles(browser)

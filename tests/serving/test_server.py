@@ -92,6 +92,11 @@ def test_titles_are_found_while_they_are_typed(client: TestClient, query: str, i
     assert sorted(movie["id"] for movie in found) == ids
 
 
+def test_titles_are_found_by_ids_in_their_order(client: TestClient) -> None:
+    found = client.get("/api/movies", params={"id": ["9", "4", "none", "9999", "9"]}).json()
+    assert [movie["title"] for movie in found] == ["Odd number 9", "Even number 4, The (1904)", "Odd number 9"]
+
+
 def test_a_slip_of_the_finger_finds_what_is_spelt_alike(client: TestClient) -> None:
     found = client.get("/api/movies", params={"query": "evn number 120", "limit": 5}).json()
     assert 120 in [movie["id"] for movie in found]

@@ -113,6 +113,8 @@ function add(movie) {
 }
 
 function changed() {
+  const ids = new URLSearchParams(state.history.map((movie) => ["id", movie.id]));
+  window.history.replaceState(null, "", ids.size ? `#${ids}` : window.location.pathname);
   showHistory(new Set());
   recommend();
 }
@@ -220,7 +222,7 @@ function describe(model) {
   const own = model.versions.find((version) => version.version === model.version);
   const facts = [
     `${capital(named(own ?? model))} of ${model.name}`,
-    own?.published_at && `published ${own.published_at.slice(0, 16).replace("T", " ")}`,
+    own?.published_at && `published ${own.published_at.slice(0, 16).replace("T", " ")} UTC`,
     own?.recall_at_10 != null && `recall@10 ${own.recall_at_10.toFixed(4)}`,
     `${model.num_movies.toLocaleString("en")} ${many}`,
   ];
@@ -256,5 +258,11 @@ function listen() {
   byId("close-similar").addEventListener("click", () => { byId("similar").hidden = true; byId("search").focus(); });
 }
 
+/** Take the history of the address, which a person may have kept or been sent. */
+async function remember() {
+  const ids = new URLSearchParams(window.location.hash.slice(1)).getAll("id");
+  if (ids.length) state.history = await ask(`/api/movies?${new URLSearchParams(ids.map((id) => ["id", id]))}`);
+}
+
 listen();
-ask("/api/model").then(describe).then(changed).catch((error) => say(error.message, true));
+ask("/api/model").then(describe).then(remember).then(changed).catch((error) => say(error.message, true));
