@@ -91,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace) -> None:
     prepare_environment(verbose=options.verbose)
+    from serving.labels import version_to_serve
     from serving.newest_model import check_model, resolve_model
     from serving.signing import verify_version
     from serving.versions import is_version
@@ -100,11 +101,13 @@ def _serve(options: argparse.Namespace) -> None:
     check_model(str(version), os.path.isfile)
     if not version.name.isdecimal():
         raise InputError(f"{version} is no published version: its folder's name is no number", code="M04")
+    stays = is_version(given)
     if options.public_key is not None:
-        verify_version(version, options.public_key)
+        chosen = None if stays else version_to_serve(version.parent, options.label)
+        verify_version(version if chosen is None else version.parent / str(chosen), options.public_key)
     # Before TensorFlow is imported, which takes seconds: another server may be here already.
     with _listen(options.host, options.port) as listener:
-        _run(version, listener, options, stays=is_version(given))
+        _run(version, listener, options, stays=stays)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -154,21 +157,23 @@ def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *,
     hosts = () if options.host in _ANYWHERE else (*_LOOPBACK, options.host)
     if options.allow_host:
         hosts = (*_LOOPBACK, options.host, *options.allow_host)
-    app = make_app(models, ServerSettings(max_body=options.max_body, max_rows=options.max_rows, hosts=hosts))
-    port = listener.getsockname()[1]
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    address = f"http://{'127.0.0.1' if options.host in _ANYWHERE else shown}:{port}"
-    print(
-        f"page     {address}/",
-        f"API      {address}/docs",
-        f"predict  {address}/v1/models/{models.name}:predict",
-        sep="\n",
-    )
-    print(f"health   {address}/healthz   metrics {address}/metrics   stop with Ctrl-C", flush=True)
-    if options.open:
-        webbrowser.open(f"{address}/")
+    settings = ServerSettings(max_body=options.max_body, max_rows=options.max_rows, hosts=hosts)
+    address = _address(options.host, listener.getsockname()[1])
+
+    def announce() -> None:
+        print(
+            f"page     {address}/",
+            f"API      {address}/docs",
+            f"predict  {address}/v1/models/{models.name}:predict",
+            f"health   {address}/healthz   metrics {address}/metrics   stop with Ctrl-C",
+            sep="\n",
+            flush=True,
+        )
+        if options.open:
+            webbrowser.open(f"{address}/")
+
     config = uvicorn.Config(
-        app,
+        make_app(models, settings, announce),
         log_level="info" if options.verbose else "error",
         access_log=options.verbose,
         server_header=False,
@@ -176,6 +181,13 @@ def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _address(host: str, port: int) -> str:
+    """Return under which address the server is reached from this machine."""
+    if host in _ANYWHERE:
+        return f"http://127.0.0.1:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
@@ -74,7 +74,7 @@ class ServerSettings(BaseModel):
     hosts: tuple[str, ...] = ()
 
 
-def make_app(models: LiveModels, settings: ServerSettings) -> ASGIApp:
+def make_app(models: LiveModels, settings: ServerSettings, when_started: Callable[[], None] = lambda: None) -> ASGIApp:
     """Return the application that serves a folder of versions.
 
     Parameters
@@ -83,6 +83,8 @@ def make_app(models: LiveModels, settings: ServerSettings) -> ASGIApp:
         The folder's versions, one of which is served already.
     settings
         Limits.
+    when_started
+        Called once the server begins to answer, and may be stopped.
     """
     figures = Figures()
     figures.registry.register(_VersionFigures(models))
@@ -92,6 +94,7 @@ def make_app(models: LiveModels, settings: ServerSettings) -> ASGIApp:
         ended = threading.Event()
         follower = threading.Thread(target=_follow, args=(models, settings.poll_seconds, ended), daemon=True)
         follower.start()
+        when_started()
         yield
         ended.set()
 

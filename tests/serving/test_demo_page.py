@@ -63,6 +63,7 @@ def add(browser: Page, typed: str) -> None:
 
 
 def titles(browser: Page, where: str = "#answers") -> list[str]:
+    expect(browser.page.locator("#answers")).to_have_attribute("aria-busy", "false")
     return browser.page.locator(f"{where} .title").all_inner_texts()
 
 

@@ -103,6 +103,9 @@ def test_with_a_key_versions_without_its_signature_are_not_served(
         assert server.get("/healthz")[1]["version"] == 1
     assert serve.main(["--model", str(folder), "--public-key", str(public)]) == 2
     assert str(folder / "2") in capsys.readouterr().err
+    promote(folder, 1, "stable")
+    with running("--model", str(folder), "--public-key", str(public)) as server:
+        assert server.get("/healthz")[1]["version"] == 1
 
 
 def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(server: RunningServer) -> None:

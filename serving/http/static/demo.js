@@ -41,6 +41,7 @@ function latest(work) {
 }
 
 function say(text, isError = false) {
+  if (isError) byId("answers").setAttribute("aria-busy", "false");
   byId("state").textContent = text;
   byId("state").className = isError ? "error" : "muted";
 }
@@ -153,6 +154,7 @@ function filters() {
 }
 
 const recommend = latest(async (isLatest) => {
+  byId("answers").setAttribute("aria-busy", "true");
   const question = {
     history: state.history.map((movie) => movie.id), k: 10, include_seen: byId("include-seen").checked, filters: filters(),
   };
@@ -161,6 +163,7 @@ const recommend = latest(async (isLatest) => {
     state.compare === null ? null : ask("/api/recommend", { ...question, version: state.compare }),
   ]);
   if (!isLatest()) return;
+  byId("answers").setAttribute("aria-busy", "false");
   showHistory(new Set(answer.unknown));
   const { many, taken } = state.words;
   const nothing = state.history.length ? `Nothing of the history is known to the model` : `Nothing ${taken} yet`;
