@@ -19,6 +19,7 @@ from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import is_standard_output, user_path
 from data.version import add_version_option
+from pipeline.command_options import add_model_options
 from pipeline.defaults import DEFAULT_SERVING
 
 if TYPE_CHECKING:
@@ -76,17 +77,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add_beam_option(parser, "an option for Beam, which then answers --batch")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries log, and errors whole")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
-    parser.add_argument(
-        "--model",
-        type=user_path,
-        metavar="DIR",
-        help="a published version, a folder of versions or one of such folders (default: the newest in runs/serving)",
-    )
-    parser.add_argument("--pipeline", metavar="NAME", help="whose newest version, where several have published")
-    parser.add_argument("--label", metavar="LABEL", help="ask the version with this label, such as stable")
-    parser.add_argument(
-        "--public-key", type=user_path, metavar="FILE", help="refuse a model without this key's signature"
-    )
+    add_model_options(parser, version="a published version", no_label="the newest")
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(_with_negative_ids(given))
     if not 1 <= options.k <= _MAX_K:

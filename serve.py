@@ -14,8 +14,8 @@ from pathlib import Path
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
-from data.user_files import user_path
 from data.version import add_version_option
+from pipeline.command_options import add_model_options
 from pipeline.defaults import DEFAULT_SERVING
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "::1")
@@ -34,20 +34,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         epilog="Goes over to newly published versions by itself. Exit codes: 0 stopped; 2 something can't be used.",
     )
     add_version_option(parser)
-    parser.add_argument(
-        "--model",
-        type=user_path,
-        metavar="DIR",
-        help="a folder of versions, one of such folders, or a version, which then stays (default: runs/serving)",
-    )
-    parser.add_argument("--pipeline", metavar="NAME", help="whose versions, where several pipelines have published")
-    parser.add_argument(
-        "--label",
-        metavar="LABEL",
-        help="serve the version with this label (default: stable, if there is one, or the newest)",
-    )
-    parser.add_argument(
-        "--public-key", type=user_path, metavar="FILE", help="refuse versions without this key's signature"
+    add_model_options(
+        parser, version="a published version, which then stays", no_label="stable, if there is one, or the newest"
     )
     parser.add_argument(
         "--host",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from data.splits import SPLIT_CHOICES
+from data.user_files import user_path
 
 
 def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_release: str) -> None:
@@ -32,4 +33,31 @@ def add_settings_options(parser: argparse.ArgumentParser, *, no_config: str, no_
         default=[],
         metavar="NAME=VALUE",
         help="a single setting above the configuration's, such as --set model.dropout=0.3; may be repeated",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, version: str, no_label: str) -> None:
+    """Add the options that choose a published model: `model`, `pipeline`, `label` and `public_key`.
+
+    Parameters
+    ----------
+    parser
+        The command's.
+    version
+        What the folder of a single version stands for, for the help.
+    no_label
+        What holds without a label, for the help.
+    """
+    parser.add_argument(
+        "--model",
+        type=user_path,
+        metavar="DIR",
+        help=f"{version}, a folder of versions or one of such folders (default: the newest in runs/serving)",
+    )
+    parser.add_argument("--pipeline", metavar="NAME", help="whose versions, where several pipelines have published")
+    parser.add_argument(
+        "--label", metavar="LABEL", help=f"the version with this label, such as stable (default: {no_label})"
+    )
+    parser.add_argument(
+        "--public-key", type=user_path, metavar="FILE", help="refuse versions without this key's signature"
     )

@@ -32,6 +32,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from browser import Page
     from shared_run import SampleRun
 
 # On the build server the same examples each time, and no clock: a failure there can be had again.
@@ -61,6 +64,18 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     from shared_run import run_sample
 
     return run_sample(tmp_path_factory.mktemp("sample") / "runs")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    """Open a browser; not for the whole session, since Playwright's loop would be in the way of others' loops."""
+    from browser import chromium, open_browser
+
+    executable = chromium()
+    if executable is None:
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    with open_browser(executable) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import tensorflow as tf
-from browser import Page, chromium, open_browser
+from browser import Page
 from report_models import SCRIPT_TITLE, full_facts
 
 import inspect_data
@@ -18,15 +17,6 @@ from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, Rep
 from pipeline.runs.index import keep_report, write_index
 
 PHONE, DESKTOP = 390, 1280
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    executable = chromium()
-    if executable is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with open_browser(executable) as page:
-        yield page
 
 
 def look_at(browser: Page, path: Path) -> None:

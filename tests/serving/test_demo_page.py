@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Page, chromium, open_browser
+from browser import Page
 from playwright.sync_api import expect
 
 from serving.recommender import Recommender
@@ -31,15 +31,6 @@ def server(sample_run: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         publish(sample_run.model, folder, {"metrics": {"recall_at_10": 0.5}}, keep=5)
     with running("--model", str(folder)) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    executable = chromium()
-    if executable is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    with open_browser(executable) as page:
-        yield page
 
 
 @pytest.fixture(params=[PHONE, DESKTOP], ids=["phone", "desktop"])
