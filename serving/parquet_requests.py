@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as types
 
 from data.errors import InputError, one_line
+from data.parquet import open_parquet
 from data.releases.catalogue import Catalogue
 from serving.batch_job import Request, check_columns
 
@@ -70,7 +71,7 @@ def _opened(source: Path) -> Iterator[pq.ParquetFile]:
     if not source.is_file():
         raise InputError(f"{source} is a pipe or a device, in which Parquet can't be sought: name a file", code="M14")
     try:
-        with source.open("rb") as content, pq.ParquetFile(content, buffer_size=_BUFFER_BYTES) as file:
+        with source.open("rb") as content, open_parquet(content, buffer_size=_BUFFER_BYTES) as file:
             yield file
     except pa.ArrowException as error:
         raise InputError(f"{source} can't be read as Parquet: {one_line(error)}", code="M14") from error

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.json as pajson
-import pyarrow.parquet as pq
 
 from data.errors import InputError
 from data.interactions.files import DataFile
+from data.parquet import open_parquet
 from data.releases.lines import BLOCK_BYTES, whole_lines
 
 _ROWS_PER_BATCH = 1 << 18
@@ -99,7 +99,7 @@ def _choose(
 
 def _header(file: DataFile, stream: pa.NativeFile) -> list[str]:
     if file.format == "parquet":
-        return list(pq.ParquetFile(stream).schema_arrow.names)
+        return list(open_parquet(stream).schema_arrow.names)
     if file.format == "jsonl":
         return list(_first_object(file, stream))
     with pacsv.open_csv(stream, parse_options=_parse_options(file)) as reader:
@@ -128,7 +128,7 @@ def _csv_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str, str
 
 
 def _parquet_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-    yield from pq.ParquetFile(stream).iter_batches(_ROWS_PER_BATCH, columns=list(chosen.values()))
+    yield from open_parquet(stream).iter_batches(_ROWS_PER_BATCH, columns=list(chosen.values()))
 
 
 def _json_batches(file: DataFile, stream: pa.NativeFile, chosen: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
