@@ -13,6 +13,19 @@ _PLACE_IN_GRAPH = re.compile(r"\{\{function_node [^}]*\}\} ?")
 """With which TensorFlow begins what it says of an error in a graph; it would fill a line."""
 
 
+_CREDENTIALS = re.compile(r"://[^\s/@:]*:(?!\d+/)[^\s@]*@")
+"""Name and password, or keys, in an address; a port and a path that holds `@` are none."""
+
+
+def without_credentials(text: str) -> str:
+    """Return a text without what its addresses hold before `@`.
+
+    >>> without_credentials("s3://KEY:SEC/RET@bucket/x and https://host:8443/a@b can't be read")
+    "s3://***@bucket/x and https://host:8443/a@b can't be read"
+    """
+    return _CREDENTIALS.sub("://***@", text)
+
+
 @dataclass(frozen=True)
 class CodedMessage:
     """A message and its code.
@@ -31,7 +44,7 @@ class CodedMessage:
     @property
     def line(self) -> str:
         """The message as a person sees it, which ends with the code."""
-        return f"{self.message} [{self.code}]"
+        return f"{without_credentials(self.message)} [{self.code}]"
 
 
 class CodedError(Exception):
@@ -45,6 +58,7 @@ class CodedError(Exception):
 
     def __init__(self, message: str, code: str) -> None:
         # Both are arguments of the exception: it is pickled, and made anew by Beam with a longer message, from these.
+        message = without_credentials(message)
         super().__init__(message, code)
         self.message = message
         self.code = code

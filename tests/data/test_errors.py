@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from data.command import CommandParser, run_command
-from data.errors import InputError, one_line
+from data.errors import CodedMessage, InputError, one_line
 
 MESSAGE = "ratings.csv line 3: 'five' is not a number of stars"
 
@@ -29,6 +29,16 @@ def test_an_error_is_its_message_and_its_line_ends_with_the_code():
 
     assert str(error) == MESSAGE
     assert error.line == f"{MESSAGE} [D18]"
+
+
+def test_no_message_repeats_the_keys_of_an_address():
+    given = "s3://AKIA:se/cret+=@bucket/x can't be read (https://me:pw@proxy:8080/ refused it)"
+    for said in (
+        InputError(given, code="D23").message,
+        str(InputError(given, code="D23")),
+        CodedMessage(given, "D23").line,
+    ):
+        assert said.startswith("s3://***@bucket/x can't be read (https://***@proxy:8080/ refused it)")
 
 
 def test_the_place_in_tensorflows_graph_takes_no_room_in_a_line():
