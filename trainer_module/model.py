@@ -19,7 +19,7 @@ _RECENCY_DECAY = 0.15
 
 _RECENCY_GAIN = 2.0
 """How much larger than the mean itself its share in the query is. Validation recall@10 on ml-latest-small at gains of
-0, 1, 2 and 3 was 0.1149, 0.1174, 0.1194 and 0.1198, one seed each (docs/quality.md)."""
+0, 1, 2 and 3 was 0.1149, 0.1174, 0.1194 and 0.1198, one seed each."""
 
 
 _TINY = np.finfo(np.float32).tiny
