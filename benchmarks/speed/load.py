@@ -102,9 +102,10 @@ def _run(options: argparse.Namespace) -> int:
         # Whoever comes first one time comes last the next.
         for name in names if number % 2 == 0 else reversed(names):
             with start[name]() as server:
-                answers[name] = _ask_all(server, movies)
+                answers[name], waits = _ask_all(server, movies)
                 tallies, memory, seconds = put_under_load(server, movies, options.clients, 60 * options.minutes)
-            print(f"{name}, round {number + 1}\n\n{make_table(tallies, memory, seconds)}\n", flush=True)
+            first = f"first answer {waits[0]:.1f} ms, median of the next {len(waits) - 1} {median(waits[1:]):.1f} ms"
+            print(f"{name}, round {number + 1}; {first}\n\n{make_table(tallies, memory, seconds)}\n", flush=True)
             found[name].append(throughput_and_p99(tallies, seconds))
             errors += [error for tally in tallies for error in tally.errors]
     print(f"{len(errors)} errors" + (f", the first: {errors[0]}" if errors else ""))
@@ -131,17 +132,20 @@ def throughput_and_p99(tallies: Sequence[Tally], seconds: float) -> tuple[float,
     return len(latencies) / seconds, float(np.percentile(latencies, 99)) if latencies else 0.0
 
 
-def _ask_all(server: Server, movies: list[int]) -> list[Any]:
-    """Return the answers to questions that are the same for every server."""
+def _ask_all(server: Server, movies: list[int]) -> tuple[list[Any], list[float]]:
+    """Return the answers to questions that are the same for every server, one after the other, and milliseconds."""
     chance = random.Random(_SEED)  # noqa: S311
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
-    answers = []
+    answers, waits = [], []
     for _ in range(_COMPARED):
+        before = time.monotonic()
         connection.request("POST", f"{server.model_path}:predict", _body(_draw(movies, chance)), _JSON)
-        row = json.loads(connection.getresponse().read())["predictions"][0]
+        content = connection.getresponse().read()
+        waits.append(1000 * (time.monotonic() - before))
+        row = json.loads(content)["predictions"][0]
         answers.append((row["movie_id"], [float(np.float32(score)) for score in row["score"]]))
     connection.close()
-    return answers
+    return answers, waits
 
 
 def put_under_load(

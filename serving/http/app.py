@@ -94,6 +94,8 @@ def make_app(models: LiveModels, settings: ServerSettings, when_started: Callabl
         ended = threading.Event()
         follower = threading.Thread(target=_follow, args=(models, settings.poll_seconds, ended), daemon=True)
         follower.start()
+        # The first use of threads, and of the model in one, costs some 20 ms, which no caller should wait for.
+        await run_in_threadpool(models.current.recommender.recommend, [])
         when_started()
         yield
         ended.set()

@@ -67,7 +67,9 @@ def test_the_program_refuses_what_was_changed_added_or_signed_with_another_key(m
     assert "Extra files found" in verified(model_signing, version, public)
     (version / "assets.extra" / "more").unlink()
     (version / "assets.extra" / "publication.json").write_text("{}")
-    assert "Hash mismatch for 'assets.extra/publication.json'" in verified(model_signing, version, public)
+    # The program shows its digests as bytes, on whose quotes those around the name depend.
+    refused = verified(model_signing, version, public).replace("\\", "")
+    assert "Hash mismatch for 'assets.extra/publication.json'" in refused
 
 
 def test_the_program_verifies_a_version_that_was_rolled_back_to(model_signing, tmp_path):
