@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_model import export_untrained_model
 
 import recommend
 from data.errors import InputError
@@ -341,19 +340,3 @@ def test_a_first_answer_takes_less_than_ten_seconds_and_no_tfx(sample_run: Any) 
     # Of the processor, since tests share the machine: on a quiet one it is the time on the clock.
     assert seconds < 10
     assert len(json.loads(ended.stdout)) == 10
-
-
-def test_a_batch_runs_above_five_thousand_histories_a_second_at_four_thousand_movies(tmp_path: Path) -> None:
-    recommender = Recommender.load(export_untrained_model(tmp_path / "model", num_movies=4_000))
-    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    histories = [[1 + (17 * user + step * step) % 4_000 for step in range(1 + user % 20)] for user in range(6_000)]
-    source.write_text("".join(json.dumps({"history": history}) + "\n" for history in histories))
-    recommend_file(recommender, BatchJob(source, target))
-
-    rates = []
-    for _ in range(3):
-        started = time.monotonic()
-        answered = recommend_file(recommender, BatchJob(source, target))
-        rates.append(answered / (time.monotonic() - started))
-
-    assert max(rates) > 5_000

@@ -2,18 +2,19 @@
 
 Models of the default width with untrained weights, exported as the Trainer does, are loaded in a fresh process each and
 asked through their signatures `serving_default` and `filtered` in turn, a request at a time. An answer is a hundred
-movies.
+movies. Then a file of histories is answered as `recommend.py --batch` does, ten movies each.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import (
     Measurement,
@@ -29,11 +30,17 @@ from data.environment import prepare_environment
 from data.errors import InputError
 from data.user_files import user_path
 
+if TYPE_CHECKING:
+    from serving.recommender import Recommender
+
 _EXPORT = "export"
 _ASK = "ask"
 _BATCHES = (1, 64)
 _CATALOGUES = (4_000, 40_000, 400_000)
 _HISTORY = 10
+_HISTORIES = 6_000
+"""In the file that is answered."""
+
 _WARM_UP_REQUESTS = 10
 _SEED = 42
 
@@ -61,7 +68,8 @@ def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:
     Parameters
     ----------
     result
-        `movies` in the catalogue, `load_seconds`, and `milliseconds`, `{batch and signature: [one a request]}`.
+        `movies` in the catalogue, `load_seconds`, `milliseconds`, `{batch and signature: [one a request]}`, and
+        `histories_a_second` of a file.
     peak_mib
         Of the process.
     """
@@ -79,6 +87,8 @@ def answer_rows(result: dict[str, Any], peak_mib: float) -> list[list[str]]:
                 f"{peak_mib:.0f}",
             ]
         )
+    name = f"{result['movies']:,} movies, a file of histories"
+    rows.append([name, "", "", "", f"{result['histories_a_second']:,.0f}", "", f"{peak_mib:.0f}"])
     return rows
 
 
@@ -153,6 +163,7 @@ def _ask(folder: Path, requests: int) -> dict[str, Any]:
     from data.features import CONTEXT_MOVIE_ID, PAD_MOVIE_ID
     from data.releases.catalogue import CATALOGUE_FILE, Catalogue
     from serving.filters import SIGNATURE, Filters, filter_inputs
+    from serving.recommender import Recommender
 
     started = time.monotonic()
     model = tf.saved_model.load(str(folder))
@@ -185,5 +196,29 @@ def _ask(folder: Path, requests: int) -> dict[str, Any]:
                 taken.append(1000 * (time.monotonic() - before))
         milliseconds[str(batch)] = plain[_WARM_UP_REQUESTS:]
         milliseconds[f"{batch} {SIGNATURE}"] = filtered[_WARM_UP_REQUESTS:]
-    movie_ids = catalogue.ids
-    return {"movies": len(movie_ids), "load_seconds": load_seconds, "milliseconds": milliseconds}
+    return {
+        "movies": len(catalogue),
+        "load_seconds": load_seconds,
+        "milliseconds": milliseconds,
+        "histories_a_second": _answer_file(Recommender(model, catalogue)),
+    }
+
+
+def _answer_file(recommender: Recommender) -> float:
+    """Return how many histories of a file are answered in a second, the best of three times."""
+    import numpy as np
+
+    from serving.batch_inference import recommend_file
+    from serving.batch_job import BatchJob
+
+    random = np.random.default_rng(_SEED)
+    histories = random.choice(recommender.catalogue.ids, [_HISTORIES, _HISTORY]).tolist()
+    with tempfile.TemporaryDirectory(prefix="serve-speed-") as folder:
+        source, target = Path(folder) / "histories.jsonl", Path(folder) / "answers.jsonl"
+        source.write_text("".join(f"{json.dumps(history)}\n" for history in histories), encoding="utf-8")
+        rates = []
+        for _ in range(3):
+            started = time.monotonic()
+            answered = recommend_file(recommender, BatchJob(source, target))
+            rates.append(answered / (time.monotonic() - started))
+    return max(rates)

@@ -256,10 +256,16 @@ def test_a_step_is_told_with_what_input_adds():
 
 
 def test_answers_are_told_by_batch_with_queries_a_second():
-    result = {"movies": 4000, "load_seconds": 1.25, "milliseconds": {"1": [1.0] * 10, "64": [16.0, 16.0]}}
+    result = {
+        "movies": 4000,
+        "load_seconds": 1.25,
+        "milliseconds": {"1": [1.0] * 10, "64 filtered": [16.0, 16.0]},
+        "histories_a_second": 9999.6,
+    }
     assert answer_rows(result, 656.2) == [
         ["4,000 movies, batch 1", "1.0", "1.0", "1.0", "1,000", "1.2", "656"],
-        ["4,000 movies, batch 64", "16.0", "16.0", "16.0", "4,000", "1.2", "656"],
+        ["4,000 movies, batch 64, filtered", "16.0", "16.0", "16.0", "4,000", "1.2", "656"],
+        ["4,000 movies, a file of histories", "", "", "", "10,000", "", "656"],
     ]
 
 
