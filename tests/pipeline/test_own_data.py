@@ -30,7 +30,7 @@ import json, sys
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 asked = {name: signature.structured_input_signature[1] for name, signature in model.signatures.items()}
-types = {name: [spec.dtype.name for spec in inputs.values()] for name, inputs in asked.items()}
+types = {name: sorted(spec.dtype.name for spec in inputs.values()) for name, inputs in asked.items()}
 histories = json.loads(sys.argv[2])
 answers = model.signatures["serving_default"](context_movie_id=tf.constant(histories))
 print(json.dumps({
@@ -68,6 +68,8 @@ def test_the_published_model_takes_and_gives_the_shops_own_ids_as_bytes(model: P
     assert answer["types"] == {
         "serving_default": ["string"],
         "include_seen": ["string"],
+        # The history, two lists of ids and two of genres; whether to offer what was seen; two years.
+        "filtered": ["bool", "int64", "int64", *["string"] * 5],
         "similar": ["string"],
         "evaluate": ["string"],
     }
