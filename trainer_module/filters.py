@@ -29,7 +29,8 @@ class MovieFilter(tf.Module):
 
     def __init__(self, years: np.ndarray, genres: Sequence[Sequence[str]]) -> None:
         super().__init__(name="movie_filter")
-        names = sorted({name for of_movie in genres for name in of_movie})
+        # A table can not be empty. No movie bears this name, and it is passed over where it is asked for.
+        names = sorted({name for of_movie in genres for name in of_movie}) or [NO_GENRE]
         place = {name: number for number, name in enumerate(names)}
         has_genre = np.zeros([len(names), len(years)], np.float32)
         for movie, of_movie in enumerate(genres):

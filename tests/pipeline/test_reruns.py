@@ -74,7 +74,7 @@ def test_the_third_run_does_nothing(second_and_third):
 def test_each_run_keeps_its_page_and_the_index_tells_them_apart(second_and_third):
     kept, index = second_and_third[1].pages, second_and_third[1].index
     assert len(kept) == 3
-    assert index.count("published</td>") == 3
+    assert index.count(">published</span></td>") == 3
     assert index.count("<td>cached</td>") == 1
     assert index.count(">nothing</td>") == 2
 

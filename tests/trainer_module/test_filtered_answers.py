@@ -108,6 +108,20 @@ def test_an_answer_holds_what_the_filters_leave_and_nothing_else_by_the_scores_o
         np.testing.assert_allclose(found, [scores[movie] for movie, _ in answer], rtol=1e-4, atol=1e-5)
 
 
+def test_a_catalogue_without_genres_or_years_takes_filters_too(tmp_path: Path) -> None:
+    bare = export_untrained_model(tmp_path / "1", 20, make_movie=lambda id_: Movie(id_, f"Number {id_}", 0, ()))
+    model = tf.saved_model.load(str(bare))
+    everything, of_a_genre, denied, dated = ask(
+        model,
+        [[3]] * 4,
+        [Filters(), Filters(genres=("Drama",)), Filters(deny=(5,), without_genres=("Drama",)), Filters(first_year=1)],
+        [False] * 4,
+    )
+    assert {movie for movie, _ in everything} == set(range(1, 21)) - {3}
+    assert (of_a_genre, dated) == ([], [])
+    assert {movie for movie, _ in denied} == set(range(1, 21)) - {3, 5}
+
+
 def test_without_filters_the_answer_is_that_of_serving_default(model: Any) -> None:
     history = [3, 5, 8]
     [answer] = ask(model, [history], [Filters()], [False])

@@ -50,6 +50,7 @@ function say(text, isError = false) {
 
 let found = [];
 let selected = -1;
+let searching = Promise.resolve();
 
 const search = latest(async (isLatest, text) => {
   const movies = text.trim() ? await ask(`/api/movies?query=${encodeURIComponent(text)}&limit=8`) : [];
@@ -86,7 +87,7 @@ function select(place) {
 function take(place) {
   add(found[place]);
   byId("search").value = "";
-  search("");
+  searching = search("");
 }
 
 function onKey(event) {
@@ -96,8 +97,9 @@ function onKey(event) {
     select((selected + 1) % found.length);
   } else if (event.key === "ArrowUp" && isOpen) {
     select(selected <= 0 ? found.length - 1 : selected - 1);
-  } else if (event.key === "Enter" && isOpen) {
-    take(Math.max(selected, 0));
+  } else if (event.key === "Enter") {
+    // Whoever types fast means what the whole text finds, not what its beginning did.
+    searching.then(() => { if (found.length) take(Math.max(selected, 0)); });
   } else if (event.key === "Escape") {
     show(false);
   } else {
@@ -249,7 +251,7 @@ function describe(model) {
 }
 
 function listen() {
-  byId("search").addEventListener("input", (event) => search(event.target.value));
+  byId("search").addEventListener("input", (event) => { searching = search(event.target.value); });
   byId("search").addEventListener("keydown", onKey);
   byId("search").addEventListener("blur", () => show(false));
   byId("clear").addEventListener("click", () => { state.history = []; changed(); byId("search").focus(); });
