@@ -36,7 +36,8 @@ def make_environment(folder: Path, packages: Sequence[str]) -> Path:
     """
     python = folder / "bin" / "python"
     complete = folder / "complete"
-    digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()
+    # Of another Python, or in another system that sees this folder, its own would not run.
+    digest = hashlib.sha256("\n".join([sys.executable, sys.version, *packages]).encode()).hexdigest()
     try:
         if complete.is_file() and complete.read_text(encoding="utf-8") == digest:
             return python
