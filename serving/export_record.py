@@ -17,6 +17,9 @@ from data.words import MOVIES, Words
 RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
 
+WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
+"""Requests that a server replays before it answers, in a SavedModel's folder: the place is TensorFlow Serving's."""
+
 FORMAT = 2
 """The current format: to be raised when later code relies on something that exports of this format don't do.
 

@@ -66,7 +66,7 @@ def promote(
     base_path: str | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> int | None:
-    """Give a label to a version; the version that bore it loses it.
+    """Set a label on a version; the version that bore it loses it.
 
     Parameters
     ----------

@@ -14,9 +14,9 @@ import tensorflow as tf
 from data.identity import DataIdentity
 from data.movie_ids import MovieId, plain_id
 from data.words import MOVIES, Words
-from serving.export_record import FORMAT, RECORD_FILE, ExportRecord
+from serving.export_record import FORMAT, RECORD_FILE, WARM_UP_FILE, ExportRecord
 from trainer_module.signatures import ServingModel
-from trainer_module.warm_up import WARM_UP_FILE, write_warm_up
+from trainer_module.warm_up import write_warm_up
 
 EXTRA_ASSETS = "assets.extra"
 """The folder of a SavedModel that TensorFlow leaves to its owner."""

@@ -19,9 +19,6 @@ from data.movie_ids import MovieId
 from serving.filters import SIGNATURE as FILTERED
 from serving.filters import Filters, filter_inputs, rectangle
 
-WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
-"""Where they lie in a SavedModel's folder, as TensorFlow Serving looks for them."""
-
 _BATCH = 32
 """Histories in the largest request."""
 

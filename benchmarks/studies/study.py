@@ -162,7 +162,7 @@ def opened(
 
 
 def _encoded(choice: Sequence[Any] | Range) -> dict[str, Any]:
-    """Spell what may be chosen for Optuna, whose choices are plain: any others would not be known again."""
+    """Return the choices in a form that Optuna can store: of plain types, by which it knows them again."""
     if isinstance(choice, Range):
         return {"low": choice.low, "high": choice.high, "log": choice.log}
     return {"choices": [json.dumps(value) for value in choice]}

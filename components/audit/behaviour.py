@@ -59,7 +59,7 @@ class Answers:
 
 
 def ask_all(ask: Ask, windows: Windows, seed: int) -> Answers:
-    """Ask about windows as they are, and with the last movie, the order, and one movie changed."""
+    """Return the answers to windows, and how far they move if the last movie, the order or one movie changes."""
     plain = ask(windows.context)
     moved = {}
     for name, (rows, changed) in _changes(windows, seed).items():

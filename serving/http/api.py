@@ -154,7 +154,7 @@ def make_api(models: LiveModels) -> APIRouter:
         k: _K = 10,
         version: _Version = None,
     ) -> AnswerOut:
-        model = _model(models, version)
+        model = find_version(models, version)
         movie_id = model.recommender.catalogue.parse_id(id)
         if movie_id is None or not model.recommender.known([movie_id])[0]:
             raise HTTPException(404, f"the model knows no {model.words.one} {id}")
@@ -164,7 +164,7 @@ def make_api(models: LiveModels) -> APIRouter:
 
     @api.post("/recommend", summary="What comes after a history")
     def recommend(question: RecommendIn) -> AnswerOut:
-        model = _model(models, question.version)
+        model = find_version(models, question.version)
         history: list[MovieId] = list(question.history)
         _check_ids(model, history)
         known = model.recommender.known(history)
@@ -184,7 +184,14 @@ def make_api(models: LiveModels) -> APIRouter:
     return api
 
 
-def _model(models: LiveModels, version: int | None) -> LiveModel:
+def find_version(models: LiveModels, version: int | None) -> LiveModel:
+    """Return a version, None for the one that is served.
+
+    Raises
+    ------
+    HTTPException
+        It is not published (404), or can't be loaded (400).
+    """
     if version is None:
         return models.current
     try:

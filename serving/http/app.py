@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 
 from data.errors import InputError
 from data.version import __version__
-from serving.http.api import make_api
+from serving.http.api import find_version, make_api
 from serving.http.guard import Figures, Guard
 from serving.http.live_models import LiveModel, LiveModels
 from serving.http.predict import BadRequestError, answer
@@ -203,13 +203,7 @@ async def _find(models: LiveModels, name: str, version: int | None, label: str |
             raise HTTPException(404, error.message) from error
     if version is None or version == models.current.version:
         return models.current
-    try:
-        model = await run_in_threadpool(models.get, version)
-    except InputError as error:
-        raise HTTPException(400, error.message) from error
-    if model is None:
-        raise HTTPException(404, f"{name} has no version {version}")
-    return model
+    return await run_in_threadpool(find_version, models, version)
 
 
 def _metadata(models: LiveModels, model: LiveModel) -> bytes:

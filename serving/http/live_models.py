@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from data.errors import InputError
 from data.words import Words
-from serving.export_record import read_record
+from serving.export_record import WARM_UP_FILE, read_record
 from serving.labels import labels_of
 from serving.publication import read_publication
 from serving.recommender import Recommender
@@ -23,7 +23,6 @@ from serving.versions import published_versions
 
 _LOG = logging.getLogger("next_movie.serve")
 
-_WARM_UP_FILE = "assets.extra/tf_serving_warmup_requests"
 _OTHERS_HELD = 2
 """Versions in memory beside the one that is served, for comparisons."""
 
@@ -202,10 +201,10 @@ class LiveModels:
 
 
 def _warm_up(recommender: Recommender, folder: Path) -> None:
-    """Ask a model what its export says to ask first, so that no caller waits for what TensorFlow does once."""
+    """Replay the export's warm-up requests, so that no caller waits for what TensorFlow does once."""
     from tensorflow_serving.apis import prediction_log_pb2
 
-    file = folder / _WARM_UP_FILE
+    file = folder / WARM_UP_FILE
     if not file.is_file():
         return
     try:

@@ -14,7 +14,8 @@ import tensorflow as tf
 from synthetic_model import export_untrained_model
 from tensorflow_serving.apis import prediction_log_pb2
 
-from trainer_module.warm_up import WARM_UP_FILE, write_warm_up
+from serving.export_record import WARM_UP_FILE
+from trainer_module.warm_up import write_warm_up
 
 pytestmark = pytest.mark.slow
 
