@@ -7,6 +7,7 @@ output is JSON: `findings`, a list of sentences, empty for a model that can be s
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ import tensorflow as tf
 BATCH = 64
 WARM_UP_REQUESTS = 5
 TIMED_REQUESTS = 20
+TIMED_ROUNDS = 5
 SCORE_TOLERANCE = 1e-3
 
 FILLER_SCORE = float(np.finfo(np.float32).min)
@@ -109,7 +111,7 @@ def main(folder: str, max_latency_ms: float) -> dict[str, Any]:
             findings += check_canary(ask, canary, pad)
         findings += check_batch(ask, canaries, catalogue)
         findings += check_other_signatures(model, canaries, pad)
-        latency_ms = measure_latency(ask, _ordinary(canaries))
+        latency_ms = measure_latency(ask, _ordinary(canaries), max_latency_ms)
     except Exception as error:  # as above
         return {"findings": [*findings, f"a request failed: {_one_line(error)}"], "latency_ms": None}
     if latency_ms > max_latency_ms:
@@ -225,16 +227,26 @@ def unfilled(answer: dict[str, tf.Tensor], pad: MovieId) -> list[Answer]:
     return rows
 
 
-def measure_latency(ask: Ask, history: list[MovieId]) -> float:
-    """Return the median milliseconds of single requests, after some that warm up."""
+def measure_latency(ask: Ask, history: list[MovieId], max_latency_ms: float) -> float:
+    """Return the median milliseconds of single requests, after some that warm up.
+
+    A median above the limit is measured anew, up to `TIMED_ROUNDS` times, and the lowest counts: a slow model is slow
+    each time, while a machine that is busy with something else is so only for a while.
+    """
     for _ in range(WARM_UP_REQUESTS):
         ask([history])
-    taken = []
-    for _ in range(TIMED_REQUESTS):
-        started = time.perf_counter()
-        ask([history])
-        taken.append(1000 * (time.perf_counter() - started))
-    return statistics.median(taken)
+    lowest = math.inf
+    for _ in range(TIMED_ROUNDS):
+        lowest = min(lowest, statistics.median(_milliseconds(ask, history) for _ in range(TIMED_REQUESTS)))
+        if lowest <= max_latency_ms:
+            break
+    return lowest
+
+
+def _milliseconds(ask: Ask, history: list[MovieId]) -> float:
+    started = time.perf_counter()
+    ask([history])
+    return 1000 * (time.perf_counter() - started)
 
 
 def _read(path: str) -> str:

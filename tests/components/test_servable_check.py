@@ -160,6 +160,19 @@ def test_a_model_that_is_too_slow_is_found(export):
     assert found.endswith(" ms, more than the 50 ms allowed")
 
 
+def test_a_model_that_is_slow_for_a_while_is_measured_again():
+    asked = []
+
+    def ask(histories):
+        asked.append(histories)
+        if len(asked) <= check_export.WARM_UP_REQUESTS + check_export.TIMED_REQUESTS:
+            time.sleep(0.02)
+        return []
+
+    assert check_export.measure_latency(ask, [1], max_latency_ms=10) < 10
+    assert len(asked) == check_export.WARM_UP_REQUESTS + 2 * check_export.TIMED_REQUESTS
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -39,7 +39,7 @@ def test_another_seed_of_the_data_is_compared_with_none_and_published_beside_the
         assert record.evaluation_result.blessed
         assert record.evaluation_result.evaluation.baseline is None
         assert "compared with none: other data (seed was 42 and is 43)" in output
-        assert published_versions(Path(sample_run.paths.serving)) == [1, 2]
+        assert published_versions(Path(sample_run.paths.serving)) == [1, 2], output
         page = (Path(sample_run.paths.metadata).parent / "report.html").read_text()
         assert "compared with none: other data (seed was 42 and is 43)" in page
         assert len(read_history(record)) == 1, "the other data's are not this one's"
