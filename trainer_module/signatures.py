@@ -115,6 +115,8 @@ class ServingModel(tf.Module):
                 value_index=tf.lookup.TextFileIndex.LINE_NUMBER,
             ),
             default_value=-1,
+            # By name it would be shared with any table that this process made of a file of this name before.
+            experimental_is_anonymous=True,
         )
         history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
         self.recommend = _traced(self._recommend, history)
