@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, PortableOptions
 from apache_beam.runners.runner import PipelineResult
 
 from data.beam_options import DEFAULT_ARGS
@@ -73,7 +73,12 @@ class BeamJob:
         """Build the job's pipeline, and run it to its end, within a block of `exchange`."""
         pipeline = beam.Pipeline(options=self._flags)
         build(pipeline)
-        wait_for(pipeline.run(), self._progress)
+        # Without a job server the pipeline runs within the call itself, and Ctrl-C has to end that.
+        remote = self._flags.view_as(PortableOptions).job_endpoint is not None
+        with contextlib.ExitStack() as stack:
+            held = stack.enter_context(_held_signals()) if remote else []
+            result = pipeline.run()
+        wait_for(result, self._progress, held)
 
     def _remove(self, exchange: Exchange) -> None:
         try:
@@ -105,10 +110,22 @@ class BeamJob:
             ) from error
 
 
-def wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
-    """Wait until a job is over; cancel it if this process is to end before, by Ctrl-C or SIGTERM."""
+def wait_for(result: PipelineResult, progress: Callable[[str], None], held: Sequence[int] = ()) -> None:
+    """Wait until a job is over; cancel it if this process is to end before, by Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    result
+        The job.
+    progress
+        Called with a line of text if the job outlives this process.
+    held
+        Signals that came while the job was submitted: see `_held_signals`.
+    """
     with _ended_by_sigterm(), _without_the_servers_log():
         try:
+            for number in held:
+                signal.raise_signal(number)
             result.wait_until_finish()
         except (KeyboardInterrupt, SystemExit):
             try:
@@ -116,6 +133,35 @@ def wait_for(result: PipelineResult, progress: Callable[[str], None]) -> None:
             except Exception as error:
                 progress(f"the job can't be cancelled ({one_line(error)}): end it on the engine")
             raise
+
+
+@contextlib.contextmanager
+def _held_signals() -> Iterator[list[int]]:
+    """Hold Ctrl-C and SIGTERM back while a job is submitted: before its id is known nobody can cancel it.
+
+    Yields the list of those that came; a second one acts at once. Threads other than the main one get no signals.
+    """
+    held: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def hold(number: int, _: object) -> None:
+        held.append(number)
+        restore()
+
+    for number in numbers:
+        signal.signal(number, hold)
+    try:
+        yield held
+    finally:
+        restore()
 
 
 @contextlib.contextmanager

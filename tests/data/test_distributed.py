@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import apache_beam as beam
 import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
@@ -21,7 +22,7 @@ from apache_beam.runners.runner import PipelineResult
 from beam_servers import JOB_SERVER, WORKER_POOL, engine, free_port, portable, serving, worker_environment
 
 from data import generate
-from data.beam_jobs import wait_for
+from data.beam_jobs import BeamJob, wait_for
 from data.beam_options import DEFAULT_ARGS, IN_PROCESS_ARGS, check_job_server
 from data.errors import InputError
 from data.options import GenerateOptions
@@ -232,6 +233,48 @@ def found(*options: str) -> list[int]:
     """Return the processes that `pgrep` finds."""
     done = subprocess.run(["pgrep", *options], capture_output=True, encoding="utf-8", check=False)
     return [int(number) for number in done.stdout.split()]
+
+
+class Submitted:
+    """A job that is known to its client, and whether it was cancelled."""
+
+    cancelled = False
+
+    def wait_until_finish(self) -> None:
+        raise AssertionError("it is waited for")
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.mark.parametrize(("number", "ended"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_while_a_job_is_submitted_cancels_it_once_it_can_be(monkeypatch, tmp_path, number, ended):
+    job = Submitted()
+
+    def submit(_: beam.Pipeline) -> Submitted:
+        signal.raise_signal(number)
+        return job
+
+    monkeypatch.setattr(beam.Pipeline, "run", submit)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    flags = ["--runner=PortableRunner", "--job_endpoint=localhost:1"]
+    with pytest.raises(ended):
+        BeamJob("writes", tmp_path, flags, print).run(lambda pipeline: None)
+    assert job.cancelled
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_second_ctrl_c_while_a_job_is_submitted_acts_at_once(monkeypatch, tmp_path):
+    def submit(_: beam.Pipeline) -> Submitted:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second Ctrl-C is held back")
+
+    monkeypatch.setattr(beam.Pipeline, "run", submit)
+    with pytest.raises(KeyboardInterrupt):
+        BeamJob("writes", tmp_path, ["--runner=PortableRunner", "--job_endpoint=localhost:1"], print).run(
+            lambda pipeline: None
+        )
 
 
 @pytest.mark.slow
