@@ -37,8 +37,8 @@ from data.splits.ranks import NUM_BINS, find_cut, locate_cut
 from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeFacts
-from data.timelines.timelines import RATING_DTYPE, Timelines
-from data.timelines.user_blocks import UserBlock
+from data.timelines.timelines import Timelines
+from data.timelines.user_blocks import UserBlock, parse_timelines
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import window_dtype
 
@@ -148,8 +148,8 @@ def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> Generati
 def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
-    if not isinstance(options.strategy, CutSplit):
-        cut = pipeline | "NoCut" >> beam.Create([None])
+    if plan.cut is not None or not isinstance(options.strategy, CutSplit):
+        cut = pipeline | "KnownCut" >> beam.Create([plan.cut])
     else:
         cut_bin = (
             users
@@ -196,7 +196,7 @@ def _on_block(name: str, step: Callable[..., Any], exchange: Exchange, **known: 
 
 
 def _timelines(name: str, exchange: Exchange) -> Timelines:
-    return Timelines.of(np.frombuffer(exchange.read(name), dtype=RATING_DTYPE))
+    return parse_timelines(name, exchange.read(name))
 
 
 def _windows(

@@ -47,6 +47,8 @@ class GenerationPlan:
     num_shards: dict[Split, int]
     time_range: TimeRange
     """Of all ratings of the source."""
+    cut: int | None = None
+    """The largest rank of a train example, where it is decided already."""
 
     @property
     def shard_keys(self) -> list[ShardKey]:
@@ -149,8 +151,8 @@ def generate_in_threads(
         def over_blocks(step: Callable[..., _T], **known: object) -> Iterator[_T]:
             return pool.map(lambda block: step(read_timelines(block), **known), blocks)
 
-        cut = None
-        if isinstance(options.strategy, CutSplit):
+        cut = plan.cut
+        if cut is None and isinstance(options.strategy, CutSplit):
             cut_bin = locate_cut(reduce(np.add, over_blocks(histogram, options=options)), options.train_fraction)
             in_bin = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
             cut = find_cut(reduce(ValueTally.merge, in_bin), cut_bin)

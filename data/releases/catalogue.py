@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -157,6 +157,33 @@ class Catalogue:
         train_labels = np.zeros((len(self), NUM_PERIODS), dtype=np.int64)
         train_labels[codes - 1, periods] = counts
         return replace(self, train_labels=train_labels)
+
+    def with_movies_of(self, earlier: Catalogue, word: str = MOVIES.one) -> Catalogue:
+        """Return the movies of two catalogues of ids of one kind, without counts.
+
+        Of a movie that both have, this catalogue's title, year and genres hold, unless it has a stand-in alone: see
+        `of`, also for the word.
+        """
+        movies = {movie.id: movie for movie in earlier}
+        for movie in self:
+            if movie.id not in movies or movie != _unlisted(movie.id, word):
+                movies[movie.id] = movie
+        return Catalogue.of(movies.values())
+
+    def only(self, is_kept: NDArray[np.bool_]) -> Catalogue:
+        """Return some of the movies, given bool `[num_movies]`, without counts."""
+        rows = np.flatnonzero(is_kept)
+        return Catalogue(
+            ids=self.ids[rows],
+            titles=[self.titles[row] for row in rows],
+            years=self.years[rows],
+            genres=[self.genres[row] for row in rows],
+        )
+
+    def __iter__(self) -> Iterator[Movie]:
+        """Yield the movies in their order."""
+        for place, (title, genres) in enumerate(zip(self.titles, self.genres, strict=True)):
+            yield Movie(plain_id(self.ids[place]), title, int(self.years[place]), genres)
 
     def save(self, path: Path) -> None:
         """Write the catalogue to a file; equal catalogues give equal bytes."""
