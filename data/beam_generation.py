@@ -34,7 +34,6 @@ from data.local_generation import (
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
-from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeFacts
 from data.timelines.timelines import Timelines
@@ -173,9 +172,7 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
     _ = counts | "WriteTimes" >> beam.Map(_write_times, exchange)
     labels = counts | "TrainLabels" >> beam.Map(_train_labels)
     _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
-    popularity = (
-        labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
-    )
+    popularity = labels | "Popularity" >> beam.Map(plan.popularity)
     windows = users | "Windows" >> beam.FlatMap(
         _windows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
     ).with_output_types(_WINDOWS_BY_SHARD)

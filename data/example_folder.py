@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data.errors import InputError
 from data.examples.manifest import DataSizes, Manifest, library_versions
 from data.examples.ratings_profile import RatingsProfile
@@ -18,6 +20,7 @@ from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits import spelt
 from data.timelines.periods import movies_and_periods
 from data.timelines.user_blocks import OrderedBlocks
+from data.timelines.value_tally import ValueTally
 
 WORK_FOLDER = "work"
 """Lies within the folder while it is written, and holds the blocks."""
@@ -31,11 +34,14 @@ class WrittenExamples:
     ----------
     manifest
         Of the shards and the catalogue; it is not saved.
+    catalogue
+        With the counts of train labels.
     cut
         The largest rank of a train example; None where the split has none.
     """
 
     manifest: Manifest
+    catalogue: Catalogue
     cut: int | None
 
 
@@ -84,7 +90,9 @@ def write_examples(
     num_train = options.shards or max(1, math.ceil(ordered.num_ratings / RATINGS_PER_SHARD))
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = GenerationPlan(options, {"train": num_train, "eval": num_eval}, ordered.time_range, cut)
+    plan = GenerationPlan(
+        options, {"train": num_train, "eval": num_eval}, ordered.time_range, cut, _earlier_labels(catalogue)
+    )
     if beam_args:
         from data.beam_generation import generate_in_beam
 
@@ -93,7 +101,8 @@ def write_examples(
         result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
     shutil.rmtree(work)
     labels = result.train_labels
-    catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
+    catalogue = catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts)
+    catalogue.save(folder / CATALOGUE_FILE)
     shards = result.shards
     counts = DataSizes(
         train=sum(shard.examples for shard in shards if shard.split == "train"),
@@ -120,7 +129,14 @@ def write_examples(
         libraries=library_versions(),
         profile=RatingsProfile.of(ordered.days, ordered.lengths, rated_movies=rated_movies),
     )
-    return WrittenExamples(manifest, result.cut)
+    return WrittenExamples(manifest, catalogue, result.cut)
+
+
+def _earlier_labels(catalogue: Catalogue) -> ValueTally:
+    if catalogue.earlier_labels is None:
+        return ValueTally.nothing()
+    rows = np.flatnonzero(catalogue.earlier_labels)
+    return ValueTally(rows + 1, catalogue.earlier_labels[rows])
 
 
 def check_splits(train: int, held_out: int, options: GenerateOptions) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from data.errors import InputError
 from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
-from data.examples.span_facts import EVENTS_FILE, SpanFacts
+from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
@@ -176,7 +176,7 @@ class Manifest(BaseModel):
         sizes = {shard.name: shard.bytes for shard in self.shards}
         expected[self.catalogue_file] = self.catalogue_sha256
         if self.span is not None:
-            expected[EVENTS_FILE] = self.span.events_sha256
+            expected.update({EVENTS_FILE: self.span.events_sha256, TIMELINES_FILE: self.span.timelines_sha256})
         for name, digest in expected.items():
             path = folder / name
             if not path.is_file():

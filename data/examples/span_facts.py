@@ -9,6 +9,9 @@ from data.span_settings import Stretch
 EVENTS_FILE = "events.parquet"
 """The events that arrived with a span, those that a filter leaves out among them."""
 
+TIMELINES_FILE = "timelines.parquet"
+"""What its windows are made of: its labels, and the events before them that contexts reach back to."""
+
 
 class SpanFacts(BaseModel):
     """One span of a series."""
@@ -36,6 +39,8 @@ class SpanFacts(BaseModel):
     cut: int | None
     """The largest rank of a train example; None where the split has none."""
     events_sha256: str
-    """The digest of the content of its events' file."""
+    """The digest of the content of `EVENTS_FILE`."""
+    timelines_sha256: str
+    """The digest of the content of `TIMELINES_FILE`."""
     revision: int = 0
     """How often it was written anew without a user's events."""

@@ -22,7 +22,8 @@ from data.words import MOVIES
 CATALOGUE_FILE = "catalogue.jsonl"
 """One movie a line, ids ascending: `{"id":1,"title":"...","year":1995,"genres":["..."],"train_labels":[[0,12],[5,3]]}`.
 
-`train_labels` holds the periods in which the movie is a train label, each with how often; other movies have none.
+`train_labels` holds the periods in which the movie is a train label, each with how often; other movies have none. In a
+span of a series `earlier_labels` says how often it is one in the spans before.
 """
 
 
@@ -57,6 +58,8 @@ class Catalogue:
     train_labels
         int64 `[num_movies, NUM_PERIODS]`: how often each movie is a train label in each period. None in files
         that earlier versions wrote.
+    earlier_labels
+        int64 `[num_movies]`: how often each movie is a train label in the earlier spans of a series; None without any.
     """
 
     ids: NDArray[Any]
@@ -64,6 +67,7 @@ class Catalogue:
     years: NDArray[np.int64]
     genres: Sequence[tuple[str, ...]]
     train_labels: NDArray[np.int64] | None = None
+    earlier_labels: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, movies: Iterable[Movie], rated_ids: Iterable[MovieId] = (), word: str = MOVIES.one) -> Catalogue:
@@ -131,6 +135,9 @@ class Catalogue:
             catalogue = cls.of(movies)
             if [plain_id(movie_id) for movie_id in catalogue.ids.tolist()] != [movie.id for movie in movies]:
                 raise ValueError("ids ascend")
+            if any("earlier_labels" in row for row in rows):
+                earlier = np.array([row.get("earlier_labels", 0) for row in rows], dtype=np.int64)
+                catalogue = replace(catalogue, earlier_labels=earlier)
             return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"{place} is not a readable catalogue; generate the data again", code="G02") from error
@@ -157,6 +164,20 @@ class Catalogue:
         train_labels = np.zeros((len(self), NUM_PERIODS), dtype=np.int64)
         train_labels[codes - 1, periods] = counts
         return replace(self, train_labels=train_labels)
+
+    def behind(self, before: Catalogue) -> Catalogue:
+        """Return this catalogue as that of the span behind another one, whose train labels and earlier ones it counts.
+
+        It holds all movies of the other one that are labels.
+        """
+        counts = np.zeros(len(before), dtype=np.int64)
+        if before.earlier_labels is not None:
+            counts += before.earlier_labels
+        if before.train_labels is not None:
+            counts += before.train_labels.sum(axis=1)
+        earlier = np.zeros(len(self), dtype=np.int64)
+        earlier[self.indices_of(before.ids[counts > 0])] = counts[counts > 0]
+        return replace(self, earlier_labels=earlier)
 
     def with_movies_of(self, earlier: Catalogue, word: str = MOVIES.one) -> Catalogue:
         """Return the movies of two catalogues of ids of one kind, without counts.
@@ -195,6 +216,8 @@ class Catalogue:
                 row = {"id": plain_id(movie_id), "title": title, "year": year, "genres": genres}
                 if place in train_labels:
                     row["train_labels"] = train_labels[place]
+                if self.earlier_labels is not None and self.earlier_labels[place]:
+                    row["earlier_labels"] = int(self.earlier_labels[place])
                 # ASCII only: a line separator within a title must not look like the end of the line. Without blanks,
                 # which would make up a fifth of the counts.
                 file.write(f"{json.dumps(row, separators=(',', ':'))}\n")

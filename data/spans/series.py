@@ -92,25 +92,26 @@ def read_events(span_folder: Path) -> pa.Table:
     InputError
         The folder holds no span, or its events are missing or damaged.
     """
-    return pa.Table.from_batches(
-        event_batches(span_folder), schema=open_parquet(span_folder / EVENTS_FILE).schema_arrow
-    )
+    return pa.concat_tables(row_groups(span_folder, EVENTS_FILE))
 
 
-def event_batches(span_folder: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the events that arrived with a span, in parts.
+def row_groups(span_folder: Path, name: str) -> Iterator[pa.Table]:
+    """Yield a file of a span, `EVENTS_FILE` or `TIMELINES_FILE`, in the parts that it was written in.
 
     Raises
     ------
     InputError
-        As `read_events`.
+        The folder holds no span, or the file is missing or damaged.
     """
     _, facts = load_span(span_folder)
-    path = span_folder / EVENTS_FILE
+    path = span_folder / name
     try:
-        is_whole = file_sha256(path) == facts.events_sha256
+        is_whole = file_sha256(path) == (facts.events_sha256 if name == EVENTS_FILE else facts.timelines_sha256)
     except OSError as error:
         raise InputError(f"{path} can't be read: {error.strerror or error}; {REMEDY}", code="N07") from error
     if not is_whole:
         raise InputError(f"{path} differs from what was written; {REMEDY}", code="N07")
-    yield from open_parquet(path).iter_batches()
+    with open_parquet(path) as file:
+        yield file.schema_arrow.empty_table()
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)

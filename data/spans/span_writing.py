@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.example_folder import WORK_FOLDER, write_examples
+from data.example_folder import WORK_FOLDER, WrittenExamples, write_examples
 from data.examples.manifest import Manifest
 from data.examples.shards import file_sha256
-from data.examples.span_facts import EVENTS_FILE, SpanFacts
+from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.span_settings import Stretch
 from data.spans.blocks import SpanPiece
-from data.spans.events import write_events
+from data.spans.events import write_rows
 from data.timelines.periods import TimeRange
-from data.timelines.timelines import PART_DTYPE
+from data.timelines.timelines import PART_DTYPE, RATING_DTYPE
 from data.timelines.user_blocks import PARTS_SUFFIX, SECONDS_A_DAY, OrderedBlocks, UserBlock
 from data.timelines.value_tally import ValueTally
 
@@ -77,21 +77,60 @@ class SpanTotals:
 
 @dataclass(frozen=True)
 class SpanOrigin:
-    """Where a span comes from: what its manifest says beside what is counted. Attributes are those of `SpanFacts`."""
+    """Where a span comes from: what its manifest says beside what is counted. Attributes are those of `SpanFacts`.
+
+    Attributes
+    ----------
+    source_digest
+        Of the content of the file.
+    max_rating
+        The highest rating of the spans before; None for a release, or without any.
+    former
+        The manifest of the span that is written anew without a user: which examples train stays as it was.
+    """
 
     number: int
     by: Stretch | None
     source_digest: str
     seen: int
     late: int
-    previous: Manifest | None
-    """The manifest of the span before it."""
+    previous_sha256: str | None
+    series: str
+    max_rating: float | None
+    former: SpanFacts | None = None
 
-    @property
-    def series(self) -> str:
-        """What all spans of the series share."""
-        span = self.previous.span if self.previous is not None else None
-        return self.source_digest if span is None else span.series
+    @classmethod
+    def behind(
+        cls, previous: Manifest | None, source_digest: str, *, by: Stretch | None, seen: int = 0, late: int = 0
+    ) -> SpanOrigin:
+        """Return the origin of the span that follows another one, or of the first."""
+        before = previous.span if previous is not None else None
+        return cls(
+            number=before.number + 1 if before is not None else 1,
+            by=by,
+            source_digest=source_digest,
+            seen=seen,
+            late=late,
+            previous_sha256=previous.digest if previous is not None else None,
+            series=before.series if before is not None else source_digest,
+            max_rating=previous.max_rating if previous is not None else None,
+        )
+
+    @classmethod
+    def again(cls, manifest: Manifest, facts: SpanFacts, previous: Manifest | None) -> SpanOrigin:
+        """Return the origin of a revision of a span, given its manifest and that of the span before."""
+        return cls(
+            number=facts.number,
+            by=facts.by,
+            source_digest=manifest.source_digest,
+            seen=facts.seen,
+            late=facts.late,
+            # The span before may have been removed.
+            previous_sha256=previous.digest if previous is not None else facts.previous_sha256,
+            series=facts.series,
+            max_rating=manifest.max_rating,
+            former=facts,
+        )
 
 
 def write_span_folder(
@@ -105,8 +144,7 @@ def write_span_folder(
     *,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
-    rewritten: Manifest | None = None,
-) -> Manifest:
+) -> WrittenExamples:
     """Fill an empty folder with a span.
 
     Parameters
@@ -120,21 +158,23 @@ def write_span_folder(
     full
         The catalogue whose codes the pieces hold.
     catalogue
-        The span's own.
+        The span's own, with the train labels of earlier spans.
     folder
         Takes the files.
     beam_args, progress
         As for `data.generate.generate`.
-    rewritten
-        The manifest of the span that this is a revision of: which examples train stays as it was.
+
+    Returns
+    -------
+    WrittenExamples
+        Their manifest is saved, and says which span they are.
 
     Raises
     ------
     InputError
         Nothing is left for a split of a span that is new, or the job on Beam failed.
     """
-    before = origin.previous.max_rating if origin.previous is not None else None
-    former = rewritten.span if rewritten is not None else None
+    former = origin.former
     time_range = totals.time_range
     if time_range is None:
         # All users of a revision may be gone.
@@ -144,7 +184,7 @@ def write_span_folder(
         num_ratings=totals.events,
         num_users=totals.users,
         time_range=time_range,
-        max_stars=max(totals.max_stars, before or 0.0),
+        max_stars=max(totals.max_stars, origin.max_rating or 0.0),
         repeated=None,
         days=totals.days,
         lengths=reduce(ValueTally.merge, (piece.lengths for piece in pieces), ValueTally.nothing()),
@@ -161,7 +201,8 @@ def write_span_folder(
         cut=former.cut if former is not None else None,
         may_be_empty=former is not None,
     )
-    write_events(folder / EVENTS_FILE, (piece.read_events() for piece in pieces), full)
+    write_rows(folder / EVENTS_FILE, (piece.read_events() for piece in pieces), RATING_DTYPE, full)
+    write_rows(folder / TIMELINES_FILE, (piece.read_timelines() for piece in pieces), PART_DTYPE, full)
     facts = SpanFacts(
         number=origin.number,
         by=origin.by,
@@ -170,15 +211,16 @@ def write_span_folder(
         events=totals.events,
         seen=origin.seen,
         late=origin.late,
-        previous_sha256=origin.previous.digest if origin.previous is not None else None,
+        previous_sha256=origin.previous_sha256,
         series=origin.series,
         cut=written.cut,
         events_sha256=file_sha256(folder / EVENTS_FILE),
+        timelines_sha256=file_sha256(folder / TIMELINES_FILE),
         revision=former.revision + 1 if former is not None else 0,
     )
     manifest = written.manifest.model_copy(update={"span": facts})
     manifest.save(folder)
-    return manifest
+    return replace(written, manifest=manifest)
 
 
 def _write_blocks(

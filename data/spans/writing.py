@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from data.atomic_folder import exclusive, staged, staged_together
 from data.beam_options import check_job_server
 from data.errors import InputError
+from data.example_folder import WrittenExamples
 from data.examples.manifest import Manifest
+from data.examples.span_facts import EVENTS_FILE
 from data.full_disk import disk_faults
 from data.movie_ids import id_array
 from data.opening import open_reader
@@ -24,12 +26,13 @@ from data.reader import Reader
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.span_settings import SpanSettings, Stretch
 from data.spans.blocks import NEVER, Arrived, SpanOf, SpanPiece, cut_blocks, own_blocks
-from data.spans.events import as_events, of_users
-from data.spans.series import REMEDY, check_spans_alone, event_batches, list_spans, load_span, span_folder
+from data.spans.events import EVENT_DTYPE, of_users, read_rows
+from data.spans.series import REMEDY, check_spans_alone, list_spans, load_span, row_groups, span_folder
 from data.spans.span_writing import SpanOrigin, SpanTotals, write_span_folder
 from data.spans.stretches import join_stretches, stretch_of_day, stretches_of
 from data.timelines import user_blocks
 from data.timelines.periods import TimeRange
+from data.timelines.timelines import RATING_DTYPE
 
 _DEFAULTS = SpanSettings()
 _NOT_DECIDING = ("shards", "words")
@@ -94,8 +97,9 @@ def write_span(
         if number != following:
             raise InputError(f"span {number} is not the next one of {series}: that is span {following}", code="N02")
         work = stack.enter_context(work_folder(series))
+        before = Catalogue.load(span_folder(series, numbers[-1]) / CATALOGUE_FILE) if numbers else None
         arrived, full = _read(
-            options, reader, work, series, numbers, lambda times: np.full(len(times), number), progress
+            options, reader, work, series, numbers, before, lambda times: np.full(len(times), number), progress
         )
         _check_arrived(reader.label, arrived, options, numbers, max_seen_share, max_unknown_share)
         if last is not None and full.pad != last.pad_movie_id:
@@ -105,9 +109,10 @@ def write_span(
                 code="N06",
             )
         pieces = cut_blocks(arrived.blocks, lambda spans: spans, number, options.max_context_length)
-        origin = SpanOrigin(number, None, digest, arrived.seen, arrived.late, last)
+        origin = SpanOrigin.behind(last, digest, by=None, seen=arrived.seen, late=arrived.late)
         with staged(span_folder(series, number)) as folder:
-            return _write(options, origin, pieces.get(number, []), full, full, folder, beam_args, progress)
+            known = full if before is None else full.behind(before)
+            return _write(options, origin, pieces.get(number, []), full, known, folder, beam_args, progress).manifest
 
 
 def write_spans(
@@ -161,7 +166,7 @@ def write_spans(
         work = stack.enter_context(work_folder(series))
         floor = np.iinfo(np.int32).min if first_through is None else stretch_of_day(first_through, by)
         arrived, full = _read(
-            options, reader, work, series, [], lambda times: np.maximum(stretches_of(times, by), floor), progress
+            options, reader, work, series, [], None, lambda times: np.maximum(stretches_of(times, by), floor), progress
         )
         firsts = join_stretches(arrived.labels, min_labels)
 
@@ -177,11 +182,15 @@ def write_spans(
             progress(f"{series} is up to date")
         first_of = np.where(arrived.first_spans == NEVER, NEVER, span_of(arrived.first_spans))
         previous = last
+        before = Catalogue.load(span_folder(series, present[-1]) / CATALOGUE_FILE) if present else None
         with staged_together([span_folder(series, number) for number in missing]) as folders:
             for number, folder in zip(missing, folders, strict=True):
                 known = _with_pad_of(full, first_of <= number)
-                origin = SpanOrigin(number, by, digest, 0, 0, previous)
-                previous = _write(options, origin, pieces[number], full, known, folder, beam_args, progress)
+                if before is not None:
+                    known = known.behind(before)
+                origin = SpanOrigin.behind(previous, digest, by=by)
+                written = _write(options, origin, pieces[number], full, known, folder, beam_args, progress)
+                previous, before = written.manifest, written.catalogue
         return [load_span(span_folder(series, number))[0] for number in list_spans(series) if number in totals]
 
 
@@ -232,10 +241,11 @@ def _check_same(folder: Path, digest: str, by: Stretch | None) -> None:
 def _check_as_cut(folder: Path, totals: SpanTotals | None) -> None:
     """Refuse a cut that is another one than a span that is there comes from."""
     _, facts = load_span(folder)
-    if facts.by is None or facts.revision:
+    if (facts.by is None) is not (totals is None):
+        raise _other_content(folder)
+    if totals is None or facts.revision:
         return
-    found = (facts.events, TimeRange(facts.first_time, facts.last_time))
-    if totals is None or found != (totals.events, totals.time_range):
+    if (facts.events, TimeRange(facts.first_time, facts.last_time)) != (totals.events, totals.time_range):
         raise _other_content(folder)
 
 
@@ -277,6 +287,7 @@ def _read(
     work: Path,
     series: Path,
     numbers: Sequence[int],
+    before: Catalogue | None,
     span_of: SpanOf,
     progress: Callable[[str], None],
 ) -> tuple[Arrived, Catalogue]:
@@ -286,6 +297,8 @@ def _read(
     ----------
     numbers
         The earlier spans, ascending.
+    before
+        The catalogue of the last of them.
     span_of
         Returns the spans of what arrived by times.
 
@@ -312,12 +325,11 @@ def _read(
     codes_of = reader.codes_of
     newest = -1
     is_known = np.zeros(len(full), dtype=bool)
-    if numbers:
-        before = Catalogue.load(span_folder(series, numbers[-1]) / CATALOGUE_FILE)
+    if before is not None:
         full = full.with_movies_of(before, options.wording.one)
         is_known = before.indices_of(full.ids) >= 0
         newest = max(manifest.span.last_time for manifest in manifests if manifest.span is not None)
-        spill_earlier(series, numbers, users, full, work / "earlier", num_blocks)
+        _spill_earlier(series, numbers, users, full, work / "earlier", num_blocks)
     elif reader.num_unlisted:
         progress(f"note: {reader.num_unlisted} rated {options.wording.many} are not listed; they have no titles")
     arrived = own_blocks(files, work / "earlier", options, codes_of(full), span_of, is_known, newest)
@@ -326,7 +338,7 @@ def _read(
     return arrived, full
 
 
-def spill_earlier(
+def _spill_earlier(
     series: Path, numbers: Sequence[int], users: NDArray[np.uint64], catalogue: Catalogue, folder: Path, num_blocks: int
 ) -> None:
     """Write some users' events of spans into files of blocks, as `data.timelines.user_blocks.spill_ratings` does.
@@ -345,12 +357,19 @@ def spill_earlier(
         As for the files that they are paired with.
     """
     folder.mkdir()
-    events = (
-        as_events(of_users(batch, users), catalogue, number)
-        for number in numbers
-        for batch in event_batches(span_folder(series, number))
-    )
-    user_blocks.spill_ratings(events, folder, num_blocks)
+    user_blocks.spill_ratings(_events_of(series, numbers, users, catalogue), folder, num_blocks)
+
+
+def _events_of(
+    series: Path, numbers: Sequence[int], users: NDArray[np.uint64], catalogue: Catalogue
+) -> Iterator[NDArray[np.void]]:
+    for number in numbers:
+        for table in row_groups(span_folder(series, number), EVENTS_FILE):
+            read = read_rows(of_users(table, users), RATING_DTYPE, catalogue)
+            events = np.empty(len(read), dtype=EVENT_DTYPE)
+            events[list(RATING_DTYPE.names or ())] = read
+            events["span"] = number
+            yield events
 
 
 def _write(
@@ -362,20 +381,20 @@ def _write(
     folder: Path,
     beam_args: Sequence[str],
     progress: Callable[[str], None],
-) -> Manifest:
+) -> WrittenExamples:
     """Fill a span's folder, and say so."""
     totals = SpanTotals.of(pieces)
     try:
-        manifest = write_span_folder(
+        written = write_span_folder(
             options, origin, pieces, totals, full, catalogue, folder, beam_args=beam_args, progress=progress
         )
     except InputError as error:
         raise InputError(f"span {origin.number}: {error.message}", code=error.code) from error
-    counts = manifest.counts
+    counts = written.manifest.counts
     progress(
         f"span {origin.number}: {totals.events:,} events, {counts.train:,} train and {counts.eval:,} eval examples"
     )
-    return manifest
+    return written
 
 
 def _with_pad_of(full: Catalogue, is_known: NDArray[np.bool_]) -> Catalogue:
