@@ -240,11 +240,11 @@ def _run_spans(
 
     number = getattr(parsed, "span", None)
     if (number is None) is ("by" not in chosen):
-        raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="A10")
+        raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="N09")
     used = ("by", "first_through", "min_labels") if number is None else ("max_seen_share", "max_unknown_share")
     unused = sorted(set(chosen) - set(used))
     if unused:
-        raise InputError(f"--{unused[0].replace('_', '-')} goes with the other of --span and --spans-by", code="A10")
+        raise InputError(f"--{unused[0].replace('_', '-')} goes with the other of --span and --spans-by", code="N09")
     try:
         settings = SpanSettings.model_validate(chosen)
     except ValidationError as error:

@@ -585,5 +585,5 @@ def test_options_of_spans_that_do_not_go_together_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ):
     assert run(["--release", "sample", "--output", str(tmp_path / "s"), *arguments]) == 2
-    assert capsys.readouterr().err.endswith("[A10]\n")
+    assert capsys.readouterr().err.endswith("[N09]\n")
     assert not (tmp_path / "s").exists()
