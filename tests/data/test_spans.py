@@ -24,8 +24,9 @@ from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE
 from data.generate import generate, run
 from data.identity import DataIdentity
-from data.options import GenerateOptions
+from data.options import DataSettings, GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.span_settings import SpanSettings
 from data.spans import writing
 from data.spans.forgetting import forget_user
 from data.spans.series import list_spans, next_span, read_events, span_folder
@@ -130,6 +131,12 @@ def test_the_spans_of_a_first_file_hold_window_for_window_what_one_generation_gi
         write_spans(options, folder / "s", by="day", min_labels=2, source=source)
         generate(options, folder / "whole", source=source)
         assert windows_in(*spans_in(folder / "s")) == Counter(map(window_of, plain)) == windows_in(folder / "whole")
+        # Own data have ties by item, and no filter by stars.
+        own = GenerateOptions(name="shop", train_fraction=0.5, **form)
+        file = own_file(folder / "own.csv", events, "{}")
+        write_spans(own, folder / "shop", by="day", min_labels=2, interactions=file)
+        generate(own, folder / "whole-shop", interactions=file)
+        assert windows_in(*spans_in(folder / "shop")) == windows_in(folder / "whole-shop")
         held = [event for span in spans_in(folder / "s") for event in read_events(span).to_pylist()]
         assert Counter((e["user_id"], e["movie_id"], e["rating"], e["timestamp"]) for e in held) == Counter(events)
 
@@ -289,6 +296,16 @@ def test_the_next_span_is_the_first_behind_all_that_were_ingested(series: Path, 
 # How a first file is cut
 
 
+def test_a_configuration_says_how_data_become_spans():
+    settings = DataSettings.model_validate(
+        {"release": "sample", "spans": {"by": "year", "first_through": "2016-12-31"}}
+    )
+    assert settings.spans == SpanSettings(by="year", first_through=date(2016, 12, 31))
+    assert settings.options == GenerateOptions(release="sample")
+    with pytest.raises(ValueError, match="by"):
+        DataSettings.model_validate({"release": "sample", "spans": {"by": "decade"}})
+
+
 def test_weeks_begin_on_monday_and_a_first_span_reaches_through_its_day(tmp_path: Path):
     sunday = np.array(["2002-11-10T23:59:59", "2002-11-11T00:00:00"], "datetime64[s]").astype(np.int64)
     assert np.diff(stretches_of(sunday, "week")).tolist() == [1]
@@ -312,6 +329,16 @@ def test_the_sample_has_six_spans_by_year(tmp_path: Path):
     assert len(manifests) == 6
     whole = generate(GenerateOptions(release="sample"), tmp_path / "whole")
     assert sum(one.counts.train + one.counts.eval for one in manifests) == whole.counts.train + whole.counts.eval
+
+
+def test_the_real_ml_latest_small_by_month_holds_what_one_generation_gives(
+    ml_latest_small_folder: Path, tmp_path: Path
+):
+    source, options = ml_latest_small_folder, GenerateOptions(release="ml-latest-small")
+    write_spans(options, tmp_path / "s", by="month", source=source)
+    generate(options, tmp_path / "whole", source=source)
+    assert len(list_spans(tmp_path / "s")) > 100
+    assert windows_in(*spans_in(tmp_path / "s")) == windows_in(tmp_path / "whole")
 
 
 # Never written twice
