@@ -331,9 +331,7 @@ def test_the_sample_has_six_spans_by_year(tmp_path: Path):
     assert sum(one.counts.train + one.counts.eval for one in manifests) == whole.counts.train + whole.counts.eval
 
 
-def test_the_real_ml_latest_small_by_month_holds_what_one_generation_gives(
-    ml_latest_small_folder: Path, tmp_path: Path
-):
+def test_the_real_ml_latest_small_by_month_is_one_generation_of_it(ml_latest_small_folder: Path, tmp_path: Path):
     source, options = ml_latest_small_folder, GenerateOptions(release="ml-latest-small")
     write_spans(options, tmp_path / "s", by="month", source=source)
     generate(options, tmp_path / "whole", source=source)
