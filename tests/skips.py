@@ -46,6 +46,7 @@ ALLOWED: dict[str, str] = {
     "tests/serving/test_batch_on_prism.py::": _GO,
     "tests/data/test_distributed.py::test_workers_that_see_another_disk_": _SMALL_DISKS,
     "tests/data/test_titles_of_a_release.py::": _REAL_DATA,
+    "tests/data/test_spans.py::test_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_train_labels.py::test_the_periods_of_the_real_ml_latest_small_": _REAL_DATA,
     "tests/serving/test_beam_batch.py::test_workers_on_an_engine_": _SMALL_DISKS,
     "tests/kubeflow/test_real_image.py::": _IMAGE,
