@@ -152,6 +152,7 @@ def _write(
     from data.examples.ratings_profile import RatingsProfile
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE
+    from data.timelines.frequent_movies import RatingsOfMovies
     from data.timelines.periods import movies_and_periods
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
@@ -159,7 +160,9 @@ def _write(
     work.mkdir()
     progress(f"reading {reader.label}")
     num_blocks = max(1, math.ceil(reader.text_size / BYTES_PER_BLOCK))
-    files, rated = spill_ratings(reader.ratings(), work, num_blocks)
+    of_movies = RatingsOfMovies(options.min_rating)
+    least = options.min_movie_ratings
+    files, rated = spill_ratings(of_movies.counted(reader.ratings()) if least else reader.ratings(), work, num_blocks)
     catalogue = reader.catalogue(rated)
     is_own = options.release is None
     ordered = order_blocks(
@@ -169,6 +172,7 @@ def _write(
         min_timeline_length=options.min_timeline_length,
         ties=options.ties,
         drop_repeats=options.duplicates == "drop",
+        only_movies=reader.codes_of(catalogue)(of_movies.at_least(least)) if least else None,
     )
     if ordered.repeated is not None and options.duplicates is None:
         reader.report_repeat(ordered.repeated, progress)
@@ -209,6 +213,7 @@ def _write(
         train_until=options.strategy.train_until(result.cut),
         counts=counts,
         times=result.times,
+        left_out=result.left_out,
         shards=shards,
         pad_movie_id=catalogue.pad,
         catalogue_file=CATALOGUE_FILE,
@@ -392,6 +397,7 @@ def _parser() -> argparse.ArgumentParser:
         ("max_context_length", int, "movies before the label"),
         ("max_context_movie_genre_length", int, "genres of these movies"),
         ("min_rating", float, "leave out ratings with fewer stars"),
+        ("min_movie_ratings", int, "leave out movies with fewer ratings"),
         ("train_fraction", float, "share of train examples, in a split that has one"),
         ("seed", int, "decides the order, and a split by chance"),
     ):
@@ -399,7 +405,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}",
             type=value_type,
             metavar="N",
-            help=f"{meaning} (default {defaults[name]})",
+            help=f"{meaning} (default {'none' if defaults[name] is None else defaults[name]})",
         )
     parser.add_argument(
         "--split",
@@ -407,6 +413,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=[spelt(name) for name in STRATEGIES],
         help=f"how examples are held out (default {defaults['split']}). "
         + "; ".join(f"{spelt(name)}: {strategy.summary}" for name, strategy in STRATEGIES.items()),
+    )
+    parser.add_argument(
+        "--leave-out",
+        choices=["history"],
+        help="what evaluation leaves out when it ranks, beside the context: the whole history",
     )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     add_beam_option(parser, "an option for Beam, which then runs the steps")

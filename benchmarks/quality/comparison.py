@@ -101,7 +101,9 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
 
 def fit_and_rank(system: System, data: DataSet) -> Ranks:
     """Fit a system to the train windows and rank the labels of the eval windows."""
-    return _rank(system.fit(data), data.evaluation, data.num_movies)
+    from benchmarks.quality.scoring import rank_windows
+
+    return rank_windows(system.fit(data), data.evaluation, data.num_movies, data.histories)
 
 
 def _check_names(systems: Sequence[System]) -> None:
