@@ -86,7 +86,8 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     data = make_data_set(settings.data, source, work_dir)
     print(
         f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train "
-        f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
+        f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train; left out when ranking: "
+        f"{settings.data.leave_out or 'context'}\n"
     )
     _print_header()
     found: dict[str, Ranks] = {}
