@@ -92,7 +92,7 @@ def test_ragged_integers_and_strings_come_back_one_list_for_each_example():
             "one": np.array([[1], [2], [3]]),
         }
     )
-    found = [tf.train.Example.FromString(example).features.feature for example in serialised]
-    assert [list(example["ids"].int64_list.value) for example in found] == [[1, 300], [], [7, 8, 2**40]]
-    assert [list(example["small"].int64_list.value) for example in found] == [[1, 2], [], [3, 4, 5]]
-    assert [list(example["words"].bytes_list.value) for example in found] == [[b"a", b""], [], [b"long", b"b", b"c"]]
+    found = [parse_example(example) for example in serialised]
+    assert [example["ids"] for example in found] == [(1, 300), (), (7, 8, 2**40)]
+    assert [example["small"] for example in found] == [(1, 2), (), (3, 4, 5)]
+    assert [example["words"] for example in found] == [("a", ""), (), ("long", "b", "c")]
