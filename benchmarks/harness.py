@@ -244,7 +244,7 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which real release a comparison of models is about."""
     parser.add_argument("--release", required=True, help="the MovieLens release, or `sample`")
     parser.add_argument("--source", type=user_path, metavar="ZIP_OR_FOLDER", help="the release, if you have it")
-    parser.add_argument("--split", default="random", help=f"{SPLIT_CHOICES} (default: %(default)s)")
+    parser.add_argument("--split", help=f"{SPLIT_CHOICES} (default: the configuration's)")
     parser.add_argument("--config", metavar="NAME_OR_FILE", help="the configuration (default: the release's own)")
     parser.add_argument(
         "--max-context-length",
@@ -262,7 +262,9 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
 
 def release_overrides(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options of `add_release_options` say about the data, above a configuration's own."""
-    overrides = {"release": options.release, "split": options.split}
+    overrides = {"release": options.release}
+    if options.split is not None:
+        overrides["split"] = options.split
     if options.max_context_length is not None:
         overrides["max_context_length"] = options.max_context_length
     return overrides

@@ -26,6 +26,7 @@ from data.local_generation import (
     GenerationResult,
     ShardKey,
     SplitCounts,
+    WindowPart,
     count_ranks_in_bin,
     count_split,
     histogram,
@@ -33,6 +34,7 @@ from data.local_generation import (
 )
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
+from data.splits.division import LeftOut, shown_movies
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeFacts
@@ -46,6 +48,7 @@ _LABELS_DTYPE = np.dtype("<i8")
 _LABELS_FILE = "train-labels"
 _TIMES_FILE = "times.json"
 _CUT_FILE = "cut.json"
+_LEFT_OUT_FILE = "left-out.json"
 
 _WINDOWS_BY_SHARD = tuple[tuple[str, int], bytes]
 """A `ShardKey` and windows, in types that Beam has coders of for any engine."""
@@ -140,8 +143,14 @@ def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> Generati
         exchange.fetch(record["file"], folder / plan.shard_name(key))
         shards.append(Shard.model_validate(record["shard"]))
     labels = ValueTally(*np.frombuffer(exchange.read(_LABELS_FILE), dtype=_LABELS_DTYPE).reshape(2, -1))
-    times, cut = (json.loads(exchange.read(name)) for name in (_TIMES_FILE, _CUT_FILE))
-    return GenerationResult(tuple(shards), labels, TimeFacts.model_validate(times) if times else None, cut)
+    times, cut, left_out = (json.loads(exchange.read(name)) for name in (_TIMES_FILE, _CUT_FILE, _LEFT_OUT_FILE))
+    return GenerationResult(
+        tuple(shards),
+        labels,
+        TimeFacts.model_validate(times) if times else None,
+        cut,
+        LeftOut.model_validate(left_out) if plan.options.strategy.known_only else None,
+    )
 
 
 def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:
@@ -164,17 +173,28 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
             | "FindCut" >> beam.Map(find_cut, cut_bin=AsSingleton(cut_bin))
         )
     _ = cut | "WriteCut" >> beam.Map(_write_cut, exchange)
+    if not options.strategy.known_only:
+        known = pipeline | "AllMovies" >> beam.Create([None])
+    else:
+        known = (
+            users
+            | "ShownMovies"
+            >> beam.Map(_on_block, shown_movies, exchange, strategy=options.strategy, cut=AsSingleton(cut))
+            | "UniteShown" >> beam.CombineGlobally(_unite)
+        )
     counts = (
         users
-        | "CountSplit" >> beam.Map(_on_block, count_split, exchange, plan=plan, cut=AsSingleton(cut))
+        | "CountSplit"
+        >> beam.Map(_on_block, count_split, exchange, plan=plan, cut=AsSingleton(cut), known=AsSingleton(known))
         | "MergeCounts" >> beam.CombineGlobally(_MergeCounts(SplitCounts.nothing()))
     )
     _ = counts | "WriteTimes" >> beam.Map(_write_times, exchange)
+    _ = counts | "WriteLeftOut" >> beam.Map(_write_left_out, exchange)
     labels = counts | "TrainLabels" >> beam.Map(_train_labels)
     _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
     popularity = labels | "Popularity" >> beam.Map(plan.popularity)
     windows = users | "Windows" >> beam.FlatMap(
-        _windows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
+        _windows, exchange, plan, cut=AsSingleton(cut), known=AsSingleton(known), popularity=AsSingleton(popularity)
     ).with_output_types(_WINDOWS_BY_SHARD)
     # Every shard is written, even one that no window falls into.
     no_windows = [(key, b"") for key in plan.shard_keys]
@@ -197,22 +217,28 @@ def _timelines(name: str, exchange: Exchange) -> Timelines:
 
 
 def _windows(
-    name: str, exchange: Exchange, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
+    name: str,
+    exchange: Exchange,
+    plan: GenerationPlan,
+    cut: int | None,
+    known: NDArray[np.integer] | None,
+    popularity: PopularityTable,
 ) -> Iterator[tuple[ShardKey, bytes]]:
     """Yield the windows of a block by their shards, as bytes: any engine has a coder of them."""
-    for key, windows in windows_by_shard(_timelines(name, exchange), plan, cut, popularity):
-        yield key, windows.tobytes()
+    for key, part in windows_by_shard(_timelines(name, exchange), plan, cut, known, popularity):
+        yield key, part.to_bytes()
 
 
 def _write_shard(element: tuple[ShardKey, Iterable[bytes]], plan: GenerationPlan, exchange: Exchange) -> None:
     """Write a shard into the exchange folder, and beside it what its manifest needs to know."""
     key, parts = element
     dtype = window_dtype(plan.options.max_context_length)
-    windows = [np.frombuffer(part, dtype) for part in parts if part]
+    given = [WindowPart.from_bytes(part, dtype) for part in parts if part]
+    windows, histories = [part.windows for part in given], [part.histories for part in given]
     catalogue = Catalogue.parse(exchange.read(CATALOGUE_FILE), CATALOGUE_FILE)
     name = plan.shard_name(key)
     with exchange.create(name) as (attempt, file):
-        shard = encode_shard(file, name, key[0], windows, FeatureTable(catalogue, plan.options))
+        shard = encode_shard(file, name, key[0], windows, FeatureTable(catalogue, plan.options), histories)
     # The attempt whose record is the last one counts; all of them hold the same.
     exchange.write(_record_name(key), json.dumps({"file": attempt, "shard": shard.model_dump()}).encode())
 
@@ -226,6 +252,16 @@ def _write_times(counts: SplitCounts, exchange: Exchange) -> None:
     """Write what the manifest holds of users and times; null where a split is empty."""
     times = counts.times.summary()
     exchange.write(_TIMES_FILE, json.dumps(times.model_dump() if times is not None else None).encode())
+
+
+def _write_left_out(counts: SplitCounts, exchange: Exchange) -> None:
+    """Write what was left out of eval as unknown."""
+    exchange.write(_LEFT_OUT_FILE, counts.left_out.model_dump_json().encode())
+
+
+def _unite(parts: Iterable[NDArray[np.integer]]) -> NDArray[np.integer]:
+    """Return the distinct codes of several arrays."""
+    return reduce(np.union1d, parts, np.empty(0, dtype=np.int32))
 
 
 def _train_labels(counts: SplitCounts) -> ValueTally:

@@ -122,6 +122,7 @@ def write_examples(
         train_until=options.strategy.train_until(result.cut),
         counts=counts,
         times=result.times,
+        left_out=result.left_out,
         shards=shards,
         pad_movie_id=catalogue.pad,
         catalogue_file=CATALOGUE_FILE,

@@ -18,6 +18,10 @@ LABEL_MOVIE_ID = "label_movie_id"
 CONTEXT_LENGTH = "context_length"
 LABEL_POPULARITY = "label_popularity"
 
+SEEN_MOVIE_ID = "seen_movie_id"
+"""All movies before the label, oldest first, as many as there are: only in eval examples, and only where
+`GenerateOptions.leave_out` asks for it. Evaluation alone reads it, so that it is not one of `FEATURES`."""
+
 PAD_MOVIE_ID = 0
 """The pad of every data set none of whose movies has the id 0, which no MovieLens release has."""
 

@@ -108,13 +108,16 @@ def _write(
 ) -> Manifest:
     """Fill an empty folder with shards, catalogue and manifest."""
     from data.example_folder import write_examples
+    from data.timelines.frequent_movies import RatingsOfMovies
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
     work = folder / "work"
     work.mkdir()
     progress(f"reading {reader.label}")
     num_blocks = max(1, math.ceil(reader.text_size / BYTES_PER_BLOCK))
-    files, rated = spill_ratings(reader.ratings(), work, num_blocks)
+    of_movies = RatingsOfMovies(options.min_rating)
+    least = options.min_movie_ratings
+    files, rated = spill_ratings(of_movies.counted(reader.ratings()) if least else reader.ratings(), work, num_blocks)
     catalogue = reader.catalogue(rated)
     ordered = order_blocks(
         files,
@@ -123,6 +126,7 @@ def _write(
         min_timeline_length=options.min_timeline_length,
         ties=options.ties,
         drop_repeats=options.duplicates == "drop",
+        only_movies=reader.codes_of(catalogue)(of_movies.at_least(least)) if least else None,
     )
     if ordered.repeated is not None and options.duplicates is None:
         reader.report_repeat(ordered.repeated, progress)
@@ -329,6 +333,7 @@ def _parser() -> argparse.ArgumentParser:
         ("max_context_length", int, "movies before the label"),
         ("max_context_movie_genre_length", int, "genres of these movies"),
         ("min_rating", float, "leave out ratings with fewer stars"),
+        ("min_movie_ratings", int, "leave out movies with fewer ratings"),
         ("train_fraction", float, "share of train examples, in a split that has one"),
         ("seed", int, "decides the order, and a split by chance"),
     ):
@@ -336,7 +341,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}",
             type=value_type,
             metavar="N",
-            help=f"{meaning} (default {defaults[name]})",
+            help=f"{meaning} (default {'none' if defaults[name] is None else defaults[name]})",
         )
     parser.add_argument(
         "--split",
@@ -370,6 +375,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar=metavar,
             help=f"{meaning} (default {span_defaults[name]})",
         )
+    parser.add_argument(
+        "--leave-out",
+        choices=["history"],
+        help="what evaluation leaves out when it ranks, beside the context: the whole history",
+    )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     add_beam_option(parser, "an option for Beam, which then runs the steps")
     parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries log")

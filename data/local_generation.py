@@ -24,6 +24,7 @@ from data.examples.shards import SPLITS, Shard, Split, shard_indices, shard_name
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.splits.base import CutSplit
+from data.splits.division import LeftOut, divide, shown_movies
 from data.splits.ranks import CutBin, example_keys, find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
@@ -31,7 +32,7 @@ from data.timelines.time_facts import TimeCounts, TimeFacts
 from data.timelines.timelines import Timelines
 from data.timelines.user_blocks import UserBlock, available_workers, read_timelines
 from data.timelines.value_tally import ValueTally
-from data.timelines.windows import build_windows, label_rows, window_dtype
+from data.timelines.windows import build_histories, build_windows, window_dtype
 
 _T = TypeVar("_T")
 
@@ -68,12 +69,45 @@ class GenerationPlan:
 
 
 @dataclass(frozen=True)
-class _WindowSlice:
-    """Rows `start` to `stop` of a temporary file of windows."""
+class WindowPart:
+    """Some windows, and beside them the histories of those that have any.
+
+    Attributes
+    ----------
+    windows
+        `window_dtype(max_context_length)[n]`.
+    histories
+        int32: the codes of all histories, one after the other; `seen` of each window says how many are its own.
+    """
+
+    windows: NDArray[np.void]
+    histories: NDArray[np.int32]
+
+    def to_bytes(self) -> bytes:
+        """Return what `from_bytes` reads."""
+        return b"".join([np.int64(len(self.windows)).tobytes(), self.windows.tobytes(), self.histories.tobytes()])
+
+    @classmethod
+    def from_bytes(cls, content: bytes, dtype: np.dtype) -> WindowPart:
+        """Read the windows, of type `dtype`, and histories that `to_bytes` wrote."""
+        head = np.dtype(np.int64).itemsize
+        number = int(np.frombuffer(content, np.int64, count=1)[0])
+        windows = np.frombuffer(content, dtype, count=number, offset=head)
+        return cls(windows, np.frombuffer(content, np.int32, offset=head + number * dtype.itemsize))
+
+
+@dataclass(frozen=True)
+class _PartPlace:
+    """Bytes `start` to `stop` of a temporary file of windows."""
 
     path: Path
     start: int
     stop: int
+
+    def read(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.stop - self.start)
 
 
 @dataclass(frozen=True)
@@ -86,19 +120,26 @@ class SplitCounts:
         How often each movie is a train label in each period; the values are `data.timelines.periods.label_keys`.
     times
         Of users, times and ties.
+    left_out
+        What was left out of eval as unknown.
     """
 
     train_labels: ValueTally
     times: TimeCounts
+    left_out: LeftOut
 
     @classmethod
     def nothing(cls) -> SplitCounts:
         """Return the counts of no timelines."""
-        return cls(ValueTally.nothing(), TimeCounts.nothing())
+        return cls(ValueTally.nothing(), TimeCounts.nothing(), LeftOut())
 
     def merge(self, other: SplitCounts) -> SplitCounts:
         """Add up the counts of two groups of users."""
-        return SplitCounts(self.train_labels.merge(other.train_labels), self.times.merge(other.times))
+        return SplitCounts(
+            self.train_labels.merge(other.train_labels),
+            self.times.merge(other.times),
+            self.left_out.merge(other.left_out),
+        )
 
 
 @dataclass(frozen=True)
@@ -115,12 +156,15 @@ class GenerationResult:
         Of all timelines; None where a split is empty.
     cut
         The largest rank of a train example; None where the split has none.
+    left_out
+        What was left out of eval as unknown; None where the split keeps it.
     """
 
     shards: tuple[Shard, ...]
     train_labels: ValueTally
     times: TimeFacts | None
     cut: int | None
+    left_out: LeftOut | None = None
 
 
 def generate_in_threads(
@@ -162,43 +206,57 @@ def generate_in_threads(
             cut_bin = locate_cut(reduce(np.add, over_blocks(histogram, options=options)), options.train_fraction)
             in_bin = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
             cut = find_cut(reduce(ValueTally.merge, in_bin), cut_bin)
-        counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut))
+        known = None
+        if options.strategy.known_only:
+            known = reduce(np.union1d, over_blocks(shown_movies, strategy=options.strategy, cut=cut))
+        counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut, known=known))
         popularity = plan.popularity(counts.train_labels)
-        slices: defaultdict[ShardKey, list[_WindowSlice]] = defaultdict(list)
-        for written in over_blocks(_write_windows, plan=plan, cut=cut, popularity=popularity, work=work):
+        places: defaultdict[ShardKey, list[_PartPlace]] = defaultdict(list)
+        for written in over_blocks(_write_windows, plan=plan, cut=cut, known=known, popularity=popularity, work=work):
             for key, part in written:
-                slices[key].append(part)
+                places[key].append(part)
         table = FeatureTable(catalogue, options)
         shards = tuple(
-            pool.map(lambda key: _write_shard_of(key, slices[key], plan, table, folder, work), plan.shard_keys)
+            pool.map(lambda key: _write_shard_of(key, places[key], plan, table, folder, work), plan.shard_keys)
         )
-    return GenerationResult(shards, counts.train_labels, counts.times.summary(), cut)
+    left_out = counts.left_out if options.strategy.known_only else None
+    return GenerationResult(shards, counts.train_labels, counts.times.summary(), cut, left_out)
 
 
 def _write_windows(
-    timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable, work: Path
-) -> list[tuple[ShardKey, _WindowSlice]]:
+    timelines: Timelines,
+    plan: GenerationPlan,
+    cut: int | None,
+    known: NDArray[np.integer] | None,
+    popularity: PopularityTable,
+    work: Path,
+) -> list[tuple[ShardKey, _PartPlace]]:
     """Write the windows of a block to a temporary file, and return where those of each shard lie."""
     path = work / f"{uuid.uuid4().hex}.windows"
     written, start = [], 0
     with path.open("wb") as file:
-        for key, windows in windows_by_shard(timelines, plan, cut, popularity):
-            file.write(windows.view(np.uint8).data)
-            written.append((key, _WindowSlice(path, start, start + len(windows))))
-            start += len(windows)
+        for key, part in windows_by_shard(timelines, plan, cut, known, popularity):
+            size = file.write(part.to_bytes())
+            written.append((key, _PartPlace(path, start, start + size)))
+            start += size
     return written
 
 
 def _write_shard_of(
-    key: ShardKey, slices: Sequence[_WindowSlice], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
+    key: ShardKey, places: Sequence[_PartPlace], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
 ) -> Shard:
-    """Write the shard that some slices make up."""
+    """Write the shard that some parts make up."""
     dtype = window_dtype(plan.options.max_context_length)
-    parts = (
-        np.fromfile(part.path, dtype, count=part.stop - part.start, offset=part.start * dtype.itemsize)
-        for part in slices
+    parts = [WindowPart.from_bytes(place.read(), dtype) for place in places]
+    return write_shard(
+        folder,
+        work,
+        plan.shard_name(key),
+        key[0],
+        [part.windows for part in parts],
+        table,
+        [part.histories for part in parts],
     )
-    return write_shard(folder, work, plan.shard_name(key), key[0], parts, table)
 
 
 def histogram(timelines: Timelines, options: GenerateOptions) -> NDArray[np.int64]:
@@ -215,34 +273,45 @@ def _ranks(timelines: Timelines, options: GenerateOptions) -> NDArray[np.uint64]
     strategy = options.strategy
     if not isinstance(strategy, CutSplit):
         raise TypeError(f"the split {strategy.name} ranks no examples")
-    return strategy.ranks(timelines, label_rows(timelines))
+    return strategy.ranks(timelines, strategy.ranked_rows(timelines))
 
 
-def count_split(timelines: Timelines, plan: GenerationPlan, cut: int | None) -> SplitCounts:
+def count_split(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None, known: NDArray[np.integer] | None
+) -> SplitCounts:
     """Count train labels, users and times."""
-    rows = label_rows(timelines)
-    is_train = plan.options.strategy.is_train(timelines, rows, cut)
-    labels = timelines.ratings[rows[is_train]]
+    found = divide(timelines, plan.options.strategy, cut, known)
+    labels = timelines.ratings[found.rows[found.is_train]]
     keys = label_keys(labels["movie"], plan.time_range.periods_of(labels["time"]))
-    return SplitCounts(ValueTally.of(keys), TimeCounts.of(timelines, rows, is_train))
+    times = TimeCounts.of(timelines, found.rows, found.is_train, found.is_eval)
+    return SplitCounts(ValueTally.of(keys), times, found.left_out)
 
 
 def windows_by_shard(
-    timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
-) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
-    """Yield the windows of each shard, `window_dtype(max_context_length)[n]`, for each shard that gets any."""
+    timelines: Timelines,
+    plan: GenerationPlan,
+    cut: int | None,
+    known: NDArray[np.integer] | None,
+    popularity: PopularityTable,
+) -> Iterator[tuple[ShardKey, WindowPart]]:
+    """Yield the windows of each shard that gets any; those of eval with histories if the options ask for them."""
     options = plan.options
-    rows = label_rows(timelines)
+    found = divide(timelines, options.strategy, cut, known)
+    used = found.is_train | found.is_eval
+    rows, train = found.rows[used], found.is_train[used]
     order = order_keys(example_keys(timelines, rows), options.seed)
-    train = options.strategy.is_train(timelines, rows, cut)
     keys, num_train = plan.shard_keys, plan.num_shards["train"]
     shards = np.where(train, shard_indices(order, num_train), num_train + shard_indices(order, plan.num_shards["eval"]))
     # Numbers of 16 bits are sorted in linear time.
     by_shard = np.argsort(shards.astype(np.min_scalar_type(len(keys))), kind="stable")
-    windows = build_windows(timelines, rows[by_shard], options.max_context_length)
+    rows = rows[by_shard]
+    windows = build_windows(timelines, rows, options.max_context_length)
     windows["order"] = order[by_shard]
     windows["popularity"] = popularity.look_up(windows["label"])
     stops = np.cumsum(np.bincount(shards, minlength=len(keys))).tolist()
     for key, start, stop in zip(keys, [0, *stops[:-1]], stops, strict=True):
         if start < stop:
-            yield key, windows[start:stop]
+            histories = np.empty(0, np.int32)
+            if options.leave_out and key[0] == "eval":
+                windows["seen"][start:stop], histories = build_histories(timelines, rows[start:stop])
+            yield key, WindowPart(windows[start:stop], histories)

@@ -32,7 +32,7 @@ RELEASE_NAMES: tuple[str, ...] = get_args(ReleaseName)
 
 @dataclass(frozen=True)
 class DecidesSplit:
-    """Marks an option that decides under every split which examples are train and which eval.
+    """Marks an option that decides under every split which examples are train and which eval, or what eval ranks.
 
     Options that a split uses bear none: the fields of its strategy say so. What neither names may change while a
     model's figures stay comparable: see `data.identity`.
@@ -93,6 +93,14 @@ class GenerateOptions(BaseModel):
 
     min_rating: Annotated[float, DecidesSplit()] = Field(2.0, ge=0.0, allow_inf_nan=False)
     """Ratings with fewer stars than this are left out; of own data by default none."""
+
+    min_movie_ratings: Annotated[int | None, DecidesSplit()] = Field(None, ge=2, le=1_000_000)
+    """Movies with fewer ratings than this, counted after the filter by stars, are left out, before users are counted;
+    None for none."""
+
+    leave_out: Annotated[Literal["history"] | None, DecidesSplit()] = None
+    """What evaluation leaves out when it ranks: the user's whole earlier history, which eval examples then hold,
+    however little of it the model reads; None for the context's own movies alone."""
 
     train_fraction: float = Field(0.9, gt=0.0, lt=1.0, allow_inf_nan=False)
     """The share of train examples, under the splits that use it."""

@@ -101,6 +101,26 @@ def parse_any_length(serialized: tf.Tensor, pad: MovieId = features.PAD_MOVIE_ID
     return context, tf.squeeze(parsed[features.LABEL_MOVIE_ID], axis=1)
 
 
+def parse_seen(serialized: tf.Tensor, pad: MovieId = features.PAD_MOVIE_ID) -> tf.Tensor:
+    """Parse the whole histories of serialised examples that hold them: see `data.features.SEEN_MOVIE_ID`.
+
+    Parameters
+    ----------
+    serialized
+        string `[batch]`.
+    pad
+        What stands for no movie; a text where ids are texts.
+
+    Returns
+    -------
+    tf.Tensor
+        Movie ids, int64 or string `[batch, longest]`, post-padded; `[batch, 0]` where no example holds any.
+    """
+    kind = tf.string if isinstance(pad, str) else tf.int64
+    parsed = tf.io.parse_example(serialized, {features.SEEN_MOVIE_ID: tf.io.RaggedFeature(kind)})
+    return parsed[features.SEEN_MOVIE_ID].to_tensor(tf.constant(pad, kind))
+
+
 def read_windows(files: Sequence[str], transform_output: tft.TFTransformOutput) -> Windows:
     """Read example files whole.
 

@@ -12,7 +12,7 @@ import tensorflow_transform as tft
 
 from data import features
 from data.movie_ids import MovieId
-from trainer_module.dataset import parse_any_length
+from trainer_module.dataset import parse_any_length, parse_seen
 from trainer_module.filters import MovieFilter
 from trainer_module.model import NextMovieModel
 from trainer_module.preprocessing import VOCABULARY, as_word, read_vocabulary
@@ -239,7 +239,8 @@ class ServingModel(tf.Module):
         ----------
         examples
             string `[batch]`: serialised `tf.Example` windows, with contexts of any length: they are read as `recommend`
-            reads a history, so that data of other settings can be ranked too.
+            reads a history, so that data of other settings can be ranked too. What `seen_movie_id` of an example holds
+            is left out beside the context, and not read.
 
         Returns
         -------
@@ -256,15 +257,16 @@ class ServingModel(tf.Module):
         index = self._look_up(context)
         label = self._place(label_movie_id)
         scores = self._scores(index)
-        excluded = seen_mask(index, self._num_movies())
+        left_out = tf.concat([index, self._look_up(parse_seen(examples, self.pad))], axis=1)
+        excluded = seen_mask(left_out, self._num_movies())
         best = self._best(scores, excluded, EVALUATION_TOP_K)
         top_label_count = tf.gather(self._label_counts, best.column)
         label_count = tf.gather(self._label_counts, tf.maximum(label, 0))
         return {
             "rank": rank_of_label(scores, label, excluded),
             "rank_unfiltered": rank_of_label(scores, label),
-            "rank_popularity": self._popularity.rank_of_label(label, index),
-            "rank_recent_popularity": self._recent_popularity.rank_of_label(label, index),
+            "rank_popularity": self._popularity.rank_of_label(label, left_out),
+            "rank_recent_popularity": self._recent_popularity.rank_of_label(label, left_out),
             "top_movie_id": tf.where(best.is_filler, self._pad, tf.gather(self._movie_id, best.column)),
             "top_label_count": tf.where(best.is_filler, tf.constant(0, tf.int64), top_label_count),
             "label_count": tf.where(label < 0, tf.constant(0, tf.int64), label_count),

@@ -86,7 +86,8 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     data = make_data_set(settings.data, source, work_dir)
     print(
         f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train "
-        f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train\n"
+        f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train; left out when ranking: "
+        f"{settings.data.leave_out or 'context'}\n"
     )
     _print_header()
     found: dict[str, Ranks] = {}
@@ -101,7 +102,9 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
 
 def fit_and_rank(system: System, data: DataSet) -> Ranks:
     """Fit a system to the train windows and rank the labels of the eval windows."""
-    return _rank(system.fit(data), data.evaluation, data.num_movies)
+    from benchmarks.quality.scoring import rank_windows
+
+    return rank_windows(system.fit(data), data.evaluation, data.num_movies, data.histories)
 
 
 def _check_names(systems: Sequence[System]) -> None:

@@ -86,4 +86,6 @@ def _digest(data: DataSet, made_of: Any) -> str:
     for windows in (data.train, data.evaluation):
         digest.update(np.ascontiguousarray(windows.context).tobytes() + np.ascontiguousarray(windows.label).tobytes())
     digest.update(data.movie_ids.tobytes())
+    for history in data.histories or ():
+        digest.update(history.tobytes() + b"\0")
     return digest.hexdigest()

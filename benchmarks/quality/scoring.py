@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,12 +54,26 @@ def scorer_of(model: NextMovieModel) -> Scorer:
     return lambda context: score(tf.constant(context))
 
 
-def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
-    """Rank the label of each window exactly; ties and labels outside the vocabulary count against the system."""
+def rank_windows(
+    score: Scorer, windows: Windows, num_movies: int, histories: Sequence[np.ndarray] | None = None
+) -> Ranks:
+    """Rank the label of each window exactly; ties and labels outside the vocabulary count against the system.
 
-    @tf.function
-    def rank(scores: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        seen = seen_mask(context, num_movies)
+    Parameters
+    ----------
+    score
+        Is given contexts alone.
+    windows
+        What to rank.
+    num_movies
+        Size of the vocabulary.
+    histories
+        For each window the movies that are left out beside its context: see `DataSet.histories`.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def rank(scores: tf.Tensor, left_out: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        seen = seen_mask(left_out, num_movies)
         top = tf.math.top_k(tf.where(seen, scores.dtype.min, scores), k=min(_TOP, num_movies)).indices
         return rank_of_label(scores, label - 1, seen), rank_of_label(scores, label - 1), top
 
@@ -67,9 +81,20 @@ def rank_windows(score: Scorer, windows: Windows, num_movies: int) -> Ranks:
     for start in range(0, len(windows), _BATCH):
         batch = windows.take(np.arange(start, min(start + _BATCH, len(windows))))
         scores = tf.convert_to_tensor(np.ascontiguousarray(score(batch.context)), tf.float32)
-        parts.append([output.numpy() for output in rank(scores, tf.constant(batch.context), tf.constant(batch.label))])
+        left_out = tf.constant(batch.context)
+        if histories is not None:
+            left_out = tf.concat([left_out, _padded(histories[start : start + _BATCH])], axis=1)
+        parts.append([output.numpy() for output in rank(scores, left_out, tf.constant(batch.label))])
     excluded, unfiltered, top = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Ranks(excluded, unfiltered, recommended=len(np.unique(top)), num_movies=num_movies)
+
+
+def _padded(histories: Sequence[np.ndarray]) -> np.ndarray:
+    """Return histories as int32 `[n, longest]`, 0 standing for no movie."""
+    padded = np.zeros((len(histories), max(map(len, histories))), np.int32)
+    for row, history in enumerate(histories):
+        padded[row, : len(history)] = history
+    return padded
 
 
 def recall(ranks: np.ndarray, k: int) -> float:

@@ -17,6 +17,7 @@ from data.options import GenerateOptions
 from trainer_module.dataset import Windows
 
 _PARSE_BATCH = 8192
+_SEEN = features.SEEN_MOVIE_ID
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,15 @@ class DataSet:
         Movies as places in the vocabulary from 1, 0 for none; an eval label that train never shows is 0.
     movie_ids
         int64 `[num_movies]`: the vocabulary, which is that of the Transform step in another order.
+    histories
+        For each eval window all movies before its label, int32 `[any length]`, oldest first; those that train never
+        shows are 0. None where only contexts are left out when ranking.
     """
 
     train: Windows
     evaluation: Windows
     movie_ids: np.ndarray
+    histories: tuple[np.ndarray, ...] | None = None
 
     @property
     def num_movies(self) -> int:
@@ -43,7 +48,9 @@ class DataSet:
 
 def data_folder(options: GenerateOptions, work_dir: Path) -> Path:
     """Return where windows are kept: a folder for each release, split, length and share of train."""
-    choices = (options.release, options.split, options.max_context_length, f"{options.train_fraction:g}")
+    choices = [options.release, options.split, options.max_context_length, f"{options.train_fraction:g}"]
+    choices += [f"least-{options.min_movie_ratings}"] if options.min_movie_ratings else []
+    choices += [f"without-{options.leave_out}"] if options.leave_out else []
     return work_dir / "-".join(map(str, choices))
 
 
@@ -87,7 +94,10 @@ def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
     def windows(split: Split) -> Windows:
         return Windows(context=index(raw[split][0]), label=index(raw[split][1]))
 
-    return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids)
+    histories = None
+    if with_eval and manifest.options.leave_out is not None:
+        histories = tuple(index(history) for history in _read_histories(folder, manifest))
+    return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids, histories=histories)
 
 
 def is_among(data: DataSet, other: DataSet) -> np.ndarray:
@@ -130,3 +140,17 @@ def _read(folder: Path, manifest: Manifest, split: Split) -> tuple[np.ndarray, n
         np.concatenate([part[features.CONTEXT_MOVIE_ID] for part in parts]),
         np.concatenate([part[features.LABEL_MOVIE_ID] for part in parts]),
     )
+
+
+def _read_histories(folder: Path, manifest: Manifest) -> list[np.ndarray]:
+    """Return the histories of the eval examples as movie ids, each int64 `[any length]`."""
+    files = [str(folder / shard.name) for shard in manifest.shards_of("eval")]
+    batches = (
+        tf.data.TFRecordDataset(files, compression_type="GZIP")
+        .batch(_PARSE_BATCH)
+        .map(lambda serialized: tf.io.parse_example(serialized, {_SEEN: tf.io.RaggedFeature(tf.int64)})[_SEEN])
+    )
+    histories: list[np.ndarray] = []
+    for batch in batches:
+        histories += np.split(batch.values.numpy(), batch.row_splits.numpy()[1:-1])
+    return histories

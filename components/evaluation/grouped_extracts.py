@@ -71,7 +71,9 @@ def group_examples(batch: dict[str, Any], sliced_by: Sequence[str]) -> Iterator[
     features = batch[tfma.FEATURES_KEY]
     columns = [np.asarray(features[name]).reshape(-1) for name in sliced_by]
     rows: dict[tuple[Any, ...], list[int]] = {}
-    for row, *values in zip(range(len(next(iter(features.values())))), *columns, strict=True):
+    # Not by any feature: histories may be of any length, and then TFMA holds no array of a row for each example.
+    number = len(columns[0]) if columns else len(batch[tfma.INPUT_KEY])
+    for row, *values in zip(range(number), *columns, strict=True):
         rows.setdefault(tuple(values), []).append(row)
     for group in rows.values():
         yield {

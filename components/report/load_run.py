@@ -137,6 +137,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
         splits=splits,
         ties=manifest.options.ties,
         train_until=_time_of(manifest.train_until),
+        left_out=manifest.left_out,
         profile=manifest.profile,
         libraries=manifest.libraries,
     )

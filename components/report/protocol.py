@@ -33,6 +33,8 @@ def _of_data(data: DataFacts) -> Iterator[tuple[str, str]]:
     unit = "stars" if data.release in RELEASE_NAMES else "weight"
     if least is not None:
         yield "Ratings", f"of at least {least:g} {unit}" if least else "all, whatever their weight"
+    if options.get("min_movie_ratings") is not None:
+        yield words.many.capitalize(), f"with at least {options['min_movie_ratings']} of these ratings"
     if enough is not None:
         kept = f": {profile.kept_users:,} of {data.users:,}" if profile is not None else ""
         yield "Users", f"with at least {enough} of them{kept}"
@@ -70,11 +72,21 @@ def _of_ranking(facts: ReportModel) -> Iterator[tuple[str, str]]:
     if facts.candidates is not None:
         of_all = f" of the catalogue's {facts.data.movies:,}" if facts.data is not None else ""
         yield f"Ranked {many}", f"all {facts.candidates:,} that train holds{of_all}; none are sampled"
-    yield (
-        "Left out when ranking",
-        f"the {many} of the query's own context, as in serving; in figures that are called unfiltered, none",
+    whole = facts.data is not None and facts.data.options.get("leave_out") is not None
+    left_out = (
+        f"all {many} of the query's whole history, however little of it the model reads"
+        if whole
+        else f"the {many} of the query's own context, as in serving"
     )
+    yield "Left out when ranking", f"{left_out}; in figures that are called unfiltered, none"
     yield "Ties in score", f"count against the model: a label stands behind every {one} of its score"
+    if facts.data is not None and facts.data.left_out is not None:
+        unknown = facts.data.left_out
+        yield (
+            "Left out of eval",
+            f"{unknown.of_users:,} labels of {unknown.users:,} users without a train label, and {unknown.of_movies:,} "
+            f"labels of {many} that train never shows: they are in no figure",
+        )
     if held_out is not None:
         unseen = held_out.popularity.get(features.POPULARITY_BUCKETS[-1], 0)
         yield (

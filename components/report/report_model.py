@@ -12,6 +12,7 @@ from components.audit.figures import AuditResult
 from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
+from data.splits.division import LeftOut
 from data.words import MOVIES, Words
 
 _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
@@ -151,6 +152,8 @@ class DataFacts(_Facts):
         How a user's ratings at one time are ordered.
     train_until
         Time of the newest train label, where train ends at a time.
+    left_out
+        Labels that are not in eval since train shows neither user nor movie; None where the split keeps them.
     profile
         The ratings by time and by user; None where an earlier version generated the examples.
     libraries
@@ -168,6 +171,7 @@ class DataFacts(_Facts):
     splits: list[SplitFacts] = []
     ties: Literal["as_given", "by_movie"] | None = None
     train_until: datetime | None = None
+    left_out: LeftOut | None = None
     profile: RatingsProfile | None = None
     libraries: dict[str, str] = {}
 

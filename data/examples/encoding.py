@@ -29,6 +29,25 @@ _LIST_VALUE = 0x0A
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Values of a feature of which examples have different numbers.
+
+    Attributes
+    ----------
+    values
+        `[num_values]`: integers or byte strings, one example's after the other's.
+    lengths
+        int64 `[num_examples]`: how many values each example has.
+    """
+
+    values: NDArray[Any]
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+@dataclass(frozen=True)
 class _Columns:
     """Fields that differ between examples: uint8 and bool, both `[num_examples, width]`; None if all are there."""
 
@@ -47,8 +66,8 @@ class _Message:
     lengths: NDArray[np.int64] | int
 
 
-def encode_examples(features: Mapping[str, NDArray[Any]]) -> list[bytes]:
-    """Serialise examples of one fixed shape.
+def encode_examples(features: Mapping[str, NDArray[Any] | Ragged]) -> list[bytes]:
+    """Serialise examples.
 
     Features are written in the order of their names, so that equal arrays give equal bytes.
 
@@ -56,7 +75,8 @@ def encode_examples(features: Mapping[str, NDArray[Any]]) -> list[bytes]:
     ----------
     features
         By name an array `[num_examples, num_values]` of integers, of float32, or of byte
-        strings (numpy's kind `S`, values shorter than 128 bytes and free of NUL at the end).
+        strings (numpy's kind `S`, values shorter than 128 bytes and free of NUL at the end); or
+        `Ragged`, of integers or byte strings.
 
     Returns
     -------
@@ -101,19 +121,28 @@ def _read_rows(message: _Message, num_examples: int) -> bytes:
     return content[present].tobytes()
 
 
-def _entry(name: str, values: NDArray[Any]) -> _Message:
+def _entry(name: str, given: NDArray[Any] | Ragged) -> _Message:
     """Return one entry of the map `Features.feature`."""
+    values, kept = _matrix(given) if isinstance(given, Ragged) else (given, None)
     if values.dtype.kind in "iu":
-        list_field, content = _INT64_LIST, _delimited(_LIST_VALUE, _varints(values))
-    elif values.dtype == np.float32:
+        list_field, content = _INT64_LIST, _delimited(_LIST_VALUE, _varints(values, kept))
+    elif values.dtype == np.float32 and kept is None:
         list_field, content = _FLOAT_LIST, _delimited(_LIST_VALUE, _floats(values))
     elif values.dtype.kind == "S":
-        list_field, content = _BYTES_LIST, _strings(values)
+        list_field, content = _BYTES_LIST, _strings(values, kept)
     else:
         raise TypeError(f"feature {name!r} has type {values.dtype}, which tf.Example lacks")
     key = _delimited(_ENTRY_KEY, _constant(name.encode()))
     value = _delimited(_ENTRY_VALUE, _delimited(list_field, content))
     return _delimited(_FEATURES_ENTRY, _joined([key, value]))
+
+
+def _matrix(given: Ragged) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return values as `[num_examples, longest]`, filled up at the end, and which of them are there."""
+    kept = np.arange(given.lengths.max(initial=0)) < given.lengths[:, np.newaxis]
+    values = np.zeros(kept.shape, dtype=given.values.dtype)
+    values[kept] = given.values
+    return values, kept
 
 
 def _joined(messages: list[_Message]) -> _Message:
@@ -140,8 +169,8 @@ def _floats(values: NDArray[np.float32]) -> _Message:
     return _Message((_Columns(content, None),), content.shape[1])
 
 
-def _varints(values: NDArray[np.integer]) -> _Message:
-    """Return integers `[num_examples, n]` in groups of seven bits, the lowest first."""
+def _varints(values: NDArray[np.integer], kept: NDArray[np.bool_] | None = None) -> _Message:
+    """Return integers `[num_examples, n]` in groups of seven bits, the lowest first; only the kept, if said."""
     if values.size and values.min() < 0:
         # Ten bytes, as two's complement has it.
         values = values.astype(np.int64).view(np.uint64)
@@ -149,7 +178,8 @@ def _varints(values: NDArray[np.integer]) -> _Message:
     width = max(1, -(-largest.bit_length() // 7))
     num_examples, num_values = values.shape
     if width == 1:
-        return _Message((_Columns(values.astype(np.uint8), None),), num_values)
+        lengths = num_values if kept is None else kept.sum(axis=1)
+        return _Message((_Columns(values.astype(np.uint8), kept),), lengths)
     # Ids and lengths fit in half the bytes, which take half the time.
     narrowest: type[np.unsignedinteger[Any]] = np.uint32 if largest < 1 << 32 else np.uint64
     rest = values.astype(narrowest)
@@ -162,12 +192,14 @@ def _varints(values: NDArray[np.integer]) -> _Message:
             # The upper bit says that another group follows.
             present[:, :, group + 1] = rest > 0
             content[:, :, group] |= present[:, :, group + 1].view(np.uint8) << np.uint8(7)
+    if kept is not None:
+        present &= kept[:, :, np.newaxis]
     is_there = present.reshape(num_examples, -1)
     return _Message((_Columns(content.reshape(num_examples, -1), is_there),), np.count_nonzero(is_there, axis=1))
 
 
-def _strings(values: NDArray[np.bytes_]) -> _Message:
-    """Return byte strings `[num_examples, n]`, each as a field of its own."""
+def _strings(values: NDArray[np.bytes_], kept: NDArray[np.bool_] | None = None) -> _Message:
+    """Return byte strings `[num_examples, n]`, each as a field of its own; where it is said, only the kept."""
     num_examples, num_values = values.shape
     width = values.dtype.itemsize
     text = np.ascontiguousarray(values).view(np.uint8).reshape(num_examples, num_values, width)
@@ -185,5 +217,9 @@ def _strings(values: NDArray[np.bytes_]) -> _Message:
     content[:, :, 0] = _LIST_VALUE
     content[:, :, 1] = lengths
     content[:, :, 2:] = text
+    numbers: NDArray[np.int64] | int = num_values
+    if kept is not None:
+        present &= kept[:, :, np.newaxis]
+        numbers = kept.sum(axis=1)
     columns = _Columns(content.reshape(num_examples, -1), present.reshape(num_examples, -1))
-    return _Message((columns,), lengths.sum(axis=1, dtype=np.int64) + 2 * num_values)
+    return _Message((columns,), lengths.sum(axis=1, dtype=np.int64) + 2 * numbers)

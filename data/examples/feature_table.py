@@ -63,6 +63,10 @@ class FeatureTable:
             features.LABEL_POPULARITY: self._bucket_names[windows["popularity"]][:, None],
         }
 
+    def ids_of(self, codes: NDArray[np.int32]) -> NDArray[np.generic]:
+        """Return the ids of movies, `[n]` to `[n]`."""
+        return self._ids[codes]
+
     def _genres(self, places: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Join the genres of each row's movies, `[n, context]` to `[n, max_context_movie_genre_length]`."""
         counts = self._genre_counts[places]

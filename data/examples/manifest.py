@@ -19,6 +19,7 @@ from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
+from data.splits.division import LeftOut
 from data.timelines.time_facts import TimeFacts
 
 MANIFEST_FILE = "manifest.json"
@@ -70,6 +71,8 @@ class Manifest(BaseModel):
     """Sizes of the source and of the result."""
     times: TimeFacts | None = None
     """Users, times and ties of the timelines. None in manifests that version 0.1.0 wrote."""
+    left_out: LeftOut | None = None
+    """Labels that are not in eval since train shows neither user nor movie; None where the split keeps them."""
     shards: tuple[Shard, ...]
     """All shards, train first, in the order of their examples."""
     pad_movie_id: MovieId = PAD_MOVIE_ID

@@ -44,7 +44,7 @@ def build_schema(
     Returns
     -------
     schema_pb2.Schema
-        Every feature is required, has a fixed shape and, unless it is an id, a domain.
+        Every feature is required, has a fixed shape and, unless it is an id, a domain; but for histories.
     """
     base = resources.files("data.examples").joinpath(SCHEMA_FILE).read_text(encoding="utf-8")
     schema = text_format.Parse(base, schema_pb2.Schema())
@@ -66,6 +66,9 @@ def build_schema(
             is_categorical = by_name[name].int_domain.is_categorical
             by_name[name].int_domain.Clear()
             by_name[name].int_domain.is_categorical = is_categorical
+    if options.leave_out is not None:
+        # Train examples have none, and histories any length.
+        schema.feature.add(name=features.SEEN_MOVIE_ID, type=by_name[features.LABEL_MOVIE_ID].type)
     length_domain = by_name[features.CONTEXT_LENGTH].int_domain
     length_domain.min, length_domain.max = 1, options.max_context_length
     domains = {feature.name: list(feature.values) for feature in features.FEATURES if feature.values}

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from data.examples.encoding import encode_examples
+from data import features
+from data.examples.encoding import Ragged, encode_examples
 from data.examples.feature_table import FeatureTable
 from data.examples.records import frame_records
+from data.timelines.windows import spans
 
 Split = Literal["train", "eval"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
@@ -30,6 +32,9 @@ RATINGS_PER_SHARD = 250_000
 
 _EXAMPLES_PER_SLICE = 4_096
 """The bytes and masks of a slice take 4 MB, which the processor's caches hold."""
+
+_HISTORIES_PER_SLICE = 512
+"""Where examples hold whole histories, each takes the bytes of the slice's longest, perhaps thousands of movies."""
 
 _GZIP_LEVEL = 1
 """Takes a third of the time of the default and makes shards a tenth larger."""
@@ -90,7 +95,13 @@ def shard_indices(orders: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
 
 
 def write_shard(
-    folder: Path, work: Path, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+    folder: Path,
+    work: Path,
+    name: str,
+    split: Split,
+    parts: Iterable[NDArray[np.void]],
+    table: FeatureTable,
+    histories: Iterable[NDArray[np.int32]] = (),
 ) -> Shard:
     """Write windows as examples in the order of their keys.
 
@@ -102,7 +113,7 @@ def write_shard(
         Where the shard goes.
     work
         Takes the temporary file, on the same file system.
-    name, split, parts, table
+    name, split, parts, table, histories
         As for `encode_shard`.
 
     Raises
@@ -112,13 +123,18 @@ def write_shard(
     """
     temporary = work / f"{name}.{uuid.uuid4().hex}"
     with temporary.open("wb") as file:
-        shard = encode_shard(file, name, split, parts, table)
+        shard = encode_shard(file, name, split, parts, table, histories)
     temporary.replace(folder / name)
     return shard
 
 
 def encode_shard(
-    file: WritableFile, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+    file: WritableFile,
+    name: str,
+    split: Split,
+    parts: Iterable[NDArray[np.void]],
+    table: FeatureTable,
+    histories: Iterable[NDArray[np.int32]] = (),
 ) -> Shard:
     """Write windows into an open file, as examples in the order of their keys.
 
@@ -132,6 +148,8 @@ def encode_shard(
         `window_dtype(...)[n]` each, in any order.
     table
         Looks up years and genres.
+    histories
+        Of each part the codes of its windows' histories, one after the other; nothing where there are none.
 
     Returns
     -------
@@ -146,9 +164,12 @@ def encode_shard(
     given = list(parts)
     windows = np.concatenate(given) if given else np.empty(0, dtype=np.void)
     ordered = np.argsort(windows["order"]) if len(windows) else np.empty(0, dtype=np.int64)
+    seen = np.concatenate([np.empty(0, np.int32), *histories])
+    ends = np.cumsum(windows["seen"], dtype=np.int64) if len(windows) else np.empty(0, dtype=np.int64)
+    step = _EXAMPLES_PER_SLICE if not len(seen) else _HISTORIES_PER_SLICE
     slices = (
-        frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
-        for start in range(0, len(ordered), _EXAMPLES_PER_SLICE)
+        frame_records(encode_examples(_features(windows, seen, ends, ordered[start : start + step], table)))
+        for start in range(0, len(ordered), step)
     )
     digest, size = hashlib.sha256(), 0
     with closing(_one_ahead(slices)) as encoded:
@@ -157,6 +178,23 @@ def encode_shard(
             size += len(compressed)
             file.write(compressed)
     return Shard(name=name, split=split, examples=len(ordered), bytes=size, sha256=digest.hexdigest())
+
+
+def _features(
+    windows: NDArray[np.void],
+    seen: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    table: FeatureTable,
+) -> dict[str, NDArray[np.generic] | Ragged]:
+    """Return the features of some rows, with their histories if there are any, which end at `ends` in `seen`."""
+    chosen = windows[rows]
+    found: dict[str, NDArray[np.generic] | Ragged] = dict(table.features_of(chosen))
+    if len(seen):
+        lengths = chosen["seen"].astype(np.int64)
+        codes = seen[spans(ends[rows] - lengths, lengths)]
+        found[features.SEEN_MOVIE_ID] = Ragged(table.ids_of(codes), lengths)
+    return found
 
 
 def _one_ahead(items: Iterator[bytes]) -> Generator[bytes, None, None]:

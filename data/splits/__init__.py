@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from data.splits.base import SplitStrategy
+from data.splits.global_time import GlobalTimeSplit
+from data.splits.global_time_last import GlobalTimeLastSplit
 from data.splits.leave_one_out import LeaveOneOutSplit
 from data.splits.random import RandomSplit
 from data.splits.temporal import TemporalSplit
 
 STRATEGIES: Mapping[str, type[SplitStrategy]] = {
-    strategy.name: strategy for strategy in (RandomSplit, LeaveOneOutSplit, TemporalSplit)
+    strategy.name: strategy
+    for strategy in (RandomSplit, LeaveOneOutSplit, TemporalSplit, GlobalTimeSplit, GlobalTimeLastSplit)
 }
 """By the name that options, manifests and data identities hold."""
 

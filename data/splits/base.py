@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitStrategy(ABC):
-    """Decides which examples train; the others are eval.
+    """Decides which examples train, and which evaluate: by default the others.
 
     It depends on users, on labels' positions and times, and on its fields: never on the order of users, on blocks,
     shards or workers. Its fields are the options that it uses, under their names in `data.options.GenerateOptions`.
@@ -35,6 +35,9 @@ class SplitStrategy(ABC):
         Whether train ends at a time, so that no train label is later than an eval label.
     keeps_users_order
         Whether no train label of a user is later than an eval label of the same user.
+    known_only
+        Whether labels of users without a train label, and of movies that no train example shows, don't evaluate: see
+        `data.splits.division`.
     """
 
     name: ClassVar[str]
@@ -42,6 +45,7 @@ class SplitStrategy(ABC):
     caveat: ClassVar[str] = ""
     is_by_time: ClassVar[bool] = False
     keeps_users_order: ClassVar[bool] = False
+    known_only: ClassVar[bool] = False
 
     @classmethod
     def uses(cls) -> tuple[str, ...]:
@@ -67,8 +71,12 @@ class SplitStrategy(ABC):
             `[n]`.
         """
 
+    def is_eval(self, timelines: Timelines, rows: NDArray[np.int64], cut: int | None) -> NDArray[np.bool_]:
+        """Return which examples evaluate, unknown users and movies among them; parameters as for `is_train`."""
+        return ~self.is_train(timelines, rows, cut)
+
     def train_until(self, cut: int | None) -> int | None:
-        """Return the time of the newest train label in seconds since 1970; None unless train ends at a time."""
+        """Return when train ends, in seconds since 1970: no train label is later, all eval labels are; or None."""
         return None
 
 
@@ -83,6 +91,12 @@ class CutSplit(SplitStrategy):
     """
 
     train_fraction: float
+
+    def ranked_rows(self, timelines: Timelines) -> NDArray[np.int64]:
+        """Return the ratings that the share is one of, int64 `[num_ranked]`: by default labels."""
+        from data.timelines.windows import label_rows
+
+        return label_rows(timelines)
 
     @abstractmethod
     def ranks(self, timelines: Timelines, rows: NDArray[np.int64]) -> NDArray[np.uint64]:

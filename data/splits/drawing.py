@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from data.splits.base import CutSplit, SplitStrategy
+from data.splits.division import divide
 from data.timelines.timelines import RATING_DTYPE, build_timelines
-from data.timelines.windows import label_rows
 
 
 def draw(split: SplitStrategy, users: Mapping[int, Sequence[int]]) -> str:
-    """Draw timelines, a row each: `T` is a train label, `E` an eval label, `.` a first rating.
+    """Draw timelines, a row each: `T` is a train label, `E` an eval label, `-` neither, `.` a first rating.
 
     Parameters
     ----------
@@ -23,13 +23,14 @@ def draw(split: SplitStrategy, users: Mapping[int, Sequence[int]]) -> str:
     """
     ratings = np.array([(user, 1, 5.0, time) for user in users for time in users[user]], dtype=RATING_DTYPE)
     timelines = build_timelines(ratings, min_rating=0.0, min_timeline_length=2)
-    rows = label_rows(timelines)
     cut = None
     if isinstance(split, CutSplit):
-        cut = int(np.sort(split.ranks(timelines, rows))[round(len(rows) * split.train_fraction) - 1])
+        ranks = np.sort(split.ranks(timelines, split.ranked_rows(timelines)))
+        cut = int(ranks[round(len(ranks) * split.train_fraction) - 1])
+    division = divide(timelines, split, cut)
     marks = {(user, times[0]): "." for user, times in users.items()}
-    labels = np.where(split.is_train(timelines, rows, cut), "T", "E").tolist()
-    marks.update(zip(timelines.ratings[["user", "time"]][rows].tolist(), labels, strict=True))
+    labels = np.select([division.is_train, division.is_eval], ["T", "E"], "-").tolist()
+    marks.update(zip(timelines.ratings[["user", "time"]][division.rows].tolist(), labels, strict=True))
     columns = sorted({time for _, time in marks})
     lines = ["time   " + "".join(f"{time:>4}" for time in columns)]
     lines += [f"user {user:<2}" + "".join(f"{marks.get((user, time), ''):>4}" for time in columns) for user in users]

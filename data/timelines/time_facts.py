@@ -142,7 +142,13 @@ class TimeCounts:
         return cls(0, 0, 0, 0, 0, 0, LabelCounts.nothing(), LabelCounts.nothing())
 
     @classmethod
-    def of(cls, timelines: Timelines, rows: NDArray[np.int64], is_train: NDArray[np.bool_]) -> TimeCounts:
+    def of(
+        cls,
+        timelines: Timelines,
+        rows: NDArray[np.int64],
+        is_train: NDArray[np.bool_],
+        is_eval: NDArray[np.bool_] | None = None,
+    ) -> TimeCounts:
         """Count some users' timelines.
 
         Parameters
@@ -153,6 +159,8 @@ class TimeCounts:
             int64 `[n]`: the ratings that are labels, ascending.
         is_train
             `[n]`: which of these train.
+        is_eval
+            `[n]`: which of them evaluate; by default the others.
         """
         ratings = timelines.ratings
         user_of = timelines.user_numbers
@@ -161,7 +169,7 @@ class TimeCounts:
         same_as_before[1:-1] = (user_of[1:] == user_of[:-1]) & (ratings["time"][1:] == ratings["time"][:-1])
         # Users are numbered by the block here, so that user and movie fit into one number.
         pairs = (user_of << np.int64(32)) | ratings["movie"]
-        train, held_out = rows[is_train], rows[~is_train]
+        train, held_out = rows[is_train], rows[~is_train if is_eval is None else is_eval]
         tested, firsts = np.unique(user_of[held_out], return_index=True)
         first_tested = np.full(num_users, np.iinfo(np.int64).max)
         first_tested[tested] = ratings["time"][held_out[firsts]]

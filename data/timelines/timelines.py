@@ -78,6 +78,7 @@ def build_timelines(
     min_timeline_length: int,
     ties: Ties = "as_given",
     drop_repeats: bool = False,
+    only_movies: NDArray[np.integer] | None = None,
 ) -> Timelines:
     """Filter ratings by stars, order them, and drop short timelines.
 
@@ -93,6 +94,8 @@ def build_timelines(
         The order of a user's ratings at one time.
     drop_repeats
         Whether of a user's ratings of one movie at one time only the last is kept. Ties have to be by movie.
+    only_movies
+        int `[m]`: the movies whose ratings are kept, before timelines are counted; None for all.
 
     Returns
     -------
@@ -100,6 +103,8 @@ def build_timelines(
         Without users whose timelines are too short.
     """
     kept = ratings[ratings["stars"] >= min_rating]
+    if only_movies is not None:
+        kept = kept[np.isin(kept["movie"], only_movies)]
     keys = (kept["time"], kept["user"])
     kept = kept[np.lexsort((kept["stars"], kept["movie"], *keys) if ties == "by_movie" else keys)]
     if drop_repeats:

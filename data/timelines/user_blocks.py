@@ -138,6 +138,7 @@ def order_blocks(
     min_timeline_length: int,
     ties: Ties = "as_given",
     drop_repeats: bool = False,
+    only_movies: NDArray[np.integer] | None = None,
 ) -> OrderedBlocks:
     """Turn files of ratings into blocks of timelines, in place.
 
@@ -147,7 +148,7 @@ def order_blocks(
         From `spill_ratings`; at least one.
     codes_of
         Returns the codes of the movies that the files hold, `[n]` to `[n]`.
-    min_rating, min_timeline_length, ties, drop_repeats
+    min_rating, min_timeline_length, ties, drop_repeats, only_movies
         Which ratings and users are kept, and in which order: see `build_timelines`.
 
     Raises
@@ -161,6 +162,7 @@ def order_blocks(
         min_timeline_length=min_timeline_length,
         ties=ties,
         drop_repeats=drop_repeats,
+        only_movies=only_movies,
     )
     order = partial(_order_block, codes_of=codes_of, build=build)
     with ThreadPoolExecutor(available_workers()) as pool:

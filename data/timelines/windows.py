@@ -14,13 +14,15 @@ def window_dtype(max_context_length: int) -> np.dtype:
 
     `order` is its place among all examples, `popularity` its label's bucket. `movies` and
     `stars` are the context, oldest first, post-padded; `length` says how many of them are real.
-    `label` and `movies` hold codes of the catalogue.
+    `label` and `movies` hold codes of the catalogue. `seen` counts the movies of its history, where
+    histories are kept beside the windows: see `build_histories`.
     """
     return np.dtype(
         [
             ("order", "<u8"),
             ("popularity", "i1"),
             ("length", "<i2"),
+            ("seen", "<i4"),
             ("label", "<i4"),
             ("movies", "<i4", (max_context_length,)),
             ("stars", "<f4", (max_context_length,)),
@@ -48,7 +50,7 @@ def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_len
     Returns
     -------
     NDArray[np.void]
-        `window_dtype(max_context_length)[num_windows]`; `order` and `popularity` are 0.
+        `window_dtype(max_context_length)[num_windows]`; `order`, `popularity` and `seen` are 0.
     """
     windows = np.zeros(len(rows), dtype=window_dtype(max_context_length))
     lengths = np.minimum(timelines.positions[rows], max_context_length)
@@ -63,3 +65,33 @@ def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_len
         windows["movies"][:, place] = np.where(is_real, movies[sources], NO_MOVIE)
         windows["stars"][:, place] = np.where(is_real, stars[sources], 0.0)
     return windows
+
+
+def build_histories(timelines: Timelines, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return all movies before the given labels, however long ago.
+
+    Parameters
+    ----------
+    timelines
+        Timelines of some users.
+    rows
+        int64 `[num_windows]`: the ratings that are labels.
+
+    Returns
+    -------
+    tuple
+        How many movies each history holds, int64 `[num_windows]`, and all histories' codes one after the other, each
+        oldest first, int32.
+    """
+    lengths = timelines.positions[rows]
+    return lengths, np.ascontiguousarray(timelines.ratings["movie"])[spans(rows - lengths, lengths)]
+
+
+def spans(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the numbers of spans, one span after the other.
+
+    >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    firsts = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(starts - firsts, lengths)

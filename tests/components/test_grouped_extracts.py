@@ -37,6 +37,14 @@ def test_examples_of_the_same_slices_travel_together():
     assert found[10, b"head"]["candidate"]["top_movie_id"].tolist() == [[1, -1], [4, -4]]
 
 
+def test_a_feature_of_any_length_is_not_taken_for_the_number_of_examples():
+    batch = make_batch([1, 2, 3, 4, 5])
+    batch[tfma.FEATURES_KEY] = {"a ragged one": [[1], [2, 3]], **batch[tfma.FEATURES_KEY]}
+    for sliced_by in (SLICED_BY, []):
+        groups = group_examples(batch, sliced_by=sliced_by)
+        assert sum(len(group["predictions"]["candidate"]["rank"]) for group in groups) == 5
+
+
 def test_nothing_else_of_an_example_travels():
     [group, *_] = group_examples(make_batch([1, 2, 3, 4, 5]), sliced_by=SLICED_BY)
     assert group.keys() == {tfma.FEATURES_KEY, tfma.PREDICTIONS_KEY, tfma.LABELS_KEY}

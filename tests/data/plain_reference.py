@@ -6,7 +6,7 @@ It shares nothing with the package, not even the hash, so that the two can check
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,12 +27,14 @@ class PlainMovie(NamedTuple):
 
 @dataclass(frozen=True)
 class PlainExample:
-    """An example, and what it does not tell: whose it is and when its label was watched."""
+    """An example, and what it does not tell: whose it is, when its label was watched, and what came before it."""
 
     user: int
     position: int
     label_time: int
     is_last: bool
+    first_time: int
+    history: tuple[int, ...]
     context_movie_id: tuple[int, ...]
     context_movie_rating: tuple[float, ...]
     context_movie_year: tuple[int, ...]
@@ -49,11 +51,14 @@ def plain_examples(
     max_context_length: int = 10,
     max_context_movie_genre_length: int = 10,
     min_rating: float = 2.0,
+    min_movie_ratings: int = 1,
 ) -> list[PlainExample]:
     """Make every example of a release, user by user."""
     timelines: dict[int, list[PlainRating]] = defaultdict(list)
-    for rating in ratings:
-        if rating.stars >= min_rating:
+    kept = [rating for rating in ratings if rating.stars >= min_rating]
+    number_of = Counter(rating.movie for rating in kept)
+    for rating in kept:
+        if number_of[rating.movie] >= min_movie_ratings:
             timelines[rating.user].append(rating)
     examples = []
     for user in sorted(timelines):
@@ -72,6 +77,8 @@ def plain_examples(
                     position=position,
                     label_time=timeline[position].time,
                     is_last=position == len(timeline) - 1,
+                    first_time=timeline[0].time,
+                    history=tuple(rating.movie for rating in timeline[:position]),
                     context_movie_id=(*(rating.movie for rating in context), *[0] * padding),
                     context_movie_rating=(*(rating.stars for rating in context), *[0.0] * padding),
                     context_movie_year=(*(_year(rating.movie, movies) for rating in context), *[0] * padding),
@@ -89,6 +96,17 @@ def plain_split(
     """Divide examples into train and eval, each in the order in which its shards hold it."""
     if split == "leave_one_out":
         train = [example for example in examples if not example.is_last]
+    elif split.startswith("global_time"):
+        # A first rating is nobody's label, but counts: its time is the context's of the second.
+        times = sorted(
+            [
+                *(example.label_time for example in examples),
+                *(example.first_time for example in examples if example.position == 1),
+            ]
+        )
+        number = round(len(times) * train_fraction)
+        until = times[number - 1] if number else -1
+        train = [example for example in examples if example.label_time <= until]
     else:
 
         def rank(example: PlainExample) -> int:
@@ -99,11 +117,22 @@ def plain_split(
         train = [example for example in examples if rank(example) <= cut]
     chosen = {(example.user, example.position) for example in train}
     held_out = [example for example in examples if (example.user, example.position) not in chosen]
+    if split.startswith("global_time"):
+        known = {example.user for example in train}
+        held_out = [example for example in held_out if example.user in known]
+    if split == "global_time_last":
+        held_out = [example for example in held_out if example.is_last]
 
     def order(example: PlainExample) -> int:
         return _mix(_keyed(_number(example), seed) ^ 0x6F72646572)
 
     return sorted(train, key=order), sorted(held_out, key=order)
+
+
+def plain_known(train: list[PlainExample], held_out: list[PlainExample]) -> list[PlainExample]:
+    """Return the held-out examples whose label occurs in train, as a label or before one."""
+    shown = {movie for example in train for movie in (example.label_movie_id, *example.history)}
+    return [example for example in held_out if example.label_movie_id in shown]
 
 
 def plain_popularity(train: Iterable[PlainExample]) -> dict[int, str]:

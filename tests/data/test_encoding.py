@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from data.examples.encoding import encode_examples
+from data.examples.encoding import Ragged, encode_examples
 
 
 @given(
@@ -80,3 +80,19 @@ def test_what_the_format_lacks_is_refused():
         encode_examples({"x": np.array([[1j]])})
     with pytest.raises(ValueError, match="128 bytes"):
         encode_examples({"x": np.array([[b"x" * 128]])})
+
+
+def test_ragged_integers_and_strings_come_back_one_list_for_each_example():
+    lengths = np.array([2, 0, 3])
+    serialised = encode_examples(
+        {
+            "ids": Ragged(np.array([1, 300, 7, 8, 2**40]), lengths),
+            "small": Ragged(np.array([1, 2, 3, 4, 5]), lengths),
+            "words": Ragged(np.array([b"a", b"", b"long", b"b", b"c"]), lengths),
+            "one": np.array([[1], [2], [3]]),
+        }
+    )
+    found = [parse_example(example) for example in serialised]
+    assert [example["ids"] for example in found] == [(1, 300), (), (7, 8, 2**40)]
+    assert [example["small"] for example in found] == [(1, 2), (), (3, 4, 5)]
+    assert [example["words"] for example in found] == [("a", ""), (), ("long", "b", "c")]

@@ -18,9 +18,10 @@ from data.identity import DataIdentity
 from data.options import GenerateOptions, deciding_options
 from data.splits import SPLIT_NAMES, STRATEGIES
 from data.splits.base import CutSplit
+from data.splits.division import divide
 from data.splits.ranks import find_cut, locate_cut, rank_histogram, ranks_in_bin
+from data.timelines.frequent_movies import RatingsOfMovies
 from data.timelines.timelines import RATING_DTYPE, build_timelines
-from data.timelines.windows import label_rows
 
 OTHER = {
     "release": "ml-latest-small",
@@ -28,11 +29,15 @@ OTHER = {
     "max_context_length": 4,
     "max_context_movie_genre_length": 3,
     "min_rating": 3.5,
+    "min_movie_ratings": 22,
     "train_fraction": 0.6,
     "seed": 7,
     "shards": 5,
 }
 """Another value for each option of a release."""
+
+RANKED = {"leave_out": "history"}
+"""Options that move no example, but what it is ranked against."""
 
 OWN = {"columns": {"item": "sku"}, "item_ids": "text", "duplicates": "drop"}
 """Options of own data, besides their name."""
@@ -53,20 +58,29 @@ def invented_ratings() -> np.ndarray:
 
 def split(ratings: np.ndarray, options: GenerateOptions) -> tuple[Labels, Labels, int | None]:
     """Return train and eval labels as (user, movie, time), and the cut."""
-    timelines = build_timelines(ratings, min_rating=options.min_rating, min_timeline_length=options.min_timeline_length)
-    rows = label_rows(timelines)
+    only = None
+    if options.min_movie_ratings is not None:
+        counted = RatingsOfMovies(options.min_rating)
+        list(counted.counted([ratings]))
+        only = counted.at_least(options.min_movie_ratings)
+    timelines = build_timelines(
+        ratings,
+        min_rating=options.min_rating,
+        min_timeline_length=options.min_timeline_length,
+        only_movies=only,
+    )
     cut = None
     if isinstance(options.strategy, CutSplit):
-        ranks = options.strategy.ranks(timelines, rows)
+        ranks = options.strategy.ranks(timelines, options.strategy.ranked_rows(timelines))
         cut_bin = locate_cut(rank_histogram(ranks), options.train_fraction)
         cut = find_cut(ranks_in_bin(ranks, cut_bin), cut_bin)
-    train = options.strategy.is_train(timelines, rows, cut)
-    labels = timelines.ratings[rows]
+    found = divide(timelines, options.strategy, cut)
+    labels = timelines.ratings[found.rows]
 
     def chosen(which: np.ndarray) -> Labels:
         return {(int(row["user"]), int(row["movie"]), int(row["time"])) for row in labels[which]}
 
-    return chosen(train), chosen(~train), cut
+    return chosen(found.is_train), chosen(found.is_eval), cut
 
 
 def options_of(split_name: str, **changes: object) -> GenerateOptions:
@@ -74,7 +88,7 @@ def options_of(split_name: str, **changes: object) -> GenerateOptions:
 
 
 def test_another_value_is_tried_for_every_option():
-    assert set(OTHER) | set(OWN) | {"split", "name", "words"} == set(GenerateOptions.model_fields)
+    assert set(OTHER) | set(RANKED) | set(OWN) | {"split", "name", "words"} == set(GenerateOptions.model_fields)
 
 
 def test_words_decide_nothing():
@@ -141,10 +155,15 @@ def test_more_or_fewer_ratings_turn_train_labels_into_eval_labels_and_so_are_oth
     assert identity.why_other(identity.model_copy(update={"source_digest": "b"})) is not None
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.sampled_from([0.5, 0.8, 0.9]))
-def test_a_temporal_cut_that_does_not_move_back_keeps_every_train_label_out_of_eval(seed, added, fraction):
+@given(
+    st.sampled_from([name for name in SPLIT_NAMES if STRATEGIES[name].is_by_time]),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 60),
+    st.sampled_from([0.5, 0.8, 0.9]),
+)
+def test_a_cut_by_time_that_does_not_move_back_keeps_every_train_label_out_of_eval(name, seed, added, fraction):
     rng = np.random.default_rng(seed)
-    options = options_of("temporal", train_fraction=fraction)
+    options = options_of(name, train_fraction=fraction)
     before = invented_ratings()
     kept = before[rng.random(len(before)) > rng.choice([0.0, 0.1])]
     new = np.zeros(added, dtype=RATING_DTYPE)
@@ -189,7 +208,27 @@ def test_an_identity_survives_its_json_and_anything_else_is_none():
 def test_a_split_uses_options_that_there_are():
     used = {name: set(strategy.uses()) for name, strategy in STRATEGIES.items()}
     assert all(names <= set(GenerateOptions.model_fields) for names in used.values())
-    assert used == {"random": {"train_fraction", "seed"}, "leave_one_out": set(), "temporal": {"train_fraction"}}
+    assert used == {
+        "random": {"train_fraction", "seed"},
+        "leave_one_out": set(),
+        "temporal": {"train_fraction"},
+        "global_time": {"train_fraction"},
+        "global_time_last": {"train_fraction"},
+    }
+
+
+@pytest.mark.parametrize("split_name", SPLIT_NAMES)
+def test_what_is_left_out_when_ranking_is_of_the_identity_though_it_moves_no_example(split_name):
+    plain, whole = options_of(split_name), options_of(split_name, **RANKED)
+    assert split(invented_ratings(), plain) == split(invented_ratings(), whole)
+    assert deciding_options(plain) == {**deciding_options(whole), "leave_out": None}
+    assert deciding_options(whole)["leave_out"] == "history"
+
+
+def test_an_identity_of_before_the_options_that_are_off_by_default_is_still_the_same():
+    now = DataIdentity(data_set="sample", source_digest="a", options=deciding_options(options_of("random")))
+    of_then = {name: value for name, value in now.options.items() if name not in ("min_movie_ratings", "leave_out")}
+    assert now.why_other(now.model_copy(update={"options": of_then})) is None
 
 
 @pytest.mark.parametrize("split_name", SPLIT_NAMES)
@@ -199,7 +238,9 @@ def test_the_manifest_says_when_train_ends_if_and_only_if_the_split_is_by_time(
 ):
     options = GenerateOptions(release="ml-latest-small", split=split_name, train_fraction=0.7)
     manifest = generate(options, tmp_path / "out", source=small_release, beam_args=beam_args)
-    train, _ = plain_split(plain_examples(*read_csv_release(small_release)), split_name, train_fraction=0.7)
+    train, held_out = plain_split(plain_examples(*read_csv_release(small_release)), split_name, train_fraction=0.7)
     newest = max(example.label_time for example in train)
-    assert manifest.train_until == (newest if split_name == "temporal" else None)
+    assert (manifest.train_until is not None) == STRATEGIES[split_name].is_by_time
+    if manifest.train_until is not None:
+        assert newest <= manifest.train_until < min(example.label_time for example in held_out)
     assert Manifest.load(tmp_path / "out").train_until == manifest.train_until

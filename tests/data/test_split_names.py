@@ -15,7 +15,11 @@ from data.options import GenerateOptions
 from data.splits import SPLIT_CHOICES, SPLIT_NAMES, STRATEGIES, spelt
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAMES = {spelling for name in ("random", "leave_one_out", "temporal") for spelling in (name, name.replace("_", "-"))}
+NAMES = {
+    spelling
+    for name in ("random", "leave_one_out", "temporal", "global_time", "global_time_last")
+    for spelling in (name, name.replace("_", "-"))
+}
 
 
 def product_code(pattern: str) -> list[Path]:
@@ -77,9 +81,9 @@ def test_nobody_but_the_strategies_turns_dashes_of_a_splits_name():
 
 
 def test_names_are_kept_with_underscores_and_spelt_for_people_with_dashes():
-    assert SPLIT_NAMES == ("random", "leave_one_out", "temporal")
-    assert [spelt(name) for name in SPLIT_NAMES] == ["random", "leave-one-out", "temporal"]
-    assert SPLIT_CHOICES == "random, leave-one-out or temporal"
+    assert SPLIT_NAMES == ("random", "leave_one_out", "temporal", "global_time", "global_time_last")
+    assert SPLIT_CHOICES == "random, leave-one-out, temporal, global-time or global-time-last"
+    assert [spelt(name) for name in SPLIT_NAMES[1:3]] == ["leave-one-out", "temporal"]
 
 
 @pytest.mark.parametrize("name", SPLIT_NAMES)

@@ -137,4 +137,6 @@ def test_every_split_is_known_to_keep_users_orders_or_not():
         "random": False,
         "leave_one_out": True,
         "temporal": True,
+        "global_time": True,
+        "global_time_last": True,
     }

@@ -10,6 +10,7 @@ from report_models import full_facts
 
 from components.report.protocol import protocol_rows
 from components.report.report_model import ReportModel
+from data.splits.division import LeftOut
 from data.words import Words
 
 
@@ -49,8 +50,28 @@ def test_it_says_what_was_chosen_and_what_it_came_to() -> None:
         ({"max_context_length": 50}, {}, "Context", "the last 50 movies"),
         ({"duplicates": "drop"}, {"release": "shop"}, "Repeats", "at the same second are left out"),
         ({}, {"ties": "by_movie"}, "Ties in time", "ordered by movie and rating"),
+        ({"min_movie_ratings": 5}, {}, "Movies", "with at least 5 of these ratings"),
+        ({"leave_out": "history"}, {}, "Left out when ranking", "all movies of the query's whole history"),
+        (
+            {},
+            {"split": "global_time", "left_out": LeftOut(users=2, of_users=30, of_movies=4)},
+            "Left out of eval",
+            "30 labels of 2 users without a train label, and 4 labels of movies that train never shows",
+        ),
     ],
-    ids=["stars", "no filter", "seed", "split", "share", "context", "repeats", "ties"],
+    ids=[
+        "stars",
+        "no filter",
+        "seed",
+        "split",
+        "share",
+        "context",
+        "repeats",
+        "ties",
+        "rare movies",
+        "whole history",
+        "unknown",
+    ],
 )
 def test_it_follows_the_settings(options: dict[str, Any], data: dict[str, Any], row: str, said: str) -> None:
     assert said in dict(protocol_rows(facts_with(options, **data)))[row]

@@ -13,7 +13,7 @@ import tensorflow_transform as tft
 from synthetic_model import analyse, export_untrained_model
 
 from data.errors import InputError
-from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID
+from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID, SEEN_MOVIE_ID
 from serving.export_record import read_record
 from trainer_module.dataset import parse_and_transform
 from trainer_module.model import NextMovieModel
@@ -209,3 +209,21 @@ def test_a_record_that_can_not_be_read_is_not_taken_for_none(tmp_path):
 
     with pytest.raises(InputError, match=r"assets\.extra/export\.json can't be read"):
         read_record(tmp_path)
+
+
+def test_a_history_beside_the_context_is_left_out_and_not_read(untrained: Untrained):
+    rows = [(context, label) for context, label in make_rows(untrained.length) if label not in (*context, UNKNOWN)][:40]
+    random = np.random.default_rng(0)
+    seen = [random.choice(np.setdiff1d(np.arange(1, MOVIES + 1), [label]), 25).tolist() for _, label in rows]
+    examples = []
+    for serialised, history in zip(serialise(rows).numpy(), seen, strict=True):
+        example = tf.train.Example.FromString(serialised)
+        example.features.feature[SEEN_MOVIE_ID].int64_list.value.extend([*history, UNKNOWN])
+        examples.append(example.SerializeToString())
+    beside, without = (untrained.serving.evaluate(given) for given in (tf.constant(examples), serialise(rows)))
+    assert beside["rank_unfiltered"].numpy().tolist() == without["rank_unfiltered"].numpy().tolist()
+    assert (beside["rank"].numpy() <= without["rank"].numpy()).all()
+    assert (beside["rank"].numpy() < without["rank"].numpy()).any()
+    assert (beside["rank_popularity"].numpy() <= without["rank_popularity"].numpy()).all()
+    for top, history, (context, _) in zip(beside["top_movie_id"].numpy().tolist(), seen, rows, strict=True):
+        assert not set(top) & {*history, *context} - {0}
