@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,12 @@ from data.version import add_version_option
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
     from data.examples.manifest import DataSizes, Manifest
+    from data.local_generation import GenerationResult
     from data.reader import Reader
+    from data.releases.catalogue import Catalogue
+    from data.request_log.facts import ServedFacts
+    from data.request_log.files import RequestLogReader
+    from data.timelines.user_blocks import UserBlock
 
 
 def _silent(_: str) -> None:
@@ -40,6 +46,8 @@ def generate(
     interactions: str | None = None,
     items: str | None = None,
     cache_dir: Path | None = None,
+    last_histories: int | None = None,
+    requests: Path | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = _silent,
 ) -> Manifest:
@@ -60,6 +68,11 @@ def generate(
         The files of own data: see `data.interactions.files.find_files`.
     cache_dir
         Where downloads are kept.
+    last_histories
+        Movies of a user's last history at most, of which a file is written beside the shards; None for no such file.
+    requests
+        The folder of a request log, which the manifest then holds beside train. Without it what a manifest holds of one
+        stays.
     beam_args
         Beam's own flags, to have Beam run the steps; without any they run in threads of this process. Workers must
         see the output's parent.
@@ -74,16 +87,18 @@ def generate(
     Raises
     ------
     InputError
-        The source can't be had or used, nothing is left for a split, or the output can't be written.
+        The source or the log can't be had or used, nothing is left for a split, or the output can't be written.
     """
     from data.atomic_folder import exclusive, recover, staged
     from data.beam_options import check_job_server
+    from data.request_log.files import RequestLogReader
 
     check_job_server(beam_args)
     output = output.resolve()
+    extras = _Extras(last_histories, RequestLogReader(requests) if requests is not None else None)
     with ExitStack() as stack:
         reader = (
-            _open_own_data(options, interactions, items)
+            _open_own_data(options, interactions, items, keep_users=last_histories is not None)
             if options.release is None
             else _open_release(options.release, source, cache_dir, progress, stack)
         )
@@ -91,12 +106,35 @@ def generate(
         digest = reader.digest()
         with exclusive(output, progress), disk_faults(output):
             recover(output)
-            present = _present_manifest(output, options, digest, progress)
+            present = _present_manifest(output, options, digest, extras, progress)
             if present is not None:
                 progress(f"{output} is up to date")
                 return present
             with staged(output) as staging:
-                return _write(options, reader, digest, staging, beam_args, progress)
+                return _write(options, reader, digest, staging, extras, beam_args, progress)
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What is written beside the examples.
+
+    Attributes
+    ----------
+    last_histories
+        Movies of a user's last history at most; None for no file of them.
+    log
+        The request log to sum up; None for none.
+    """
+
+    last_histories: int | None
+    log: RequestLogReader | None
+
+    def are_in(self, manifest: Manifest) -> bool:
+        """Return whether a folder with a manifest has them."""
+        histories, served = manifest.last_histories, manifest.requests
+        return (histories.length if histories is not None else None) == self.last_histories and (
+            self.log is None or (served is not None and served.log_sha256 == self.log.digest())
+        )
 
 
 def _open_release(
@@ -111,7 +149,9 @@ def _open_release(
     return ReleaseReader(obtain(release, source, cache_dir, progress), release)
 
 
-def _open_own_data(options: GenerateOptions, interactions: str | None, items: str | None) -> Reader:
+def _open_own_data(
+    options: GenerateOptions, interactions: str | None, items: str | None, *, keep_users: bool
+) -> Reader:
     from data.interactions.reading import Interactions
 
     if interactions is None:
@@ -119,7 +159,7 @@ def _open_own_data(options: GenerateOptions, interactions: str | None, items: st
             f"where the data of {options.name} lie is not said: set data.interactions, or pass --interactions",
             code="C12",
         )
-    return Interactions(interactions, items, options)
+    return Interactions(interactions, items, options, keep_users=keep_users)
 
 
 def _write_sample(stack: ExitStack) -> Path:
@@ -144,10 +184,12 @@ def _write(
     reader: Reader,
     digest: str,
     folder: Path,
+    extras: _Extras,
     beam_args: Sequence[str],
     progress: Callable[[str], None],
 ) -> Manifest:
-    """Fill an empty folder with shards, catalogue and manifest."""
+    """Fill an empty folder with shards, catalogue, manifest, and what else is asked for."""
+    from data.examples.last_histories import write_last_histories
     from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.ratings_profile import RatingsProfile
     from data.examples.shards import RATINGS_PER_SHARD, file_sha256
@@ -188,8 +230,16 @@ def _write(
         result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
     else:
         result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
-    shutil.rmtree(work)
     labels = result.train_labels
+    histories = (
+        write_last_histories(folder, ordered.blocks, catalogue, extras.last_histories, reader.users_of)
+        if extras.last_histories is not None
+        else None
+    )
+    served = (
+        _sum_up(extras.log, options, ordered.blocks, result, catalogue, progress) if extras.log is not None else None
+    )
+    shutil.rmtree(work)
     catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
     shards = result.shards
     counts = DataSizes(
@@ -215,9 +265,32 @@ def _write(
         catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
         libraries=library_versions(),
         profile=RatingsProfile.of(ordered.days, ordered.lengths, rated_movies=len(rated)),
+        last_histories=histories,
+        requests=served,
     )
     manifest.save(folder)
     return manifest
+
+
+def _sum_up(
+    log: RequestLogReader,
+    options: GenerateOptions,
+    blocks: Sequence[UserBlock],
+    result: GenerationResult,
+    catalogue: Catalogue,
+    progress: Callable[[str], None],
+) -> ServedFacts:
+    """Return what a request log says beside the train windows."""
+    from data.request_log.summary import sum_up, train_contexts
+    from data.timelines.periods import count_by_movie
+    from data.timelines.popularity import PopularityTable
+
+    progress("reading the request log")
+    train = train_contexts(blocks, options.strategy, result.cut, len(catalogue), options.max_context_length)
+    facts = sum_up(log, train, catalogue, PopularityTable.from_counts(count_by_movie(result.train_labels)))
+    if facts.unfinished:
+        progress(f"note: {facts.unfinished} lines of the request log end in their midst, and are passed over")
+    return facts
 
 
 def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
@@ -244,7 +317,7 @@ def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
 
 
 def _present_manifest(
-    output: Path, options: GenerateOptions, digest: str, progress: Callable[[str], None]
+    output: Path, options: GenerateOptions, digest: str, extras: _Extras, progress: Callable[[str], None]
 ) -> Manifest | None:
     """Return the manifest of what is in the output, if it is what is asked for.
 
@@ -267,7 +340,7 @@ def _present_manifest(
             options,
             digest,
         )
-        if is_wanted:
+        if is_wanted and extras.are_in(manifest):
             manifest.verify(output)
             return manifest
     except InputError as error:
@@ -276,16 +349,15 @@ def _present_manifest(
 
 
 def _check_replaceable(output: Path) -> None:
+    from data.examples.last_histories import LAST_HISTORIES_FILE
     from data.examples.manifest import MANIFEST_FILE
     from data.releases.catalogue import CATALOGUE_FILE
 
     if not output.is_dir():
         raise InputError(f"{output} is not a folder; choose another output", code="F05")
-    ours = re.compile(
-        rf"(train|eval)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
-    )
+    shards = re.compile(r"(train|eval)-\d{5}-of-\d{5}\.tfrecord\.gz")
     for path in output.iterdir():
-        if not ours.fullmatch(path.name):
+        if path.name not in (CATALOGUE_FILE, MANIFEST_FILE, LAST_HISTORIES_FILE) and not shards.fullmatch(path.name):
             raise InputError(
                 f"{output} holds {path.name}, which is not generated data; choose another output", code="F05"
             )
@@ -317,6 +389,8 @@ def _run(parsed: argparse.Namespace) -> int:
         interactions=parsed.interactions,
         items=parsed.items,
         cache_dir=parsed.cache_dir,
+        last_histories=parsed.last_histories,
+        requests=parsed.requests,
         beam_args=parsed.beam_arg,
         progress=lambda line: print(line, file=sys.stderr),
     )
@@ -327,6 +401,13 @@ def _run(parsed: argparse.Namespace) -> int:
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
     return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
 
 
 _EXAMPLES = {"columns": "--column item=sku", "words": "--word one=product"}
@@ -386,6 +467,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cache-dir", type=user_path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
+    )
+    parser.add_argument(
+        "--last-histories",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="also write each user's last N movies, for answers to all users",
+    )
+    parser.add_argument(
+        "--requests",
+        type=user_path,
+        default=None,
+        metavar="FOLDER",
+        help="what `serve.py --request-log` wrote: how unlike train it is goes into the manifest and the report",
     )
     for name, value_type, meaning in (
         ("min_timeline_length", int, "leave out users with fewer ratings"),

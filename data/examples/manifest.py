@@ -9,15 +9,18 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from data.errors import InputError
+from data.examples.last_histories import LAST_HISTORIES_FILE, LastHistories
 from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
+from data.request_log.facts import ServedFacts
 from data.timelines.time_facts import TimeFacts
 
 MANIFEST_FILE = "manifest.json"
@@ -29,6 +32,9 @@ FORMAT_VERSION = 2
 """
 
 _LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
+
+_LEFT_OUT_IF_NONE = ("last_histories", "requests")
+"""Keys of the file only where something is asked for: all other manifests keep their bytes."""
 
 
 class DataSizes(BaseModel):
@@ -83,6 +89,15 @@ class Manifest(BaseModel):
     """Versions of Python and of the libraries that took part."""
     profile: RatingsProfile | None = None
     """The ratings behind the examples, for people to look at; None in manifests of earlier versions."""
+    last_histories: LastHistories | None = None
+    """The file of the users' last histories; None, and no key of the file, where none is asked for."""
+    requests: ServedFacts | None = None
+    """What served requests were like beside train; None, and no key of the file, where no request log was given."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if value is not None or name not in _LEFT_OUT_IF_NONE}
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -147,7 +162,7 @@ class Manifest(BaseModel):
         """SHA-256, in hexadecimal, of what determines the content: not of the library versions."""
         content = self.model_dump(
             mode="json",
-            include={"format_version", "options", "shards", "catalogue_sha256", "source_digest"},
+            include={"format_version", "options", "shards", "catalogue_sha256", "source_digest", "last_histories"},
         )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -171,7 +186,10 @@ class Manifest(BaseModel):
                         f"{path} is not in the manifest; remove it, or generate the data again", code="G03"
                     )
         sizes = {shard.name: shard.bytes for shard in self.shards}
-        for name, digest in {**expected, self.catalogue_file: self.catalogue_sha256}.items():
+        others = {self.catalogue_file: self.catalogue_sha256}
+        if self.last_histories is not None:
+            others[LAST_HISTORIES_FILE] = self.last_histories.sha256
+        for name, digest in {**expected, **others}.items():
             path = folder / name
             if not path.is_file():
                 raise InputError(f"{path} is missing; generate the data again", code="G04")
