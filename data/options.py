@@ -159,6 +159,9 @@ class DataSettings(GenerateOptions):
     items: str | None = None
     """The files of own items, if there are any."""
 
+    requests: str | None = None
+    """The folder of a request log, beside which train is held: see `docs/requests.md`."""
+
     @model_validator(mode="after")
     def _check_files(self) -> DataSettings:
         if self.release is not None and (self.interactions is not None or self.items is not None):

@@ -32,8 +32,8 @@ def served_version(serving: Path) -> Path | None:
 def served_state(serving: Path) -> str:
     """Return what decides, before a run, which version is served after it; another text once that changes.
 
-    The newest version stands in it even where a label decides: a label that is set later, or taken away, must not give a
-    state that was there before. Versions count up, also by a rollback.
+    The newest version stands in it even where a label decides: a label that is set later, or taken away, must not give
+    a state that was there before. Versions count up, also by a rollback.
     """
     served = served_version(serving)
     if served is None:

@@ -17,8 +17,8 @@ class BatchAnswersSettings(BaseModel):
     """Movies in an answer; fewer where fewer are left."""
 
     history_length: int = Field(default=100, ge=1, le=10_000)
-    """How many of a user's last movies the model is asked with. It reads as many of them as an example holds, and offers
-    none of all these."""
+    """How many of a user's last movies the model is asked with. It reads as many of them as an example holds, and
+    offers none of all these."""
 
     titles: bool = False
     """Whether each movie's title stands beside its id."""

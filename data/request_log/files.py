@@ -1,4 +1,4 @@
-"""The files of a request log: `requests-<when it was begun>-<8 signs>.jsonl` in a folder, in the order of their names."""
+"""The files of a request log: `requests-<begun at>-<8 signs>.jsonl` in a folder, in the order of their names."""
 
 from __future__ import annotations
 

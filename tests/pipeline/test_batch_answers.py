@@ -102,7 +102,7 @@ def test_the_same_run_again_takes_the_answers_from_the_cache_and_a_rollback_or_a
 
 def test_a_run_may_begin_at_the_step(runs):
     runs.run(from_node="BatchRecommender")
-    assert [step.name for step in runs.record.steps if step.state == "done"][0] == "BatchRecommender"
+    assert next(step.name for step in runs.record.steps if step.state == "done") == "BatchRecommender"
 
 
 def test_the_report_shows_the_step(runs):
