@@ -103,8 +103,6 @@ def sum_up(
     if served.first is None or served.last is None:
         raise InputError("the request log holds no request: serve some first, or leave out --requests", code="D30")
     contexts = served.contexts
-    known = int(contexts.movies.sum())
-    asked = known + served.unknown
     return ServedFacts(
         log_sha256=log.digest(),
         requests=served.requests,
@@ -114,7 +112,7 @@ def sum_up(
         answered_feedback=len(with_feedback),
         unmatched_feedback=sum(count for request_id, count in times.items() if request_id not in with_feedback),
         unfinished=log.unfinished,
-        unknown_share=served.unknown / asked if asked else None,
+        unknown_share=served.unknown / served.asked if served.asked else None,
         movies=skew(train.movies, contexts.movies),
         popularity=_named(
             POPULARITY_BUCKETS, _by_bucket(train.movies, popularity), _by_bucket(contexts.movies, popularity)
@@ -187,7 +185,7 @@ class _Served:
         self.contexts = ContextCounts(
             np.zeros(1 + len(catalogue), np.int64), np.zeros(1 + max_context_length, np.int64)
         )
-        self.requests = self.unknown = self.taken_elsewhere = 0
+        self.requests = self.asked = self.unknown = self.taken_elsewhere = 0
         self.first: float | None = None
         self.last: float | None = None
         self.versions: Counter[int] = Counter()
@@ -203,6 +201,7 @@ class _Served:
         known = [movie_id for movie_id in request.history if self._catalogue.may_be_id(movie_id)]
         codes = self._catalogue.codes_of(id_array(known, text=self._catalogue.has_texts))
         context = codes[codes != NO_MOVIE][-self._max_context_length :]
+        self.asked += len(request.history)
         self.unknown += len(request.history) - int((codes != NO_MOVIE).sum())
         np.add.at(self.contexts.movies, context, 1)
         self.contexts.lengths[len(context)] += 1
