@@ -318,7 +318,7 @@ def _run(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record, settings.data.wording)
     try:
-        page = write_local_report(record, settings)
+        page = write_local_report(record, settings, requests=Manifest.load(Path(run_paths.data_root)).requests)
         print(f"\nReport\n  {page}\n  all runs: {work_dir / INDEX_FILE}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))

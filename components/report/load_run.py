@@ -139,6 +139,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
         train_until=_time_of(manifest.train_until),
         profile=manifest.profile,
         libraries=manifest.libraries,
+        requests=manifest.requests,
     )
 
 

@@ -12,6 +12,7 @@ from components.audit.figures import AuditResult
 from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
+from data.request_log.facts import ServedFacts
 from data.words import MOVIES, Words
 
 _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
@@ -155,6 +156,8 @@ class DataFacts(_Facts):
         The ratings by time and by user; None where an earlier version generated the examples.
     libraries
         Versions of Python and of the libraries that wrote the examples.
+    requests
+        Served requests beside train; None where no request log was given.
     """
 
     release: str
@@ -170,6 +173,7 @@ class DataFacts(_Facts):
     train_until: datetime | None = None
     profile: RatingsProfile | None = None
     libraries: dict[str, str] = {}
+    requests: ServedFacts | None = None
 
     def split_named(self, name: str) -> SplitFacts | None:
         """Return what a split holds; None where its statistics are not known."""

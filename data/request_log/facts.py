@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Skew(BaseModel):
     """How far a distribution over served requests lies from that over train windows.
 
-    The measures are those by which TensorFlow Data Validation measures skew: https://www.tensorflow.org/tfx/data_validation
+    The measures are those by which TensorFlow Data Validation measures skew.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
