@@ -14,6 +14,7 @@ from pathlib import Path
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.errors import InputError
+from data.user_files import user_path
 from data.version import add_version_option
 from pipeline.command_options import add_model_options
 from pipeline.defaults import DEFAULT_SERVING
@@ -53,6 +54,19 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--max-rows", type=_positive, default=256, metavar="N", help="rows in a :predict request (default: %(default)s)"
     )
+    logged = parser.add_argument_group("request log", "what was asked and answered, for training: off by default")
+    logged.add_argument(
+        "--request-log", type=user_path, metavar="FOLDER", help="where requests and feedback are written: personal data"
+    )
+    logged.add_argument(
+        "--log-sample", type=_share, default=1.0, metavar="SHARE", help="share of the requests that are logged (1)"
+    )
+    logged.add_argument(
+        "--log-file-bytes", type=_positive, default=64 << 20, metavar="BYTES", help="the longest file (default: 64 MiB)"
+    )
+    logged.add_argument(
+        "--log-keep-days", type=_positive, default=30, metavar="N", help="when files are deleted (default: %(default)s)"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries log, and each request")
     return parser.parse_args(arguments)
@@ -63,6 +77,13 @@ def _port(text: str) -> int:
     if not 0 <= port < 1 << 16:
         raise argparse.ArgumentTypeError(f"{port} is no port: it may be 0 to 65535")
     return port
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share above 0 and up to 1")
+    return share
 
 
 def _positive(text: str) -> int:
@@ -128,6 +149,7 @@ def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *,
 
     from serving.http.app import ServerSettings, make_app
     from serving.http.live_models import LiveModels
+    from serving.http.request_log import LogSettings, RequestLog
     from serving.labels import version_to_serve
     from serving.signing import verify_version
 
@@ -141,6 +163,12 @@ def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *,
     logging.basicConfig(format="%(message)s")
     logging.getLogger("next_movie").setLevel(logging.INFO)
     models = LiveModels(version.parent, choose, check)
+    log = None
+    if options.request_log is not None:
+        kept = LogSettings(
+            sample=options.log_sample, file_bytes=options.log_file_bytes, keep_days=options.log_keep_days
+        )
+        log = RequestLog(options.request_log, kept, models.labels)
     models.follow()
     hosts = () if options.host in _ANYWHERE else (*_LOOPBACK, options.host)
     if options.allow_host:
@@ -161,7 +189,7 @@ def _run(version: Path, listener: socket.socket, options: argparse.Namespace, *,
             webbrowser.open(f"{address}/")
 
     config = uvicorn.Config(
-        make_app(models, settings, announce),
+        make_app(models, settings, announce, log),
         log_level="info" if options.verbose else "error",
         access_log=options.verbose,
         server_header=False,

@@ -40,6 +40,12 @@ class AuditRecord(tfx.dsl.Artifact):
     TYPE_NAME = f"{NAMESPACE}.AuditRecord"
 
 
+class BatchAnswers(tfx.dsl.Artifact):
+    """The served version's answers to every user: `answers.parquet`; empty where nothing is published yet."""
+
+    TYPE_NAME = f"{NAMESPACE}.BatchAnswers"
+
+
 class RunReport(tfx.dsl.Artifact):
     """`report.html` about one run, and `facts.json`, from which it was made."""
 

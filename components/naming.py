@@ -36,6 +36,7 @@ BASELINE_NODE = "LatestBlessedModel"
 EVALUATOR = "Evaluator"
 SERVABLE_CHECK = "ServableCheck"
 PUSHER = "Pusher"
+BATCH_RECOMMENDER = "BatchRecommender"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
 
@@ -55,7 +56,7 @@ STEPS = (
     PUSHER,
     RUN_REPORT,
 )
-"""All steps of a local run, in their order."""
+"""All steps of a local run, in their order, but for those that a setting adds."""
 
 
 class Output(NamedTuple):
@@ -90,4 +91,5 @@ EVALUATION = Output(EVALUATOR, "evaluation")
 BLESSING = Output(EVALUATOR, "blessing")
 SERVABILITY = Output(SERVABLE_CHECK, "blessing")
 PUSHED_MODEL = Output(PUSHER, "pushed_model")
+BATCH_ANSWERS = Output(BATCH_RECOMMENDER, "answers")
 REPORT = Output(RUN_REPORT, "report")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from data.errors import InputError
 from data.examples.manifest import DataSizes, Manifest, library_versions
 from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import RATINGS_PER_SHARD, file_sha256
-from data.local_generation import GenerationPlan, generate_in_threads
+from data.local_generation import GenerationPlan, GenerationResult, generate_in_threads
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits import spelt
@@ -57,6 +58,7 @@ def write_examples(
     progress: Callable[[str], None] = lambda _: None,
     cut: int | None = None,
     may_be_empty: bool = False,
+    beside: Callable[[GenerationResult], Mapping[str, Any]] = lambda _: {},
 ) -> WrittenExamples:
     """Write shards and catalogue, and return their manifest.
 
@@ -80,6 +82,8 @@ def write_examples(
         The largest rank of a train example, where it is decided already.
     may_be_empty
         Whether a split may be left without examples.
+    beside
+        Writes what else is asked for while the blocks are there, and returns the manifest's fields about it.
 
     Raises
     ------
@@ -99,6 +103,7 @@ def write_examples(
         result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
     else:
         result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
+    further = beside(result)
     shutil.rmtree(work)
     labels = result.train_labels
     catalogue = catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts)
@@ -129,6 +134,7 @@ def write_examples(
         catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
         libraries=library_versions(),
         profile=RatingsProfile.of(ordered.days, ordered.lengths, rated_movies=rated_movies),
+        **further,
     )
     return WrittenExamples(manifest, catalogue, result.cut)
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -27,7 +28,12 @@ from data.version import add_version_option
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
     from data.examples.manifest import Manifest
+    from data.local_generation import GenerationResult
     from data.reader import Reader
+    from data.releases.catalogue import Catalogue
+    from data.request_log.facts import ServedFacts
+    from data.request_log.files import RequestLogReader
+    from data.timelines.user_blocks import UserBlock
 
 
 def _silent(_: str) -> None:
@@ -42,6 +48,8 @@ def generate(
     interactions: str | None = None,
     items: str | None = None,
     cache_dir: Path | None = None,
+    last_histories: int | None = None,
+    requests: Path | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = _silent,
 ) -> Manifest:
@@ -62,6 +70,11 @@ def generate(
         The files of own data: see `data.interactions.files.find_files`.
     cache_dir
         Where downloads are kept.
+    last_histories
+        Movies of a user's last history at most, of which a file is written beside the shards; None for no such file.
+    requests
+        The folder of a request log, which the manifest then holds beside train. Without it what a manifest holds of one
+        stays.
     beam_args
         Beam's own flags, to have Beam run the steps; without any they run in threads of this process. Workers must
         see the output's parent.
@@ -76,26 +89,53 @@ def generate(
     Raises
     ------
     InputError
-        The source can't be had or used, nothing is left for a split, or the output can't be written.
+        The source or the log can't be had or used, nothing is left for a split, or the output can't be written.
     """
     from data.atomic_folder import exclusive, recover, staged
     from data.beam_options import check_job_server
     from data.opening import open_reader
+    from data.request_log.files import RequestLogReader
 
     check_job_server(beam_args)
     output = output.resolve()
+    extras = _Extras(last_histories, RequestLogReader(requests) if requests is not None else None)
     with ExitStack() as stack:
-        reader = open_reader(options, source, interactions, items, cache_dir, progress, stack)
+        reader = open_reader(
+            options, source, interactions, items, cache_dir, progress, stack, keep_users=last_histories is not None
+        )
         reader.check_beginning()
         digest = reader.digest()
         with exclusive(output, progress), disk_faults(output):
             recover(output)
-            present = _present_manifest(output, options, digest, progress)
+            present = _present_manifest(output, options, digest, extras, progress)
             if present is not None:
                 progress(f"{output} is up to date")
                 return present
             with staged(output) as staging:
-                return _write(options, reader, digest, staging, beam_args, progress)
+                return _write(options, reader, digest, staging, extras, beam_args, progress)
+
+
+@dataclass(frozen=True)
+class _Extras:
+    """What is written beside the examples.
+
+    Attributes
+    ----------
+    last_histories
+        Movies of a user's last history at most; None for no file of them.
+    log
+        The request log to sum up; None for none.
+    """
+
+    last_histories: int | None
+    log: RequestLogReader | None
+
+    def are_in(self, manifest: Manifest) -> bool:
+        """Return whether a folder with a manifest has them."""
+        histories, served = manifest.last_histories, manifest.requests
+        return (histories.length if histories is not None else None) == self.last_histories and (
+            self.log is None or (served is not None and served.log_sha256 == self.log.digest())
+        )
 
 
 def _write(
@@ -103,11 +143,13 @@ def _write(
     reader: Reader,
     digest: str,
     folder: Path,
+    extras: _Extras,
     beam_args: Sequence[str],
     progress: Callable[[str], None],
 ) -> Manifest:
-    """Fill an empty folder with shards, catalogue and manifest."""
+    """Fill an empty folder with shards, catalogue, manifest, and what else is asked for."""
     from data.example_folder import write_examples
+    from data.examples.last_histories import write_last_histories
     from data.timelines.frequent_movies import RatingsOfMovies
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
@@ -134,6 +176,15 @@ def _write(
         progress(f"note: {reader.num_unlisted} rated {options.wording.many} are not listed; they have no titles")
 
     progress(f"writing examples of {ordered.num_ratings:,} ratings by {ordered.num_users:,} users")
+
+    def beside(result: GenerationResult) -> dict[str, Any]:
+        histories = served = None
+        if extras.last_histories is not None:
+            histories = write_last_histories(folder, ordered.blocks, catalogue, extras.last_histories, reader.users_of)
+        if extras.log is not None:
+            served = _sum_up(extras.log, options, ordered.blocks, result, catalogue, progress)
+        return {"last_histories": histories, "requests": served}
+
     written = write_examples(
         options,
         ordered,
@@ -143,13 +194,35 @@ def _write(
         rated_movies=len(rated),
         beam_args=beam_args,
         progress=progress,
+        beside=beside,
     )
     written.manifest.save(folder)
     return written.manifest
 
 
+def _sum_up(
+    log: RequestLogReader,
+    options: GenerateOptions,
+    blocks: Sequence[UserBlock],
+    result: GenerationResult,
+    catalogue: Catalogue,
+    progress: Callable[[str], None],
+) -> ServedFacts:
+    """Return what a request log says beside the train windows."""
+    from data.request_log.summary import sum_up, train_contexts
+    from data.timelines.periods import count_by_movie
+    from data.timelines.popularity import PopularityTable
+
+    progress("reading the request log")
+    train = train_contexts(blocks, options.strategy, result.cut, len(catalogue), options.max_context_length)
+    facts = sum_up(log, train, catalogue, PopularityTable.from_counts(count_by_movie(result.train_labels)))
+    if facts.unfinished:
+        progress(f"note: {facts.unfinished} lines of the request log end in their midst, and are passed over")
+    return facts
+
+
 def _present_manifest(
-    output: Path, options: GenerateOptions, digest: str, progress: Callable[[str], None]
+    output: Path, options: GenerateOptions, digest: str, extras: _Extras, progress: Callable[[str], None]
 ) -> Manifest | None:
     """Return the manifest of what is in the output, if it is what is asked for.
 
@@ -172,7 +245,7 @@ def _present_manifest(
             options,
             digest,
         )
-        if is_wanted:
+        if is_wanted and extras.are_in(manifest):
             manifest.verify(output)
             return manifest
     except InputError as error:
@@ -181,16 +254,15 @@ def _present_manifest(
 
 
 def _check_replaceable(output: Path) -> None:
+    from data.examples.last_histories import LAST_HISTORIES_FILE
     from data.examples.manifest import MANIFEST_FILE
     from data.releases.catalogue import CATALOGUE_FILE
 
     if not output.is_dir():
         raise InputError(f"{output} is not a folder; choose another output", code="F05")
-    ours = re.compile(
-        rf"(train|eval)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
-    )
+    shards = re.compile(r"(train|eval)-\d{5}-of-\d{5}\.tfrecord\.gz")
     for path in output.iterdir():
-        if not ours.fullmatch(path.name):
+        if path.name not in (CATALOGUE_FILE, MANIFEST_FILE, LAST_HISTORIES_FILE) and not shards.fullmatch(path.name):
             raise InputError(
                 f"{output} holds {path.name}, which is not generated data; choose another output", code="F05"
             )
@@ -227,6 +299,18 @@ def _run(parsed: argparse.Namespace) -> int:
     if hasattr(parsed, "span") or chosen:
         return _run_spans(options, parsed, chosen, sources)
     manifest = generate(options, parsed.output, **sources)
+    manifest = generate(
+        options,
+        parsed.output,
+        source=parsed.source,
+        interactions=parsed.interactions,
+        items=parsed.items,
+        cache_dir=parsed.cache_dir,
+        last_histories=parsed.last_histories,
+        requests=parsed.requests,
+        beam_args=parsed.beam_arg,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
     counts = manifest.counts
     print(
         f"{manifest.data_set}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
@@ -268,6 +352,13 @@ def _run_spans(
             )
     print(f"spans in {parsed.output}")
     return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not positive")
+    return number
 
 
 _EXAMPLES = {"columns": "--column item=sku", "words": "--word one=product"}
@@ -327,6 +418,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cache-dir", type=user_path, default=None, metavar="DIR", help="where downloads are kept (your cache folder)"
+    )
+    parser.add_argument(
+        "--last-histories",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="also write each user's last N movies, for answers to all users",
+    )
+    parser.add_argument(
+        "--requests",
+        type=user_path,
+        default=None,
+        metavar="FOLDER",
+        help="what `serve.py --request-log` wrote: how unlike train it is goes into the manifest and the report",
     )
     for name, value_type, meaning in (
         ("min_timeline_length", int, "leave out users with fewer ratings"),

@@ -20,6 +20,8 @@ def open_reader(
     cache_dir: Path | None,
     progress: Callable[[str], None],
     stack: ExitStack,
+    *,
+    keep_users: bool = False,
 ) -> Reader:
     """Open the data that options name.
 
@@ -31,6 +33,8 @@ def open_reader(
         As for `data.generate.generate`.
     stack
         Closes and removes, in the end, what reading needs for a while.
+    keep_users
+        Whether `Reader.users_of` will be asked.
 
     Raises
     ------
@@ -38,7 +42,7 @@ def open_reader(
         The data can't be had, or not be opened.
     """
     if options.release is None:
-        return _open_own_data(options, interactions, items)
+        return _open_own_data(options, interactions, items, keep_users=keep_users)
     return _open_release(options.release, source, cache_dir, progress, stack)
 
 
@@ -54,7 +58,9 @@ def _open_release(
     return ReleaseReader(obtain(release, source, cache_dir, progress), release)
 
 
-def _open_own_data(options: GenerateOptions, interactions: str | None, items: str | None) -> Reader:
+def _open_own_data(
+    options: GenerateOptions, interactions: str | None, items: str | None, *, keep_users: bool
+) -> Reader:
     from data.interactions.reading import Interactions
 
     if interactions is None:
@@ -62,7 +68,7 @@ def _open_own_data(options: GenerateOptions, interactions: str | None, items: st
             f"where the data of {options.name} lie is not said: set data.interactions, or pass --interactions",
             code="C12",
         )
-    return Interactions(interactions, items, options)
+    return Interactions(interactions, items, options, keep_users=keep_users)
 
 
 def _write_sample(stack: ExitStack) -> Path:

@@ -170,6 +170,8 @@ class DataSettings(GenerateOptions):
 
     spans: SpanSettings | None = None
     """How data that keep arriving become spans; None for data that stand for themselves."""
+    requests: str | None = None
+    """The folder of a request log, beside which train is held: see `docs/requests.md`."""
 
     @model_validator(mode="after")
     def _check_files(self) -> DataSettings:

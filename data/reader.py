@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.releases.catalogue import Catalogue
@@ -39,6 +40,9 @@ class Reader(Protocol):
 
     def codes_of(self, catalogue: Catalogue) -> Callable[[NDArray[np.int32]], NDArray[np.int64]]:
         """Return what turns the reader's numbers into the catalogue's codes, `[n]` to `[n]`."""
+
+    def users_of(self, numbers: NDArray[np.uint64]) -> pa.Array:
+        """Return the users' own ids, `[n]`, for the numbers `[n]` that ratings hold; known after `ratings`."""
 
     def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
         """Refuse a rating that occurs again, a `RATING_DTYPE` scalar, or note that such ratings are kept."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tfx import types
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 
+from components.batch_answers.served_version import served_state
 from components.history.resolving import ComparableModel, PreviousStatistics
 from components.ingestion.example_gen import shard_example_gen
 from components.naming import BASELINE, EXAMPLES, PASSED_OVER, PREVIOUS
@@ -52,6 +54,9 @@ class Backend(Protocol):
     ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that show the run in the backend's own pages."""
 
+    def served(self, paths: RunPaths) -> str:
+        """Return the state of what is served before the run, where steps are taken from a cache that can't see it."""
+
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the node that looks for the model to compare with.
 
@@ -89,6 +94,10 @@ class LocalBackend:
     ) -> tuple[BaseNode, ...]:
         """Return nothing: the report is opened where it lies."""
         return ()
+
+    def served(self, paths: RunPaths) -> str:
+        """Return the state of the folder of published versions."""
+        return served_state(Path(paths.serving))
 
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return a Resolver."""

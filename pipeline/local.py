@@ -12,7 +12,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
-from components.naming import STEPS
+from components.naming import BATCH_RECOMMENDER, STEPS
 from data.beam_options import DEFAULT_ARGS
 from data.errors import CodedError, CodedMessage, InputError, one_line
 from data.examples.manifest import Manifest
@@ -121,6 +121,8 @@ def run_locally(
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
+            last_histories=settings.batch_answers.history_length if settings.batch_answers.enabled else None,
+            requests=Path(settings.data.requests).expanduser() if settings.data.requests is not None else None,
             beam_args=beam_args,
             progress=lambda line: print(f"  {line}"),
         )
@@ -278,8 +280,9 @@ def _only_run_in(work_dir: Path) -> Iterator[None]:
 def _run(
     settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
 ) -> bool:
-    if from_node is not None and from_node not in STEPS:
-        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(STEPS)}", code="A05")
+    known = (*STEPS, BATCH_RECOMMENDER) if settings.batch_answers.enabled else STEPS
+    if from_node is not None and from_node not in known:
+        raise InputError(f"there is no step {from_node!r}: take one of {', '.join(known)}", code="A05")
     print("  loading TFX, which takes some 10 seconds ...", flush=True)
     with without_garbage_collection():
         from tfx.orchestration.pipeline import RunOptions
@@ -315,7 +318,7 @@ def _run(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record, settings.data.wording)
     try:
-        page = write_local_report(record, settings)
+        page = write_local_report(record, settings, requests=Manifest.load(Path(run_paths.data_root)).requests)
         print(f"\nReport\n  {page}\n  all runs: {work_dir / INDEX_FILE}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tfx import v1 as tfx
 
 from components.audit.audit import Audit
+from components.batch_answers.batch_recommender import BatchRecommender
 from components.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
@@ -167,6 +168,21 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         code_digest=code_digest(RunReporter),
     ).with_id(RUN_REPORT)
 
+    answers = (
+        (
+            BatchRecommender(
+                examples=examples,
+                pushed_model=push.outputs[PUSHED_MODEL.name],
+                serving=paths.serving,
+                settings=settings.batch_answers.model_dump_json(),
+                served=backend.served(paths),
+                code_digest=code_digest(BatchRecommender),
+            ),
+        )
+        if settings.batch_answers.enabled
+        else ()
+    )
+
     pages = backend.pages(report.outputs["report"], statistics.outputs["unpadded"], examples)
 
     return tfx.dsl.Pipeline(
@@ -186,6 +202,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             evaluator,
             servable,
             push,
+            *answers,
             report,
             *pages,
         ],

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.batch_answers.settings import BatchAnswersSettings
 from components.gate_settings import AuditSettings, DataGateSettings, ModelGateSettings, ServableCheckSettings
 from data.errors import InputError
 from data.options import DataSettings
@@ -72,6 +73,9 @@ class Settings(BaseModel):
 
     publish: PublishSettings = PublishSettings()
     """What becomes of a blessed model."""
+
+    batch_answers: BatchAnswersSettings = BatchAnswersSettings()
+    """Whether every user is answered after each run, and how."""
 
     kubeflow: KubeflowSettings = KubeflowSettings()
     """How it runs on a cluster; a local run ignores it."""

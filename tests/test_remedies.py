@@ -72,11 +72,11 @@ FOLLOWED_ELSEWHERE = {
 
 NOT_FOLLOWED = {
     "rights are to be given, and to root, as whom tests may run, nothing is refused": (
-        "D02 F03 F13 G05 M09 M10 M13 M15 R04 S04"
+        "D02 F03 F13 G05 H02 M09 M10 M13 M15 R04 S04"
     ),
     "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
     "something is to be looked at, and no command ends well after it alone": "R01 K01 K02 K20 S03 S05 S06 B07",
-    "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15",
+    "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15 G16",
     "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09",
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",
@@ -319,6 +319,40 @@ def set_own_ids_to_text_where_the_first_look_like_integers(folder):
 def correct_an_own_time(folder):
     yield own(folder, events(folder, extra="1,2,soon"))
     yield own(folder, events(folder))
+
+
+def request_log(folder: Path, *lines: str) -> Path:
+    """Write a request log."""
+    (folder / "log").mkdir(exist_ok=True)
+    written(folder / "log" / "requests-20260101T000000.000000Z-00000001.jsonl", "".join(f"{line}\n" for line in lines))
+    return folder / "log"
+
+
+SERVED = f'{{"kind":"request","request_id":"{"0" * 32}","time":1,"version":1,"history":[2],"answer":[3]}}'
+FEEDBACK = f'{{"kind":"feedback","request_id":"{"0" * 32}","time":2,"taken":[3]}}'
+
+
+@remedy("D28")
+def take_the_line_out_of_the_request_log(folder):
+    asked = from_source(release(folder), "--requests", request_log(folder, SERVED, "GET /"))
+    yield asked
+    request_log(folder, SERVED)
+    yield asked
+
+
+@remedy("D29")
+def name_the_folder_of_the_request_log(folder):
+    source = release(folder)
+    log = request_log(folder, SERVED)
+    yield from_source(source, "--requests", log.parent)
+    yield from_source(source, "--requests", log)
+
+
+@remedy("D30")
+def leave_the_request_log_out_until_it_holds_a_request(folder):
+    source = release(folder)
+    yield from_source(source, "--requests", request_log(folder, FEEDBACK))
+    yield from_source(source)
 
 
 @remedy("K42")

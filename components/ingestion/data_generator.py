@@ -35,6 +35,7 @@ def DataGenerator(  # noqa: N802
     source_digest: tfx.dsl.components.Parameter[str],
     code_digest: tfx.dsl.components.Parameter[str],
     beam_args: tfx.dsl.components.Parameter[str] = "",
+    last_histories: tfx.dsl.components.Parameter[int] = 0,
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
     """Generate the examples and their schema.
@@ -42,7 +43,8 @@ def DataGenerator(  # noqa: N802
     `options` is a `GenerateOptions` as JSON. `source` is the release's archive or folder, or a folder of data that
     were generated elsewhere with the same options, which is then taken over; without it the release is downloaded.
     `source_digest` is the digest that the source's content must have, empty where any will do. `code_digest` only
-    tells the backend's cache when this code changes.
+    tells the backend's cache when this code changes. `last_histories` is how many of a user's last movies are written
+    for `BatchRecommender`; 0 for none.
     """
     wanted = GenerateOptions.model_validate_json(options)
     folder = local_path(data.uri)
@@ -52,7 +54,7 @@ def DataGenerator(  # noqa: N802
             "the data source is empty: nothing lies at the URI that the run names as its data root", code="G09"
         )
     if given is not None and (given / MANIFEST_FILE).is_file():
-        manifest = take_over(given, folder, wanted)
+        manifest = take_over(given, folder, wanted, last_histories)
     elif wanted.release is None:
         raise InputError(
             "own data are generated elsewhere: set kubeflow.data_root to a folder that `python -m data.generate "
@@ -67,6 +69,7 @@ def DataGenerator(  # noqa: N802
                 folder,
                 source=given,
                 cache_dir=Path(downloads),
+                last_histories=last_histories or None,
                 beam_args=shlex.split(beam_args),
                 progress=lambda line: print(line, flush=True),
             )
@@ -74,13 +77,14 @@ def DataGenerator(  # noqa: N802
     write_schema(local_path(schema.uri), manifest, Catalogue.load(folder / manifest.catalogue_file))
 
 
-def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
+def take_over(given: Path, folder: Path, wanted: GenerateOptions, last_histories: int = 0) -> Manifest:
     """Copy data that were generated elsewhere into a folder.
 
     Raises
     ------
     InputError
-        They are of an earlier format, were generated with other options, or differ from their manifest.
+        They are of an earlier format, were generated with other options, lack wanted last histories, or differ from
+        their manifest.
     """
     manifest = Manifest.load(given)
     if manifest.format_version != FORMAT_VERSION:
@@ -92,6 +96,12 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions) -> Manifest:
     if manifest.options != wanted:
         raise InputError(
             "the data root holds data generated with other options than the pipeline was compiled with", code="G11"
+        )
+    if last_histories and manifest.last_histories is None:
+        raise InputError(
+            "the data root holds no last histories, which batch_answers needs: generate the data with --last-histories "
+            f"{last_histories}",
+            code="G16",
         )
     manifest.verify(given)
     shutil.copytree(given, folder, dirs_exist_ok=True)

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils
 from components.local_paths import local_path
 from components.naming import EXAMPLE_GEN
 from data.errors import InputError
+from data.examples.last_histories import LAST_HISTORIES_FILE
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.shards import SPLITS, shard_pattern
 from data.releases.catalogue import CATALOGUE_FILE
@@ -60,7 +61,8 @@ class Executor(BaseExecutor):
             for number, name in enumerate(names):
                 target = f"{folder}/data_tfrecord-{number:05d}-of-{len(names):05d}.gz"
                 tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
-        for name in (CATALOGUE_FILE, MANIFEST_FILE):
+        histories = (LAST_HISTORIES_FILE,) if manifest.last_histories is not None else ()
+        for name in (CATALOGUE_FILE, MANIFEST_FILE, *histories):
             tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{name}", overwrite=True)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property(DIGEST_PROPERTY, manifest.digest)

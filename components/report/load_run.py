@@ -140,6 +140,7 @@ def _read_data(artifacts: RunArtifacts) -> DataFacts | None:
         left_out=manifest.left_out,
         profile=manifest.profile,
         libraries=manifest.libraries,
+        requests=manifest.requests,
     )
 
 

@@ -15,6 +15,7 @@ import jinja2
 from components.report import charts
 from components.report.audit_section import audit_section
 from components.report.protocol import protocol_rows
+from components.report.requests_section import requests_section
 from components.report.step_graph import stages_of
 from data import features
 from data.options import RELEASE_NAMES
@@ -67,6 +68,7 @@ def render_report(facts: ReportModel) -> str:
         recall=by_name.get("recall_at_10"),
         lift=by_name.get("recall_at_10_lift"),
         audit=audit_section(facts),
+        requests=requests_section(facts),
         has_baseline=any(row.baseline is not None for row in facts.metrics),
         sections=_sections(facts),
         slices=_slice_charts(facts),
@@ -152,6 +154,7 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("samples", "Samples", facts.samples),
         ("training", "Training", _curve_titles(facts)),
         ("data", "Data", facts.data),
+        ("requests", "Served requests", facts.data is not None and facts.data.requests is not None),
         ("audit", "Audit", facts.audit),
         ("steps", "Steps", facts.steps),
         ("history", "History", facts.history),

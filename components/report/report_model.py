@@ -12,6 +12,7 @@ from components.audit.figures import AuditResult
 from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
+from data.request_log.facts import ServedFacts
 from data.splits.division import LeftOut
 from data.words import MOVIES, Words
 
@@ -158,6 +159,8 @@ class DataFacts(_Facts):
         The ratings by time and by user; None where an earlier version generated the examples.
     libraries
         Versions of Python and of the libraries that wrote the examples.
+    requests
+        Served requests beside train; None where no request log was given.
     """
 
     release: str
@@ -174,6 +177,7 @@ class DataFacts(_Facts):
     left_out: LeftOut | None = None
     profile: RatingsProfile | None = None
     libraries: dict[str, str] = {}
+    requests: ServedFacts | None = None
 
     def split_named(self, name: str) -> SplitFacts | None:
         """Return what a split holds; None where its statistics are not known."""

@@ -9,16 +9,19 @@ import json
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from data.errors import InputError
+from data.examples.last_histories import LAST_HISTORIES_FILE, LastHistories
 from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
 from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
+from data.request_log.facts import ServedFacts
 from data.splits.division import LeftOut
 from data.timelines.time_facts import TimeFacts
 
@@ -31,6 +34,9 @@ FORMAT_VERSION = 2
 """
 
 _LIBRARIES = ("apache-beam", "numpy", "pyarrow", "tensorflow")
+
+_LEFT_OUT_IF_NONE = ("span", "last_histories", "requests")
+"""Keys of the file only where something is asked for: all other manifests keep their bytes."""
 
 
 class DataSizes(BaseModel):
@@ -89,6 +95,15 @@ class Manifest(BaseModel):
     """The ratings behind the examples, for people to look at; None in manifests of earlier versions."""
     span: SpanFacts | None = None
     """Which span of a series it is; None, and left out of the file, for data that stand for themselves."""
+    last_histories: LastHistories | None = None
+    """The file of the users' last histories; None, and no key of the file, where none is asked for."""
+    requests: ServedFacts | None = None
+    """What served requests were like beside train; None, and no key of the file, where no request log was given."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_absent(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        return {name: value for name, value in content.items() if value is not None or name not in _LEFT_OUT_IF_NONE}
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -140,7 +155,7 @@ class Manifest(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write the manifest into a folder."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"span"} if self.span is None else None), indent=2)
+        text = json.dumps(self.model_dump(mode="json"), indent=2)
         (folder / MANIFEST_FILE).write_text(f"{text}\n", encoding="utf-8")
 
     @property
@@ -153,7 +168,7 @@ class Manifest(BaseModel):
         """SHA-256, in hexadecimal, of what determines the content: not of the library versions."""
         content = self.model_dump(
             mode="json",
-            include={"format_version", "options", "shards", "catalogue_sha256", "source_digest"},
+            include={"format_version", "options", "shards", "catalogue_sha256", "source_digest", "last_histories"},
         )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -180,6 +195,8 @@ class Manifest(BaseModel):
         expected[self.catalogue_file] = self.catalogue_sha256
         if self.span is not None:
             expected.update({EVENTS_FILE: self.span.events_sha256, TIMELINES_FILE: self.span.timelines_sha256})
+        if self.last_histories is not None:
+            expected[LAST_HISTORIES_FILE] = self.last_histories.sha256
         for name, digest in expected.items():
             path = folder / name
             if not path.is_file():

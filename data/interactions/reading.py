@@ -23,6 +23,7 @@ from data.interactions.values import (
     distinct,
     kind_of,
     raise_fault,
+    user_id,
     user_numbers,
 )
 from data.movie_ids import MovieId, id_array
@@ -59,6 +60,8 @@ class Interactions:
         As for `data.interactions.files.find_files`.
     options
         The columns' names, and what ids are.
+    keep_users
+        Whether to keep every user's own id in memory, for `users_of`.
 
     Raises
     ------
@@ -66,7 +69,9 @@ class Interactions:
         The files are not there, or of another format.
     """
 
-    def __init__(self, interactions: str, items: str | None, options: GenerateOptions) -> None:
+    def __init__(
+        self, interactions: str, items: str | None, options: GenerateOptions, *, keep_users: bool = False
+    ) -> None:
         self.label = interactions
         self.num_unlisted = 0
         self._files = find_files(interactions)
@@ -77,6 +82,8 @@ class Interactions:
         self._kind = self._given_kind
         # In the order in which they were first seen.
         self._numbers: dict[MovieId, int] = {}
+        self._keep_users = keep_users
+        self._users: dict[int, MovieId] = {}
 
     @property
     def text_size(self) -> int:
@@ -104,7 +111,7 @@ class Interactions:
         InputError
             A file can't be read, lacks a column, or a value can't be used: the message gives the row.
         """
-        self._numbers, self._kind = {}, self._given_kind
+        self._numbers, self._users, self._kind = {}, {}, self._given_kind
         found_any = False
         names = {name: getattr(self._columns, name) for name in (*_NEEDED, "rating")}
         for file in self._files:
@@ -136,6 +143,12 @@ class Interactions:
         """Return the look-up of codes by the numbers that `ratings` gave."""
         return catalogue.codes_of(id_array(self._numbers, text=self._kind == "text")).take
 
+    def users_of(self, numbers: NDArray[np.uint64]) -> pa.Array:
+        """Return the users' own ids, which have to be kept: integers if all users' are, else texts."""
+        are_integers = all(isinstance(user, int) for user in self._users.values())
+        users = [self._users[number] for number in numbers.tolist()]
+        return pa.array(users, pa.int64()) if are_integers else pa.array(map(str, users), pa.string())
+
     def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
         """Note that interactions occur more than once, and are kept."""
         progress("note: interactions occur more than once and are all kept; data.duplicates=drop keeps one of each")
@@ -146,7 +159,10 @@ class Interactions:
         meaning = "user"
         try:
             users, values = distinct(columns["user"])
-            ratings["user"] = user_numbers(values)[users]
+            numbers = user_numbers(values)
+            ratings["user"] = numbers[users]
+            if self._keep_users:
+                self._users.update(zip(numbers.tolist(), map(user_id, values), strict=True))
             meaning = "item"
             ratings["movie"] = self._number(*distinct(columns["item"]))
             meaning = "timestamp"

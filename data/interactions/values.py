@@ -120,6 +120,17 @@ def user_numbers(values: list[Any]) -> NDArray[np.uint64]:
     return numbers
 
 
+def user_id(value: Any) -> MovieId:
+    """Return a user as answers name it: an integer of 64 bits, or the text that the file has.
+
+    >>> user_id("7"), user_id("007"), user_id(2**70), user_id(b"anna")
+    (7, '007', '1180591620717411303424', 'anna')
+    """
+    if _is_integer(value):
+        return int(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def as_times(column: pa.Array) -> NDArray[np.int64]:
     """Return times in seconds since 1970, from seconds, milliseconds, ISO 8601 or Arrow's own times; UTC by default.
 

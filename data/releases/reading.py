@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.errors import InputError
@@ -52,6 +53,10 @@ class ReleaseReader:
     def codes_of(self, catalogue: Catalogue) -> Callable[[NDArray[np.int32]], NDArray[np.int64]]:
         """Return the catalogue's own look-up."""
         return catalogue.codes_of
+
+    def users_of(self, numbers: NDArray[np.uint64]) -> pa.Array:
+        """Return the numbers: a release's users are integers."""
+        return pa.array(numbers.astype(np.int64))
 
     def report_repeat(self, rating: NDArray[np.void], progress: Callable[[str], None]) -> None:
         """Refuse a rating that stands twice."""

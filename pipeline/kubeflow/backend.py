@@ -44,10 +44,12 @@ class ClusterBackend:
     def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
         options = settings.data.options.model_dump_json()
+        # Named only where it is asked for: all other compiled files stay as they were.
+        asked = {"last_histories": settings.batch_answers.history_length} if settings.batch_answers.enabled else {}
         if self.data_root is None:
             nodes: tuple[BaseNode, ...] = ()
             generator = DataGenerator(
-                options=options, source_digest="", code_digest=code_digest(DataGenerator), beam_args=""
+                options=options, source_digest="", code_digest=code_digest(DataGenerator), beam_args="", **asked
             )
         else:
             given = tfx.dsl.Importer(
@@ -61,6 +63,7 @@ class ClusterBackend:
                 code_digest=code_digest(DataGenerator),
                 beam_args="",
                 source=given.outputs["result"],
+                **asked,
             )
         examples = GeneratedExampleGen(
             data=generator.outputs["data"], code_digest=code_digest(example_gen.Executor)
@@ -84,6 +87,10 @@ class ClusterBackend:
     ) -> tuple[BaseNode, ...]:
         """Return the task that puts out what Kubeflow's pages show."""
         return (RunPages(report=report, statistics=statistics, examples=examples, code_digest=code_digest(RunPages)),)
+
+    def served(self, paths: RunPaths) -> str:
+        """Return nothing: what reads the folder is not cached on a cluster, and a compiled file knows no state."""
+        return ""
 
     def baseline(self, paths: RunPaths, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks into the serving folder: no backend runs a resolver of our own."""

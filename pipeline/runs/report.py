@@ -10,6 +10,7 @@ from components.report.load_run import RunArtifacts, load_run
 from components.report.provenance import describe_process
 from components.report.render import render_report
 from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, StepFacts
+from data.request_log.facts import ServedFacts
 from data.version import __version__, commit
 from pipeline.pipeline import source_digest
 from pipeline.runs.history import read_history
@@ -18,7 +19,9 @@ from pipeline.runs.record import RunRecord
 from pipeline.settings import Settings
 
 
-def write_local_report(record: RunRecord, settings: Settings, failure: Failure | None = None) -> Path:
+def write_local_report(
+    record: RunRecord, settings: Settings, failure: Failure | None = None, requests: ServedFacts | None = None
+) -> Path:
     """Write the page about a run beside its metadata, and keep it among those of earlier runs, with an index of all.
 
     Parameters
@@ -27,6 +30,8 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
         The run's.
     failure
         What ended it early.
+    requests
+        What the data folder's manifest holds of served requests; None where no request log was ever given.
 
     Returns
     -------
@@ -54,6 +59,8 @@ def write_local_report(record: RunRecord, settings: Settings, failure: Failure |
             "seconds": ended - began,
             "history": read_history(record),
             "failure": failure,
+            # A log changes no example, so that the examples' own manifest may be one of before.
+            "data": facts.data.model_copy(update={"requests": requests}) if facts.data is not None else None,
             "provenance": describe_process(source_digest()),
             # The report step doesn't know the lineage of models of earlier versions, which don't say their data.
             "decision": facts.decision.model_copy(

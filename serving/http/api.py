@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from data.errors import InputError
 from data.movie_ids import MovieId
 from data.releases.catalogue import Movie
+from data.request_log.records import REQUEST_ID
 from serving.filters import Filters
 from serving.http.live_models import LiveModel, LiveModels
+from serving.http.request_log import RequestLog
 from serving.recommender import MAX_K, Recommendation
 
 MAX_HISTORY = 1_000
 """Ids in the longest history, and in the longest list of a filter."""
 
+REQUEST_ID_HEADER = "X-Request-ID"
+"""Header of an answer that is logged: what feedback names the request by."""
+
 _LONGEST_TEXT = 200
+_BYTES_OF_AN_ID = 64
+"""About what an id takes in memory."""
+
 _LISTED_METRIC = "recall_at_10"
 
 _Id = StrictInt | StrictStr
@@ -107,6 +115,27 @@ class RecommendIn(BaseModel):
     version: StrictInt | None = Field(
         default=None, description="A published version; the one that is served by default."
     )
+    user: StrictInt | Annotated[StrictStr, Field(max_length=_LONGEST_TEXT)] | None = Field(
+        default=None, description="Who asks: for the request log alone, if one is kept."
+    )
+
+
+class FeedbackIn(BaseModel):
+    """What was taken of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: Annotated[StrictStr, Field(pattern=REQUEST_ID)] = Field(
+        description=f"The answer's header {REQUEST_ID_HEADER}; behind it `/` and the row's number from 0 for a row of "
+        "a :predict request with several."
+    )
+    taken: Annotated[_Ids, Field(min_length=1)] = Field(description="Ids, whether or not the answer held them.")
+
+
+class FeedbackOut(BaseModel):
+    """That feedback is kept."""
+
+    request_id: str
 
 
 class AnswerOut(BaseModel):
@@ -124,8 +153,8 @@ class ErrorOut(BaseModel):
     error: str
 
 
-def make_api(models: LiveModels) -> APIRouter:
-    """Return the routes below `/api`."""
+def make_api(models: LiveModels, log: RequestLog | None = None) -> APIRouter:
+    """Return the routes below `/api`; that of feedback where a request log is kept."""
     api = APIRouter(
         prefix="/api",
         tags=["recommendations with titles"],
@@ -163,7 +192,7 @@ def make_api(models: LiveModels) -> APIRouter:
         )
 
     @api.post("/recommend", summary="What comes after a history")
-    def recommend(question: RecommendIn) -> AnswerOut:
+    def recommend(question: RecommendIn, response: Response) -> AnswerOut:
         model = find_version(models, question.version)
         history: list[MovieId] = list(question.history)
         _check_ids(model, history)
@@ -174,6 +203,11 @@ def make_api(models: LiveModels) -> APIRouter:
             )
         except InputError as error:
             raise HTTPException(400, error.message) from error
+        if log is not None and (request_id := log.new_request_id()) is not None:
+            response.headers[REQUEST_ID_HEADER] = request_id
+            row = (history, [movie.movie_id for movie in movies])
+            size = _BYTES_OF_AN_ID * (len(history) + len(movies) + 1)
+            log.add_answers(request_id, model.version, lambda: [row], size, question.user)
         return AnswerOut(
             version=model.version,
             unknown=[movie_id for movie_id, is_known in zip(history, known, strict=True) if not is_known],
@@ -181,7 +215,18 @@ def make_api(models: LiveModels) -> APIRouter:
             movies=_movies(movies),
         )
 
+    if log is not None:
+        _add_feedback(api, models, log)
     return api
+
+
+def _add_feedback(api: APIRouter, models: LiveModels, log: RequestLog) -> None:
+    @api.post("/feedback", status_code=202, responses={503: {"model": ErrorOut}}, summary="What was taken of an answer")
+    def feedback(given: FeedbackIn) -> FeedbackOut:
+        _check_ids(models.current, list(given.taken), "what was taken")
+        if not log.add_feedback(given.request_id, given.taken):
+            raise HTTPException(503, "the request log has no room now: try again later")
+        return FeedbackOut(request_id=given.request_id)
 
 
 def find_version(models: LiveModels, version: int | None) -> LiveModel:
@@ -203,10 +248,10 @@ def find_version(models: LiveModels, version: int | None) -> LiveModel:
     return model
 
 
-def _check_ids(model: LiveModel, history: list[MovieId]) -> None:
-    for movie_id in history:
+def _check_ids(model: LiveModel, movie_ids: list[MovieId], place: str = "the history") -> None:
+    for movie_id in movie_ids:
         if not model.recommender.catalogue.may_be_id(movie_id):
-            raise HTTPException(400, f"{movie_id!r} in the history is no id of this data set's")
+            raise HTTPException(400, f"{movie_id!r} in {place} is no id of this data set's")
 
 
 def _describe(models: LiveModels) -> ModelOut:

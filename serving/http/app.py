@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from starlette.types import ASGIApp
 
 from data.errors import InputError
 from data.version import __version__
-from serving.http.api import find_version, make_api
+from serving.http.api import REQUEST_ID_HEADER, find_version, make_api
 from serving.http.guard import Figures, Guard
 from serving.http.live_models import LiveModel, LiveModels
 from serving.http.predict import BadRequestError, answer
+from serving.http.predict_rows import predict_rows
+from serving.http.request_log import RequestLog
 from serving.labels import version_for
 
 _LOG = logging.getLogger("next_movie.serve")
@@ -74,7 +77,12 @@ class ServerSettings(BaseModel):
     hosts: tuple[str, ...] = ()
 
 
-def make_app(models: LiveModels, settings: ServerSettings, when_started: Callable[[], None] = lambda: None) -> ASGIApp:
+def make_app(
+    models: LiveModels,
+    settings: ServerSettings,
+    when_started: Callable[[], None] = lambda: None,
+    log: RequestLog | None = None,
+) -> ASGIApp:
     """Return the application that serves a folder of versions.
 
     Parameters
@@ -85,9 +93,13 @@ def make_app(models: LiveModels, settings: ServerSettings, when_started: Callabl
         Limits.
     when_started
         Called once the server begins to answer, and may be stopped.
+    log
+        Where requests and feedback are written; None for nowhere.
     """
     figures = Figures()
     figures.registry.register(_VersionFigures(models))
+    if log is not None:
+        figures.registry.register(log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,9 +108,13 @@ def make_app(models: LiveModels, settings: ServerSettings, when_started: Callabl
         follower.start()
         # The first use of threads, and of the model in one, costs some 20 ms, which no caller should wait for.
         await run_in_threadpool(models.current.recommender.recommend, [])
+        if log is not None:
+            log.start()
         when_started()
         yield
         ended.set()
+        if log is not None:
+            await run_in_threadpool(log.close)
 
     app = FastAPI(
         title="Next movie",
@@ -110,8 +126,8 @@ def make_app(models: LiveModels, settings: ServerSettings, when_started: Callabl
     )
     # The newest that the bundled reference page can show.
     app.openapi_version = "3.0.2"
-    _add_tensorflow_serving(app, models, settings)
-    app.include_router(make_api(models))
+    _add_tensorflow_serving(app, models, settings, log)
+    app.include_router(make_api(models, log))
     _add_operations(app, models, figures)
     _add_pages(app)
     _answer_errors_in_one_form(app)
@@ -148,7 +164,7 @@ def _look(models: LiveModels) -> None:
         _LOG.exception("the folder of versions could not be looked at")
 
 
-def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSettings) -> None:
+def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSettings, log: RequestLog | None) -> None:
     """Add TensorFlow Serving's paths: `/v1/models/NAME`, with a version or without one."""
     tags: list[str | Enum] = ["TensorFlow Serving's paths"]
     name = "/v1/models/{name}"
@@ -161,7 +177,12 @@ def _add_tensorflow_serving(app: FastAPI, models: LiveModels, settings: ServerSe
             content = await run_in_threadpool(answer, model.recommender.signatures, body, settings.max_rows)
         except BadRequestError as error:
             raise HTTPException(400, str(error)) from error
-        return Response(content, media_type="application/json")
+        headers = {}
+        if log is not None and (request_id := log.new_request_id()) is not None:
+            headers[REQUEST_ID_HEADER] = request_id
+            rows = partial(predict_rows, body, content, model.recommender.catalogue.pad)
+            log.add_answers(request_id, model.version, rows, len(body) + len(content))
+        return Response(content, media_type="application/json", headers=headers)
 
     async def status(name: str, version: int | None = None, label: str | None = None) -> dict[str, Any]:
         model = await _find(models, name, version, label)
@@ -275,5 +296,5 @@ def _endpoint(path: str) -> str:
         return "predict"
     first, _, rest = path.strip("/").partition("/")
     if first == "api":
-        return f"api/{rest}" if rest in {"model", "movies", "similar", "recommend"} else "api"
+        return f"api/{rest}" if rest in {"model", "movies", "similar", "recommend", "feedback"} else "api"
     return first if first in {"v1", "healthz", "metrics", "static", "swagger", "docs", "openapi.json"} else "page"

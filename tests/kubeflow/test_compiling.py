@@ -12,6 +12,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pydantic import ValidationError
 from server_rules import check_documents
 
+from components.batch_answers.settings import BatchAnswersSettings
 from data.errors import InputError
 from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
@@ -370,3 +371,23 @@ def test_our_artifact_types_have_names_that_containers_find_the_class_of():
     assert ours
     for artifact_class in ours:
         assert f"{NAMESPACE}.{artifact_class.__name__}" == artifact_class.TYPE_NAME
+
+
+def test_answers_for_every_user_are_a_task_behind_the_pusher_that_is_never_cached():
+    settings = load_settings("sample").model_copy(
+        update={"batch_answers": BatchAnswersSettings(enabled=True, history_length=30)}
+    )
+    documents = read_documents(compile_pipeline(settings))
+    check_documents(documents)
+    answering = task(documents, "BatchRecommender")
+
+    assert {"ExampleGen", "Pusher"} <= set(answering["dependentTasks"])
+    assert answering["cachingOptions"] == {"enableCache": False}
+    assert "pvcMount" in on_kubernetes(documents, "BatchRecommender")
+    generating = task(documents, "DataGenerator")["inputs"]["parameters"]
+    assert generating["last_histories"]["runtimeValue"]["constant"] == 30
+
+
+def test_without_the_setting_neither_the_task_nor_its_histories_are_in_the_file(plain):
+    assert "BatchRecommender" not in plain[0]["root"]["dag"]["tasks"]
+    assert "last_histories" not in task(plain, "DataGenerator")["inputs"]["parameters"]

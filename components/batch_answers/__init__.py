@@ -1,0 +1,1 @@
+"""Answers to every user, by the version that is served."""
