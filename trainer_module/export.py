@@ -14,7 +14,8 @@ import tensorflow as tf
 from data.identity import DataIdentity
 from data.movie_ids import MovieId, plain_id
 from data.words import MOVIES, Words
-from serving.export_record import FORMAT, RECORD_FILE, WARM_UP_FILE, ExportRecord, TrainingRecord
+from serving.export_record import FORMAT, RECORD_FILE, WARM_UP_FILE, ExportRecord
+from serving.training_record import TrainingRecord
 from trainer_module.signatures import ServingModel
 from trainer_module.warm_up import write_warm_up
 

@@ -92,11 +92,15 @@ class RollingSettings(BaseModel):
     warm: bool = True
     """Whether training starts from the served model's weights where they fit; else from the beginning."""
 
-    epochs_warm: int = Field(default=1, ge=1)
-    """Passes over the train windows that start from the served model's weights, in place of `training.epochs`."""
+    epochs_warm: int = Field(default=6, ge=1)
+    """Passes over the windows of a training that starts from the served model's weights, in place of `training.epochs`.
+    They are those of the new spans and as many older ones as `replay` says."""
 
-    learning_rate_warm: float | None = Field(default=None, gt=0)
+    learning_rate_warm: float | None = Field(default=0.01, gt=0)
     """The peak of the schedule for them; None for `training.learning_rate`."""
+
+    replay: float = Field(default=1.0, ge=0)
+    """How many older train windows, drawn by chance, a warm training takes for each new one: with none it forgets."""
 
     keep_vanished: int = Field(default=4, ge=0)
     """For how many spans a movie stays in the vocabulary after the last range of spans that held it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from trainer_module.signatures import ServingModel
 from trainer_module.tensorboard_logs import write_projector
 from trainer_module.training import fit
 from trainer_module.vocabulary import Vocabulary
-from trainer_module.warm_start import choose_beginning, grown_weights
+from trainer_module.warm_start import choose_beginning, grown_weights, windows_to_learn
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
@@ -63,11 +64,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     catalogue = read_catalogue(catalogue_file)
     counts = counts_by_period(catalogue, movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
-    start = None
+    start, learning = None, windows
     if beginning.learnt is not None and rolling is not None:
         start = grown_weights(beginning.learnt, movie_ids, windows, years, genres, rolling.new_rows)
+        learning = windows_to_learn(windows, _are_new([manifest], beginning.learnt.span), rolling.replay, training.seed)
         training = rolling.of_warm(training)
-    model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir, start=start)
+    model = fit(learning, len(movie_ids), model_settings, training, fn_args.model_run_dir, start=start)
     write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
         model,
@@ -95,6 +97,13 @@ def _span_of(manifest: Manifest) -> int | None:
     """Return the number of the span that examples are of; None where they are of none."""
     facts = getattr(manifest, "span", None)
     return facts.number if facts is not None else None
+
+
+def _are_new(manifests: Sequence[Manifest], learnt: int | None) -> np.ndarray:
+    """Return whether train windows are of spans after the newest that a model learnt from, bool `[num_windows]`."""
+    spans = [_span_of(manifest) for manifest in manifests]
+    is_new = [learnt is None or span is None or span > learnt for span in spans]
+    return np.repeat(is_new, [manifest.counts.train for manifest in manifests])
 
 
 def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:

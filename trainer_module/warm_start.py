@@ -7,7 +7,7 @@ the spans it learnt from out of its export record.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from data.movie_ids import MovieId, id_array, is_text, plain_id
-from serving.export_record import ExportRecord, TrainingRecord, read_record
+from serving.export_record import ExportRecord, read_record
+from serving.training_record import TrainingRecord
 from trainer_module.dataset import Windows
 from trainer_module.model import CANDIDATES, EMBEDDING
 from trainer_module.ppmi_init import mutual_information
@@ -28,6 +29,9 @@ NewRows = Literal["counts", "features", "zeros"]
 RIDGE = 1.0
 """What is added to the diagonal of the normal equations of the map, so that genres that few movies bear, or that always
 occur together, do no harm."""
+
+_LEAST_SPREAD = 1e-9
+"""Columns that vary less are constant, but for rounding, and are not stretched."""
 
 _YEAR_ORIGIN, _YEAR_UNIT = 1990, 20.0
 """Years are counted in units in which they are about as large as the other features."""
@@ -53,10 +57,13 @@ class Learnt:
         `[num_movies]`: its vocabulary, int64 or byte strings.
     weights
         By the names of `trainer_module.model.weights_of`.
+    span
+        The newest span that it learnt from; None where that is not known.
     """
 
     movie_ids: NDArray[Any]
     weights: Mapping[str, NDArray[np.float32]]
+    span: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def choose_beginning(
         other = why_other(record, model, is_text(movie_ids), max_context_length, data_set)
         if other is not None:
             raise CanNotStartError(other)
-        learnt = read_learnt(base_model)
+        learnt = replace(read_learnt(base_model), span=record.training.span if record.training else None)
     except CanNotStartError as why:
         cold = TrainingRecord(model=towers, start="cold", reason=str(why), rows_new=len(movie_ids), span=span)
         return Beginning(None, movie_ids[:0], cold)
@@ -352,7 +359,9 @@ def mapped_rows(
 ) -> NDArray[np.float64]:
     """Return rows as a linear function of what movies are described by, fitted by least squares with a small ridge.
 
-    With X and Y for the descriptions and the rows of the movies to fit, the map is (X'X + RIDGE I)^-1 X'Y.
+    With X and Y for the descriptions and the rows of the movies to fit, the map is (X'X + RIDGE I)^-1 X'Y. What it
+    gives lies nearer to the mean than rows do, and so short a row is never offered: each column is stretched about its
+    mean, until over the fitted movies it varies as much as their rows.
 
     Parameters
     ----------
@@ -361,7 +370,7 @@ def mapped_rows(
     rows
         float64 `[num_movies, dim]`.
     fitted
-        bool `[num_movies]`: the movies to fit the map to.
+        bool `[num_movies]`: the movies to fit the map to, at least one.
 
     Returns
     -------
@@ -370,4 +379,29 @@ def mapped_rows(
     """
     features = described[fitted]
     normal = features.T @ features + RIDGE * np.eye(features.shape[1])
-    return described @ np.linalg.solve(normal, features.T @ rows[fitted])
+    mapped = described @ np.linalg.solve(normal, features.T @ rows[fitted])
+    mean, spread = mapped[fitted].mean(axis=0), mapped[fitted].std(axis=0)
+    stretch = np.divide(rows[fitted].std(axis=0), spread, out=np.ones_like(spread), where=spread > _LEAST_SPREAD)
+    return mean + (mapped - mean) * stretch
+
+
+def windows_to_learn(windows: Windows, is_new: NDArray[np.bool_], replay: float, seed: int) -> Windows:
+    """Return the windows that a warm training learns from: the new ones, and older ones by chance.
+
+    Parameters
+    ----------
+    windows
+        All train windows.
+    is_new
+        bool `[num_windows]`: those that the served model hasn't learnt from. Where there are none, all are taken.
+    replay
+        How many older ones to take for each new one, rounded down, as far as there are so many.
+    seed
+        Fixes the choice.
+    """
+    if not is_new.any():
+        return windows
+    older = np.flatnonzero(~is_new)
+    taken = min(len(older), int(replay * is_new.sum()))
+    drawn = np.random.default_rng(seed).choice(older, taken, replace=False)
+    return windows.take(np.union1d(np.flatnonzero(is_new), drawn))

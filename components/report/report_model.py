@@ -13,6 +13,7 @@ from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
 from data.words import MOVIES, Words
+from serving.training_record import TrainingRecord
 
 _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
 """Steps that look for something in each run, whether or not anything changed."""
@@ -327,6 +328,8 @@ class ReportModel(_Facts):
         How many labels were ranked, among how many movies; None where no model was judged.
     curves
         Learning curves, a list with one value for each epoch; None where it was no number.
+    training
+        How the model's training began; None where its export doesn't say.
     steps, history, seconds
         Known only where ML Metadata can be read.
     """
@@ -339,6 +342,7 @@ class ReportModel(_Facts):
     data: DataFacts | None = None
     data_gate: DataGateFacts | None = None
     curves: dict[str, list[Figure]] = {}
+    training: TrainingRecord | None = None
     metrics: list[MetricRow] = []
     queries: int | None = None
     candidates: int | None = None
