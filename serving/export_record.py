@@ -13,6 +13,7 @@ from data.features import PAD_MOVIE_ID
 from data.identity import DataIdentity
 from data.movie_ids import MovieId
 from data.words import MOVIES, Words
+from serving.training_record import TrainingRecord
 
 RECORD_FILE = "assets.extra/export.json"
 """Where the record lies in a SavedModel's folder."""
@@ -45,6 +46,8 @@ class ExportRecord(BaseModel):
         What the data set's items are called.
     data
         The identity of the data; None in exports without a record.
+    training
+        How it was trained; None in exports of earlier versions.
     """
 
     # A later version's record may say more.
@@ -55,6 +58,7 @@ class ExportRecord(BaseModel):
     pad_movie_id: MovieId = PAD_MOVIE_ID
     words: Words = MOVIES
     data: DataIdentity | None = None
+    training: TrainingRecord | None = None
 
     @property
     def ranks_any_length(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,12 @@ from serving.artifact_files import example_files, read_catalogue, read_manifest
 from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
 from trainer_module.popularity import counts_by_period, recent_popularity
-from trainer_module.preprocessing import read_vocabulary
-from trainer_module.settings import ModelSettings, TrainingSettings
+from trainer_module.settings import ModelSettings, RollingSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
 from trainer_module.tensorboard_logs import write_projector
 from trainer_module.training import fit
+from trainer_module.vocabulary import Vocabulary
+from trainer_module.warm_start import choose_beginning, grown_weights, windows_to_learn
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
@@ -32,23 +34,42 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     ----------
     fn_args
         TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies;
-        `custom_config` holds the settings `model` and `training` as plain dictionaries. `eval_files` is not
+        `custom_config` holds the settings `model` and `training`, and `rolling` where models follow each other, as
+        plain dictionaries. `base_model` is the export to start from, if there is one. `eval_files` is not
         read: the eval split is the Evaluator's.
     """
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
+    rolling = fn_args.custom_config.get("rolling")
+    rolling = RollingSettings.model_validate(rolling) if rolling is not None else None
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     # TFX gives a pattern of the files, `<examples>/Split-train/*`.
     examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
     windows = read_windows(example_files(examples_root, "train"), transform_output)
     manifest = read_manifest(examples_root)
-    movie_ids = read_vocabulary(transform_output, manifest.pad_movie_id)
+    vocabulary = Vocabulary.of(transform_output, manifest.pad_movie_id)
+    beginning = choose_beginning(
+        fn_args.base_model,
+        rolling,
+        model_settings,
+        vocabulary.movie_ids,
+        max_context_length=windows.context.shape[1],
+        data_set=manifest.data_set,
+        span=_span_of(manifest),
+    )
+    vocabulary = vocabulary.with_more(beginning.vanished, f"{fn_args.model_run_dir}/vocabulary")
+    movie_ids = vocabulary.movie_ids
     _check_complete(len(windows.label), manifest, examples_root)
     catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
     catalogue = read_catalogue(catalogue_file)
     counts = counts_by_period(catalogue, movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
-    model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
+    start, learning = None, windows
+    if beginning.learnt is not None and rolling is not None:
+        start = grown_weights(beginning.learnt, movie_ids, windows, years, genres, rolling.new_rows)
+        learning = windows_to_learn(windows, _are_new([manifest], beginning.learnt.span), rolling.replay, training.seed)
+        training = rolling.of_warm(training)
+    model = fit(learning, len(movie_ids), model_settings, training, fn_args.model_run_dir, start=start)
     write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
         model,
@@ -59,6 +80,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         pad=manifest.pad_movie_id,
         years=years,
         genres=genres,
+        vocabulary=vocabulary,
     )
     save_model(
         serving,
@@ -67,7 +89,21 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         fn_args.serving_model_dir,
         data=DataIdentity.of(manifest),
         words=manifest.options.wording,
+        training=beginning.record,
     )
+
+
+def _span_of(manifest: Manifest) -> int | None:
+    """Return the number of the span that examples are of; None where they are of none."""
+    facts = getattr(manifest, "span", None)
+    return facts.number if facts is not None else None
+
+
+def _are_new(manifests: Sequence[Manifest], learnt: int | None) -> np.ndarray:
+    """Return whether train windows are of spans after the newest that a model learnt from, bool `[num_windows]`."""
+    spans = [_span_of(manifest) for manifest in manifests]
+    is_new = [learnt is None or span is None or span > learnt for span in spans]
+    return np.repeat(is_new, [manifest.counts.train for manifest in manifests])
 
 
 def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:

@@ -38,6 +38,7 @@ from data import features
 from data.examples.manifest import Manifest
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.version import __version__, commit
+from serving.export_record import read_record
 from trainer_module.training import HISTORY_FILE
 
 _TOP_LABELS = 10
@@ -94,6 +95,7 @@ def load_run(
         data=data,
         data_gate=_read_data_gate(artifacts),
         curves=_read_curves(artifacts.model_run),
+        training=read_record(artifacts.model / SAVED_MODEL).training if artifacts.model is not None else None,
         metrics=metric_rows(evaluation_result) if evaluation_result else [],
         queries=_count(candidate.get(QUERIES)),
         candidates=_count(candidate.get(CANDIDATES)),

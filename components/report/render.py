@@ -84,6 +84,7 @@ def render_report(facts: ReportModel) -> str:
         },
         options=data.options if data else {},
         model_settings=facts.settings.get("model"),
+        training_start=_training_start(facts),
         card=_model_card(facts),
     )
 
@@ -152,7 +153,7 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("protocol", "Protocol", protocol_rows(facts)),
         ("slices", "Slices", facts.slices),
         ("samples", "Samples", facts.samples),
-        ("training", "Training", _curve_titles(facts)),
+        ("training", "Training", _curve_titles(facts) or _training_start(facts)),
         ("data", "Data", facts.data),
         ("requests", "Served requests", facts.data is not None and facts.data.requests is not None),
         ("audit", "Audit", facts.audit),
@@ -183,6 +184,20 @@ def _curve_titles(facts: ReportModel) -> dict[str, str]:
         _VALIDATION: f"recall@10 on train windows held out to {'stop on' if stops else 'watch'}",
     }
     return {name: title for name, title in titles.items() if facts.curves.get(name)}
+
+
+def _training_start(facts: ReportModel) -> str | None:
+    """Return how the training of a model began that follows others; None where none does."""
+    training, many = facts.training, facts.words.many
+    if training is None or (training.start == "cold" and training.reason is None):
+        return None
+    if training.start == "cold":
+        return f"Cold: trained from the beginning, because {training.reason}."
+    return (
+        f"Warm: started from the served model. {training.rows_kept:,} {many} kept their rows, "
+        f"{training.rows_vanished:,} of them no longer in the train examples; {training.rows_new:,} were new, and "
+        f"{training.rows_dropped:,} dropped."
+    )
 
 
 def _slice_charts(facts: ReportModel) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ from data.movie_ids import MovieId
 from data.request_log.facts import ServedFacts
 from data.splits.division import LeftOut
 from data.words import MOVIES, Words
+from serving.training_record import TrainingRecord
 
 _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
 """Steps that look for something in each run, whether or not anything changed."""
@@ -335,6 +336,8 @@ class ReportModel(_Facts):
         How many labels were ranked, among how many movies; None where no model was judged.
     curves
         Learning curves, a list with one value for each epoch; None where it was no number.
+    training
+        How the model's training began; None where its export doesn't say.
     steps, history, seconds
         Known only where ML Metadata can be read.
     """
@@ -347,6 +350,7 @@ class ReportModel(_Facts):
     data: DataFacts | None = None
     data_gate: DataGateFacts | None = None
     curves: dict[str, list[Figure]] = {}
+    training: TrainingRecord | None = None
     metrics: list[MetricRow] = []
     queries: int | None = None
     candidates: int | None = None
