@@ -100,7 +100,7 @@ class RollingSettings(BaseModel):
     """The peak of the schedule for them; None for `training.learning_rate`."""
 
     replay: float = Field(default=1.0, ge=0)
-    """How many older train windows, drawn by chance, a warm training takes for each new one: with none it forgets."""
+    """How many older train windows, drawn by chance, a warm training takes for each new one."""
 
     keep_vanished: int = Field(default=4, ge=0)
     """For how many spans a movie stays in the vocabulary after the last range of spans that held it."""

@@ -95,8 +95,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
 
 def _span_of(manifest: Manifest) -> int | None:
     """Return the number of the span that examples are of; None where they are of none."""
-    facts = getattr(manifest, "span", None)
-    return facts.number if facts is not None else None
+    return manifest.span.number if manifest.span is not None else None
 
 
 def _are_new(manifests: Sequence[Manifest], learnt: int | None) -> np.ndarray:
