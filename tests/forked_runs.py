@@ -19,10 +19,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+from forked_check import Zygote, execute, forked_check
 
 _PRELOADED = [
     "local_runner",
@@ -60,6 +63,11 @@ def _start(*arguments: object, **options: object) -> multiprocessing.Process:
         process = _CONTEXT.Process(*arguments, **options)
         process.start()
     return process
+
+
+def check_in_a_fork() -> AbstractContextManager[None]:
+    """Have runs in this process start the servable check's process as a fork, until the block ends."""
+    return forked_check(partial(execute, _start))
 
 
 class Run:
@@ -110,7 +118,8 @@ def _run_module_here(module: str, arguments: list[str], environment: dict[str, s
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    importlib.import_module(module).main(arguments)
+    with forked_check(Zygote()):
+        importlib.import_module(module).main(arguments)
 
 
 def _write_to(output: Path, errors: Path) -> None:
@@ -124,7 +133,9 @@ def _run_here(arguments: list[str], output: Path, errors: Path, before: Hook | N
 
     if before is not None:
         before()
-    code = local_runner.main(arguments)
+    # Once disks are mounted, so that the check sees them too.
+    with forked_check(Zygote()):
+        code = local_runner.main(arguments)
     if after is not None:
         after()
     sys.stdout.flush()

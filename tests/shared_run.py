@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from forked_runs import check_in_a_fork
+
 from data.examples.manifest import Manifest
 from pipeline.local import choose_settings, lay_out, run_locally
 from pipeline.runs.record import RunRecord, read_run_record
 from pipeline.settings import RunPaths, Settings
+
+OF_ANY_QUALITY = ("training.epochs=1", "model_gate.min_recall_at_10_lift=0", "model_gate.max_recall_at_10_drop=1")
+"""Settings of a run of which only the way it takes is looked at: a model is trained briefly, and published as it is."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class SampleRun:
 
     def run_again(self, **changes: object) -> tuple[RunRecord, str]:
         """Run in the same work directory; return the new run's record and what it said."""
-        output = _run_quietly(self.work_dir, **{"release": "sample", **changes})
+        with check_in_a_fork():
+            output = _run_quietly(self.work_dir, **{"release": "sample", **changes})
         return read_run_record(self.paths.metadata, self.settings.model_gate), output
 
     @contextlib.contextmanager

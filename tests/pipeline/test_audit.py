@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked_runs import check_in_a_fork
+from shared_run import OF_ANY_QUALITY
 
 import local_runner
 from components.audit.run_audit import asker, run_audit
@@ -114,7 +116,10 @@ def test_a_finding_is_noted_or_told_and_the_model_published_all_the_same(sample_
 def test_a_finding_stops_the_model_where_the_settings_say_so_and_the_run_ends_with_code_3(sample_run, capsys):
     with sample_run.put_back():
         arguments = ["--release", "sample", "--work-dir", str(sample_run.work_dir)]
-        code = local_runner.main([*arguments, "--set", OUT_OF_BOUNDS, "--set", "audit.mode=stop", "--no-cache"])
+        # Another model than the published one, that nothing but the audit stops.
+        values = [f"--set={value}" for value in (*OF_ANY_QUALITY, OUT_OF_BOUNDS, "audit.mode=stop")]
+        with check_in_a_fork():
+            code = local_runner.main([*arguments, *values])
         output = capsys.readouterr().out
         page = (Path(sample_run.paths.metadata).parent / "report.html").read_text()
         assert published_versions(Path(sample_run.paths.serving)) == [1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked_runs import check_in_a_fork
 
 from components.gate_settings import ModelGateSettings
 from data.errors import InputError
@@ -100,7 +101,8 @@ class Growing:
         return sorted({int(row[1]) for row in rows}), max(int(row[3]) for row in rows)
 
     def run(self) -> RunRecord:
-        run_locally(config=self._config, source=self.source, work_dir=self.work_dir)
+        with check_in_a_fork():
+            run_locally(config=self._config, source=self.source, work_dir=self.work_dir)
         return self.record()
 
     def record(self) -> RunRecord:

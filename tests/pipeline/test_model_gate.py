@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -100,13 +103,38 @@ def judge(
     return run_graph([*nodes, evaluator, push], folder, gate)
 
 
-def test_a_model_with_shuffled_embeddings_is_refused_and_not_published(sample_run, original, tmp_path):
-    record = judge(sample_run, altered(original, tmp_path / "model", shuffled), tmp_path)
+@pytest.fixture(scope="module")
+def models(original, worse, tmp_path_factory) -> dict[str, Path]:
+    """Return the models that are held against each other, by name."""
+    shuffled_model = altered(original, tmp_path_factory.mktemp("shuffled") / "model", shuffled)
+    return {"original": original, "blurred": worse, "shuffled": shuffled_model}
+
+
+class Judged(NamedTuple):
+    record: RunRecord
+    versions: list[int]
+
+
+@pytest.fixture(scope="module")
+def judged(sample_run, models, tmp_path_factory) -> Callable[..., Judged]:
+    """Judge a model against another one, each pair once; and say which versions are published then."""
+
+    @functools.cache
+    def judge_once(candidate: str, baseline: str | None = None) -> Judged:
+        folder = tmp_path_factory.mktemp("judged")
+        record = judge(sample_run, models[candidate], folder, models[baseline] if baseline else None)
+        return Judged(record, published_versions(folder / "serving"))
+
+    return judge_once
+
+
+def test_a_model_with_shuffled_embeddings_is_refused_and_not_published(judged):
+    record, versions = judged("shuffled")
     assert record.evaluation_result.evaluation.candidate["recall_at_10_lift"] < 1.5
     assert not record.evaluation_result.blessed
     assert "misses the required 1.5 times" in record.evaluation_result.reasons[0]
     assert record.published is None
-    assert published_versions(tmp_path / "serving") == []
+    assert versions == []
 
 
 def test_a_model_that_answers_no_numbers_hits_nothing_and_is_refused(sample_run, original, tmp_path):
@@ -116,8 +144,8 @@ def test_a_model_that_answers_no_numbers_hits_nothing_and_is_refused(sample_run,
     assert published_versions(tmp_path / "serving") == []
 
 
-def test_one_that_is_worse_than_the_last_blessed_is_refused(sample_run, original, worse, tmp_path):
-    record = judge(sample_run, worse, tmp_path, baseline=original)
+def test_one_that_is_worse_than_the_last_blessed_is_refused(judged):
+    record, versions = judged("blurred", "original")
     evaluation_result = record.evaluation_result
     assert evaluation_result.evaluation.candidate["recall_at_10_lift"] > 1.5, (
         "it has to fail against the baseline alone"
@@ -128,12 +156,12 @@ def test_one_that_is_worse_than_the_last_blessed_is_refused(sample_run, original
     )
     assert not evaluation_result.blessed
     assert "beyond the allowed drop of 0.005, and beyond chance" in evaluation_result.reasons[1]
-    assert published_versions(tmp_path / "serving") == []
+    assert versions == []
 
 
-def test_the_difference_is_measured_query_by_query(sample_run, original, worse, tmp_path):
+def test_the_difference_is_measured_query_by_query(sample_run, original, worse, judged):
     """Both models are asked again about each eval example, and their hits are subtracted in a plain loop."""
-    difference = judge(sample_run, worse, tmp_path, baseline=original).evaluation_result.evaluation.difference
+    difference = judged("blurred", "original").record.evaluation_result.evaluation.difference
     files = sorted(str(path) for path in (sample_run.artifact("ExampleGen", "examples") / "Split-eval").iterdir())
     examples = tf.constant(list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()))
     hits = []
@@ -183,10 +211,9 @@ def test_a_floor_of_a_slice_decides(sample_run, original, tmp_path, floors, bles
 
 
 @pytest.mark.parametrize("change", ["shuffled", "blurred"])
-def test_the_decision_in_words_is_the_evaluators_own(sample_run, original, worse, tmp_path, change):
-    model = altered(original, tmp_path / "model", {"shuffled": shuffled, "blurred": blurred}[change])
-    for place, baseline in enumerate((None, original, worse)):
-        evaluation_result = judge(sample_run, model, tmp_path / str(place), baseline=baseline).evaluation_result
+def test_the_decision_in_words_is_the_evaluators_own(judged, change):
+    for baseline in (None, "original", "blurred"):
+        evaluation_result = judged(change, baseline).record.evaluation_result
         assert evaluation_result.blessed == all(check.met for check in evaluation_result.checks)
 
 

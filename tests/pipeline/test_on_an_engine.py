@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from beam_results import SPLITS, statistics, vocabulary
 from beam_servers import engine, flags, jobs_done
-from shared_run import SampleRun
+from shared_run import OF_ANY_QUALITY, SampleRun
 
 from components.naming import STATISTICS, TRANSFORM_GRAPH
 from pipeline.runs.record import RunRecord
@@ -29,9 +29,11 @@ class Judged:
 def judged(sample_run: SampleRun) -> Iterator[Judged]:
     with sample_run.put_back():
         with engine() as arguments:
-            on_engine, _ = sample_run.run_again(from_node="StatisticsGen", beam_args=flags(arguments))
+            on_engine, _ = sample_run.run_again(
+                from_node="StatisticsGen", beam_args=flags(arguments), values=OF_ANY_QUALITY
+            )
             jobs = jobs_done(arguments)
-        here, _ = sample_run.run_again(from_node="Evaluator")
+        here, _ = sample_run.run_again(from_node="Evaluator", values=OF_ANY_QUALITY)
         yield Judged(on_engine, jobs, here)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked_runs import check_in_a_fork
 from shop import COLUMNS, sku, write_shop
 
 import inspect_data
@@ -49,7 +50,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
     runs = folder / "runs"
     arguments = ["--config", str(config), "--interactions", str(events), "--items", str(articles), "--name", "shop"]
-    assert local_runner.main([*arguments, "--work-dir", str(runs)]) == 0
+    with check_in_a_fork():
+        assert local_runner.main([*arguments, "--work-dir", str(runs)]) == 0
     return runs
 
 

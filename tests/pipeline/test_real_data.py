@@ -23,11 +23,14 @@ training:
 @pytest.mark.slow
 def test_a_model_of_ml_latest_small_clears_the_gate_and_is_published(tmp_path: Path, ml_latest_small_folder: Path):
     # TFX takes its time to load, and a skipped test should not wait for it.
+    from forked_runs import check_in_a_fork
+
     from pipeline.local import run_locally
 
     config = tmp_path / "quick.yaml"
     config.write_text(QUICK)
-    assert run_locally(config=str(config), source=ml_latest_small_folder, work_dir=tmp_path / "runs")
+    with check_in_a_fork():
+        assert run_locally(config=str(config), source=ml_latest_small_folder, work_dir=tmp_path / "runs")
     versions = tmp_path / "runs/serving/next-movie-quick-ml-latest-small"
     assert [version.name for version in versions.iterdir()] == ["1"]
     assert (versions / "1/saved_model.pb").is_file()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked_runs import check_in_a_fork
 
 import local_runner
 from serving.newest_model import newest_model
@@ -35,7 +36,9 @@ def write_release(folder: Path, *, times_each: int) -> Path:
 def run(tmp_path: Path, release: Path) -> int:
     config = tmp_path / "smallest.yaml"
     config.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
-    return local_runner.main(["--config", str(config), "--source", str(release), "--work-dir", str(tmp_path / "runs")])
+    arguments = ["--config", str(config), "--source", str(release), "--work-dir", str(tmp_path / "runs")]
+    with check_in_a_fork():
+        return local_runner.main(arguments)
 
 
 def test_a_model_of_one_movie_is_published_and_recommends_it_to_whom_it_is_new(tmp_path, capsys):

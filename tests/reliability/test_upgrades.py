@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked_runs import check_in_a_fork
 from lanes import installed_lane
 
 from components.gate_settings import ModelGateSettings
@@ -80,7 +81,7 @@ def upgrade(tmp_path_factory) -> Upgrade:
     earlier = subprocess.run(command, cwd=code, env=environment, capture_output=True, encoding="utf-8", check=False)
     assert earlier.returncode == 0, earlier.stdout + earlier.stderr
     said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), check_in_a_fork():
         run_locally(config=str(config), work_dir=work_dir)
     (metadata,) = (work_dir / "pipelines").glob("*/metadata.sqlite")
     return Upgrade(work_dir, read_run_record(str(metadata), ModelGateSettings()), said.getvalue())
