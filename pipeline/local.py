@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from google.protobuf import text_format
 
 from components.naming import BATCH_RECOMMENDER, STEPS
@@ -17,13 +15,13 @@ from data.beam_options import DEFAULT_ARGS
 from data.errors import CodedError, CodedMessage, InputError, one_line
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, schema_of
-from data.full_disk import disk_full, is_disk_full
 from data.generate import generate
 from data.releases.catalogue import Catalogue
 from data.releases.release import available, find_release
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE, serving_root
 from pipeline.error_messages import NO_CACHE, check_metadata, describe_failure
+from pipeline.run_lock import only_run_in
 from pipeline.runs.progress import progress_shown
 from pipeline.settings import RunPaths, Settings, load_settings, parse_values, settings_for_own_data, with_values
 from pipeline.tfx_imports import without_garbage_collection
@@ -112,7 +110,7 @@ def run_locally(
     if settings.publish.private_key is not None:
         # A key that can't be used is told of before anything is trained.
         load_private_key(Path(settings.publish.private_key))
-    with _only_run_in(work_dir):
+    with only_run_in(work_dir):
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         data_root = work_dir / "data" / settings.pipeline_name
         manifest = generate(
@@ -252,29 +250,6 @@ def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
-
-
-@contextmanager
-def _only_run_in(work_dir: Path) -> Iterator[None]:
-    """Refuse a second run in the work directory."""
-    try:
-        work_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work_dir / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            f"another run is at work in {work_dir}: wait for it, or name another --work-dir", code="F12"
-        ) from error
-    except OSError as error:
-        if is_disk_full(error):
-            raise disk_full(work_dir) from error
-        raise InputError(
-            f"{work_dir} can't be written: name another --work-dir ({error.strerror})", code="F03"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _run(

@@ -31,6 +31,8 @@ HELP = [
     *(("inspect_data", command) for command in ("show", "compare", "validate")),
     ("models",),
     *(("models", command) for command in ("list", "show", "rollback")),
+    ("history",),
+    *(("history", command) for command in ("list", "gc", "forget")),
     ("kubeflow_runner",),
     *(("kubeflow_runner", command) for command in ("compile", "submit", "upload", "schedule", "runs")),
     *(
@@ -63,6 +65,8 @@ QUESTIONS: dict[str, Callable[[SampleRun, Path], list[object]]] = {
     "models list json": lambda run, folder: ["list", "--serving", run.model.parent, "--json"],
     "models show": lambda run, folder: ["show", "--serving", run.model.parent],
     "models rollback": lambda run, folder: ["rollback", "1", "--serving", twice(run.model.parent, folder)],
+    "history list": lambda run, folder: ["list", "--work-dir", run.work_dir],
+    "history gc": lambda run, folder: ["gc", "--dry-run", "--work-dir", run.work_dir],
     "kubeflow_runner compile": lambda run, folder: [
         *("compile", "--config", "sample", "--image", "r/n:1", "--output", folder / "compiled.yaml")
     ],

@@ -217,7 +217,7 @@ def test_processes_of_beam_started_elsewhere_find_the_project(tmp_path):
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize("name", ["local_runner", "kubeflow_runner", "inspect_data", "recommend", "models"])
+@pytest.mark.parametrize("name", ["local_runner", "kubeflow_runner", "inspect_data", "recommend", "models", "history"])
 @pytest.mark.parametrize("option", [["--help"], ["--version"]])
 def test_help_and_version_of_every_command_stand_a_locale_that_is_not_utf_8(name, option):
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -16,7 +16,7 @@ from data.version import COMMIT_VARIABLE, PROJECT, __version__, commit
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = [
-    *([f"{name}.py"] for name in ("local_runner", "kubeflow_runner", "recommend", "models", "inspect_data")),
+    *([f"{name}.py"] for name in ("local_runner", "kubeflow_runner", "recommend", "models", "inspect_data", "history")),
     ["-m", "data.generate"],
 ]
 

@@ -72,6 +72,13 @@ class RunEntry(BaseModel):
         return [*data, *code, *libraries, *named]
 
 
+def page_names(run: str) -> tuple[str, str]:
+    """Return where a run's entry in the index and its page lie in the folder of the pipeline's metadata."""
+    # A slash would lead elsewhere; TFX puts none into a run's name.
+    name = run.replace(":", "-").replace("/", "-")
+    return f"{REPORTS_FOLDER}/{name}.json", f"{REPORTS_FOLDER}/{name}.html"
+
+
 def keep_report(folder: Path, run: str, page: str, facts: ReportModel) -> None:
     """Write a run's page and its entry among those of its pipeline.
 
@@ -91,13 +98,12 @@ def keep_report(folder: Path, run: str, page: str, facts: ReportModel) -> None:
     OSError
         A file can't be written.
     """
-    reports = folder / REPORTS_FOLDER
-    reports.mkdir(exist_ok=True)
-    name = run.replace(":", "-")
+    (folder / REPORTS_FOLDER).mkdir(exist_ok=True)
+    entry_file, page_file = (folder / name for name in page_names(run))
     verdict = verdict_of(facts)
     entry = RunEntry(
         pipeline=facts.pipeline,
-        run=name,
+        run=entry_file.stem,
         began=facts.made_at,
         verdict=verdict["text"],
         tone=verdict["tone"],
@@ -109,8 +115,8 @@ def keep_report(folder: Path, run: str, page: str, facts: ReportModel) -> None:
         libraries=facts.provenance.libraries if facts.provenance is not None else {},
         settings=dict(_flat(facts.settings)),
     )
-    (reports / f"{name}.html").write_text(page, encoding="utf-8")
-    (reports / f"{name}.json").write_text(entry.model_dump_json(), encoding="utf-8")
+    page_file.write_text(page, encoding="utf-8")
+    entry_file.write_text(entry.model_dump_json(), encoding="utf-8")
 
 
 def write_index(pipelines: Path) -> Path:
