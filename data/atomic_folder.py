@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,22 +67,38 @@ def staged(output: Path) -> Iterator[Path]:
     Path
         The folder to fill.
     """
-    recover(output)
-    lost = re.compile(rf"{re.escape(_sibling(output, 'partial').name)}(-[0-9a-f]{{12}})?")
-    for path in output.parent.iterdir():
-        if lost.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
-    staging, former = _sibling(output, f"partial-{uuid.uuid4().hex[:12]}"), _sibling(output, "former")
-    staging.mkdir(parents=True)
-    try:
+    with staged_together([output]) as [staging]:
         yield staging
+
+
+@contextmanager
+def staged_together(outputs: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield an empty folder for each of some outputs, as `staged` does for one; they are replaced in their order.
+
+    A process that is killed while it replaces them leaves the first ones new.
+    """
+    stagings = []
+    try:
+        for output in outputs:
+            recover(output)
+            lost = re.compile(rf"{re.escape(_sibling(output, 'partial').name)}(-[0-9a-f]{{12}})?")
+            for path in output.parent.iterdir():
+                if lost.fullmatch(path.name):
+                    shutil.rmtree(path, ignore_errors=True)
+            staging = _sibling(output, f"partial-{uuid.uuid4().hex[:12]}")
+            staging.mkdir(parents=True)
+            stagings.append(staging)
+        yield stagings
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        for staging in stagings:
+            shutil.rmtree(staging, ignore_errors=True)
         raise
-    if output.exists():
-        output.replace(former)
-    staging.replace(output)
-    shutil.rmtree(former, ignore_errors=True)
+    for output, staging in zip(outputs, stagings, strict=True):
+        former = _sibling(output, "former")
+        if output.exists():
+            output.replace(former)
+        staging.replace(output)
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def recover(output: Path) -> None:

@@ -34,11 +34,10 @@ from data.local_generation import (
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
 from data.splits.ranks import NUM_BINS, find_cut, locate_cut
-from data.timelines.periods import count_by_movie
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeFacts
-from data.timelines.timelines import RATING_DTYPE, Timelines
-from data.timelines.user_blocks import UserBlock
+from data.timelines.timelines import Timelines
+from data.timelines.user_blocks import UserBlock, parse_timelines
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import window_dtype
 
@@ -148,8 +147,8 @@ def _collect(plan: GenerationPlan, exchange: Exchange, folder: Path) -> Generati
 def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan, exchange: Exchange) -> None:
     options = plan.options
     users = pipeline | "Blocks" >> beam.Create(list(blocks)) | "SpreadBlocks" >> beam.Reshuffle()
-    if not isinstance(options.strategy, CutSplit):
-        cut = pipeline | "NoCut" >> beam.Create([None])
+    if plan.cut is not None or not isinstance(options.strategy, CutSplit):
+        cut = pipeline | "KnownCut" >> beam.Create([plan.cut])
     else:
         cut_bin = (
             users
@@ -173,9 +172,7 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
     _ = counts | "WriteTimes" >> beam.Map(_write_times, exchange)
     labels = counts | "TrainLabels" >> beam.Map(_train_labels)
     _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
-    popularity = (
-        labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
-    )
+    popularity = labels | "Popularity" >> beam.Map(plan.popularity)
     windows = users | "Windows" >> beam.FlatMap(
         _windows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
     ).with_output_types(_WINDOWS_BY_SHARD)
@@ -196,7 +193,7 @@ def _on_block(name: str, step: Callable[..., Any], exchange: Exchange, **known: 
 
 
 def _timelines(name: str, exchange: Exchange) -> Timelines:
-    return Timelines.of(np.frombuffer(exchange.read(name), dtype=RATING_DTYPE))
+    return parse_timelines(name, exchange.read(name))
 
 
 def _windows(

@@ -6,25 +6,27 @@ import argparse
 import logging
 import math
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import ValidationError
 
 from data.command import CommandParser, add_beam_option, run_command
 from data.errors import InputError
 from data.full_disk import disk_faults
 from data.options import RELEASE_NAMES, ColumnNames, GenerateOptions, parse_options
+from data.span_settings import SpanSettings, Stretch
 from data.splits import STRATEGIES, spelt
 from data.user_files import user_path
 from data.version import add_version_option
 
 if TYPE_CHECKING:
     # Arrow takes its time to import; `--help` and a bad argument must not wait for it.
-    from data.examples.manifest import DataSizes, Manifest
+    from data.examples.manifest import Manifest
     from data.reader import Reader
 
 
@@ -78,15 +80,12 @@ def generate(
     """
     from data.atomic_folder import exclusive, recover, staged
     from data.beam_options import check_job_server
+    from data.opening import open_reader
 
     check_job_server(beam_args)
     output = output.resolve()
     with ExitStack() as stack:
-        reader = (
-            _open_own_data(options, interactions, items)
-            if options.release is None
-            else _open_release(options.release, source, cache_dir, progress, stack)
-        )
+        reader = open_reader(options, source, interactions, items, cache_dir, progress, stack)
         reader.check_beginning()
         digest = reader.digest()
         with exclusive(output, progress), disk_faults(output):
@@ -99,46 +98,6 @@ def generate(
                 return _write(options, reader, digest, staging, beam_args, progress)
 
 
-def _open_release(
-    name: str, source: Path | None, cache_dir: Path | None, progress: Callable[[str], None], stack: ExitStack
-) -> Reader:
-    from data.releases.reading import ReleaseReader
-    from data.releases.release import find_release, obtain
-
-    release = find_release(name)
-    if source is None and release.archive is None:
-        source = _write_sample(stack)
-    return ReleaseReader(obtain(release, source, cache_dir, progress), release)
-
-
-def _open_own_data(options: GenerateOptions, interactions: str | None, items: str | None) -> Reader:
-    from data.interactions.reading import Interactions
-
-    if interactions is None:
-        raise InputError(
-            f"where the data of {options.name} lie is not said: set data.interactions, or pass --interactions",
-            code="C12",
-        )
-    return Interactions(interactions, items, options)
-
-
-def _write_sample(stack: ExitStack) -> Path:
-    """Write the sample release to a temporary folder, which the stack removes."""
-    from data.environment import temporary_folder
-    from data.releases.sample import write_sample_release
-
-    parent = temporary_folder()
-    try:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sample-release-", dir=parent)))
-        write_sample_release(folder)
-    except OSError as error:
-        raise InputError(
-            f"the sample can't be written to {parent} ({error.strerror}): set TMPDIR to a folder with free space",
-            code="F04",
-        ) from error
-    return folder
-
-
 def _write(
     options: GenerateOptions,
     reader: Reader,
@@ -148,11 +107,7 @@ def _write(
     progress: Callable[[str], None],
 ) -> Manifest:
     """Fill an empty folder with shards, catalogue and manifest."""
-    from data.examples.manifest import DataSizes, Manifest, library_versions
-    from data.examples.ratings_profile import RatingsProfile
-    from data.examples.shards import RATINGS_PER_SHARD, file_sha256
-    from data.releases.catalogue import CATALOGUE_FILE
-    from data.timelines.periods import movies_and_periods
+    from data.example_folder import write_examples
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
 
     work = folder / "work"
@@ -161,7 +116,6 @@ def _write(
     num_blocks = max(1, math.ceil(reader.text_size / BYTES_PER_BLOCK))
     files, rated = spill_ratings(reader.ratings(), work, num_blocks)
     catalogue = reader.catalogue(rated)
-    is_own = options.release is None
     ordered = order_blocks(
         files,
         reader.codes_of(catalogue),
@@ -176,71 +130,18 @@ def _write(
         progress(f"note: {reader.num_unlisted} rated {options.wording.many} are not listed; they have no titles")
 
     progress(f"writing examples of {ordered.num_ratings:,} ratings by {ordered.num_users:,} users")
-    from data.local_generation import GenerationPlan, generate_in_threads
-
-    num_train = options.shards or math.ceil(ordered.num_ratings / RATINGS_PER_SHARD)
-    # Eval is about as large a part of train under every split; its shards need not be even.
-    num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = GenerationPlan(options, {"train": num_train, "eval": num_eval}, ordered.time_range)
-    if beam_args:
-        from data.beam_generation import generate_in_beam
-
-        result = generate_in_beam(ordered.blocks, plan, catalogue, folder, work, beam_args, progress)
-    else:
-        result = generate_in_threads(ordered.blocks, plan, catalogue, folder, work)
-    shutil.rmtree(work)
-    labels = result.train_labels
-    catalogue.with_train_labels(*movies_and_periods(labels.values), labels.counts).save(folder / CATALOGUE_FILE)
-    shards = result.shards
-    counts = DataSizes(
-        train=sum(shard.examples for shard in shards if shard.split == "train"),
-        eval=sum(shard.examples for shard in shards if shard.split == "eval"),
-        ratings=ordered.num_ratings,
-        users=ordered.num_users,
-        movies=len(catalogue),
-    )
-    _check_splits(counts, options)
-    manifest = Manifest(
-        release=options.release,
-        max_rating=ordered.max_stars if is_own else None,
+    written = write_examples(
+        options,
+        ordered,
+        catalogue,
+        folder,
         source_digest=digest,
-        options=options,
-        split=options.split,
-        train_until=options.strategy.train_until(result.cut),
-        counts=counts,
-        times=result.times,
-        shards=shards,
-        pad_movie_id=catalogue.pad,
-        catalogue_file=CATALOGUE_FILE,
-        catalogue_sha256=file_sha256(folder / CATALOGUE_FILE),
-        libraries=library_versions(),
-        profile=RatingsProfile.of(ordered.days, ordered.lengths, rated_movies=len(rated)),
+        rated_movies=len(rated),
+        beam_args=beam_args,
+        progress=progress,
     )
-    manifest.save(folder)
-    return manifest
-
-
-def _check_splits(counts: DataSizes, options: GenerateOptions) -> None:
-    train, held_out = counts.train, counts.eval
-    if train + held_out == 0:
-        raise InputError(
-            f"no example is left: no user has {options.min_timeline_length} ratings "
-            f"of at least {options.min_rating:g} stars",
-            code="C09",
-        )
-    if not held_out and options.strategy.is_by_time and round(train * options.train_fraction) < train:
-        raise InputError(
-            f"the eval split is empty: none of {train} labels is later than the last train label, since too many have "
-            "one time; choose another split",
-            code="C10",
-        )
-    for split, examples in (("train", train), ("eval", held_out)):
-        if not examples:
-            raise InputError(
-                f"the {split} split is empty: {train + held_out} examples are too few for the "
-                f"{spelt(options.split)} split with the train fraction {options.train_fraction:g}",
-                code="C11",
-            )
+    written.manifest.save(folder)
+    return written.manifest
 
 
 def _present_manifest(
@@ -310,22 +211,58 @@ def _run(parsed: argparse.Namespace) -> int:
     if not parsed.verbose:
         # Beam logs a worker's traceback before it raises the error, which is answered in one line below.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    manifest = generate(
-        options,
-        parsed.output,
-        source=parsed.source,
-        interactions=parsed.interactions,
-        items=parsed.items,
-        cache_dir=parsed.cache_dir,
-        beam_args=parsed.beam_arg,
-        progress=lambda line: print(line, file=sys.stderr),
-    )
+    sources: dict[str, Any] = {
+        "source": parsed.source,
+        "interactions": parsed.interactions,
+        "items": parsed.items,
+        "cache_dir": parsed.cache_dir,
+        "beam_args": parsed.beam_arg,
+        "progress": lambda line: print(line, file=sys.stderr),
+    }
+    chosen = {name: getattr(parsed, name) for name in SpanSettings.model_fields if hasattr(parsed, name)}
+    if hasattr(parsed, "span") or chosen:
+        return _run_spans(options, parsed, chosen, sources)
+    manifest = generate(options, parsed.output, **sources)
     counts = manifest.counts
     print(
         f"{manifest.data_set}, split {manifest.split}: {counts.train:,} train and {counts.eval:,} eval examples "
         f"from {counts.ratings:,} ratings by {counts.users:,} users, {counts.movies:,} {options.wording.many}\n"
         f"{len(manifest.shards)} shards in {parsed.output}"
     )
+    return 0
+
+
+def _run_spans(
+    options: GenerateOptions, parsed: argparse.Namespace, chosen: dict[str, Any], sources: dict[str, Any]
+) -> int:
+    """Write one span, or those of a first file."""
+    from data.spans.writing import write_span, write_spans
+
+    number = getattr(parsed, "span", None)
+    if (number is None) is ("by" not in chosen):
+        raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="N09")
+    used = ("by", "first_through", "min_labels") if number is None else ("max_seen_share", "max_unknown_share")
+    unused = sorted(set(chosen) - set(used))
+    if unused:
+        raise InputError(f"--{unused[0].replace('_', '-')} goes with the other of --span and --spans-by", code="N09")
+    try:
+        settings = SpanSettings.model_validate(chosen)
+    except ValidationError as error:
+        [fault, *_] = error.errors()
+        raise InputError(f"{fault['loc'][0]} = {fault['input']!r}: {fault['msg']}", code="C07") from error
+    limits = {name: getattr(settings, name) for name in used}
+    if number is None:
+        manifests = write_spans(options, parsed.output, **limits, **sources)
+    else:
+        manifests = [write_span(options, parsed.output, number, **limits, **sources)]
+    for manifest in manifests:
+        span, counts = manifest.span, manifest.counts
+        if span is not None:
+            print(
+                f"span {span.number}: {counts.train:,} train and {counts.eval:,} eval examples, {span.events:,} events "
+                f"({span.seen:,} seen before left out, {span.late:,} late), {counts.movies:,} {options.wording.many}"
+            )
+    print(f"spans in {parsed.output}")
     return 0
 
 
@@ -408,6 +345,31 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how examples are held out (default {defaults['split']}). "
         + "; ".join(f"{spelt(name)}: {strategy.summary}" for name, strategy in STRATEGIES.items()),
     )
+    spans = parser.add_argument_group(
+        "spans", "data that keep arriving, as folders span-1, span-2, ... of --output (docs/data.md)"
+    )
+    spans.add_argument("--span", type=int, metavar="N", help="write what arrived as this span, the next of the series")
+    spans.add_argument(
+        "--spans-by", dest="by", choices=get_args(Stretch), help="cut a first file into spans by the time of its events"
+    )
+    spans.add_argument(
+        "--first-through",
+        type=date.fromisoformat,
+        metavar="DATE",
+        help="end the first span with the stretch that this day lies in",
+    )
+    span_defaults = {name: field.default for name, field in SpanSettings.model_fields.items()}
+    for name, value_type, metavar, meaning in (
+        ("min_labels", int, "N", "join stretches with fewer labels"),
+        ("max_seen_share", float, "SHARE", "refuse a file of which more was in earlier spans"),
+        ("max_unknown_share", float, "SHARE", "refuse a file of which more is of unknown movies"),
+    ):
+        spans.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=value_type,
+            metavar=metavar,
+            help=f"{meaning} (default {span_defaults[name]})",
+        )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     add_beam_option(parser, "an option for Beam, which then runs the steps")
     parser.add_argument("--verbose", action="store_true", default=False, help="show what the libraries log")

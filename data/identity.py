@@ -27,7 +27,7 @@ class DataIdentity(BaseModel):
     data_set
         The release, or the name of own data.
     source_digest
-        Digest of the content of its files.
+        Digest of the content of its files; of a series of spans, of the first one's.
     options
         The options that decide, by name.
     train_until
@@ -44,11 +44,12 @@ class DataIdentity(BaseModel):
     @classmethod
     def of(cls, manifest: Manifest) -> DataIdentity:
         """Return the identity of generated examples."""
+        span = manifest.span
         return cls(
             data_set=manifest.data_set,
-            source_digest=manifest.source_digest,
+            source_digest=manifest.source_digest if span is None else span.series,
             options={**deciding_options(manifest.options), **_kind_of_own_ids(manifest)},
-            train_until=manifest.train_until,
+            train_until=manifest.train_until if span is None else None,
         )
 
     @classmethod

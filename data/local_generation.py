@@ -11,7 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import TypeVar
@@ -47,11 +47,19 @@ class GenerationPlan:
     num_shards: dict[Split, int]
     time_range: TimeRange
     """Of all ratings of the source."""
+    cut: int | None = None
+    """The largest rank of a train example, where it is decided already."""
+    earlier_labels: ValueTally = field(default_factory=ValueTally.nothing)
+    """How often each movie is a train label in the earlier spans of a series; the values are codes."""
 
     @property
     def shard_keys(self) -> list[ShardKey]:
         """Every shard of both splits, train first."""
         return [(split, index) for split in SPLITS for index in range(self.num_shards[split])]
+
+    def popularity(self, train_labels: ValueTally) -> PopularityTable:
+        """Return how popular movies are, given counts as `SplitCounts.train_labels`: by these and the earlier ones."""
+        return PopularityTable.from_counts(self.earlier_labels.merge(count_by_movie(train_labels)))
 
     def shard_name(self, key: ShardKey) -> str:
         """Return the name of a shard's file."""
@@ -149,13 +157,13 @@ def generate_in_threads(
         def over_blocks(step: Callable[..., _T], **known: object) -> Iterator[_T]:
             return pool.map(lambda block: step(read_timelines(block), **known), blocks)
 
-        cut = None
-        if isinstance(options.strategy, CutSplit):
+        cut = plan.cut
+        if cut is None and isinstance(options.strategy, CutSplit):
             cut_bin = locate_cut(reduce(np.add, over_blocks(histogram, options=options)), options.train_fraction)
             in_bin = over_blocks(count_ranks_in_bin, options=options, cut_bin=cut_bin)
             cut = find_cut(reduce(ValueTally.merge, in_bin), cut_bin)
         counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut))
-        popularity = PopularityTable.from_counts(count_by_movie(counts.train_labels))
+        popularity = plan.popularity(counts.train_labels)
         slices: defaultdict[ShardKey, list[_WindowSlice]] = defaultdict(list)
         for written in over_blocks(_write_windows, plan=plan, cut=cut, popularity=popularity, work=work):
             for key, part in written:

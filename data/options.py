@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from data.errors import InputError
+from data.span_settings import SpanSettings
 from data.splits import SPLIT_NAMES, STRATEGIES, unspelt
 from data.splits.base import SplitStrategy
 from data.words import ITEMS, MOVIES, Words
@@ -158,6 +159,9 @@ class DataSettings(GenerateOptions):
 
     items: str | None = None
     """The files of own items, if there are any."""
+
+    spans: SpanSettings | None = None
+    """How data that keep arriving become spans; None for data that stand for themselves."""
 
     @model_validator(mode="after")
     def _check_files(self) -> DataSettings:

@@ -901,6 +901,115 @@ broken("G04", "generate again what lacks a shard", lambda made: a_shard(made).un
 broken("G04", "generate again what has a changed shard", lambda made: a_shard(made).write_bytes(b""))
 
 
+SPAN_RATINGS = [
+    PlainRating(user, 1 + (user + place) % 20, 4.0, 10**9 + 3_600 * place + user)
+    for user in range(1, 21)
+    for place in range(96)
+]
+"""Ratings of four days; the second half is what arrives after the first."""
+
+
+def spans(folder: Path, name: str, ratings: list[PlainRating], *options: object) -> Command:
+    """Write ratings as spans of a series."""
+    source = write_csv_release(folder / name, ratings, MOVIES)
+    return ("generate", "--release", "ml-latest-small", "--source", source, "--output", folder / "series", *options)
+
+
+def begun(folder: Path) -> tuple[list[PlainRating], list[PlainRating]]:
+    """Write the first span of a series; return its ratings, and those that arrive."""
+    middle = 10**9 + 3_600 * 48
+    first = [rating for rating in SPAN_RATINGS if rating.time < middle]
+    _, *arguments = spans(folder, "first", first, "--span", "1")
+    assert generate.run([str(argument) for argument in arguments]) == 0
+    return first, [rating for rating in SPAN_RATINGS if rating.time >= middle]
+
+
+@remedy("N01")
+def give_what_is_new_the_next_number(folder):
+    _, new = begun(folder)
+    yield spans(folder, "new", new, "--span", "1")
+    yield spans(folder, "new", new, "--span", "2")
+
+
+@remedy("N02")
+def give_the_number_of_the_next_span(folder):
+    _, new = begun(folder)
+    yield spans(folder, "new", new, "--span", "3")
+    yield spans(folder, "new", new, "--span", "2")
+
+
+@remedy("N03")
+def give_the_file_with_the_new_events(folder):
+    first, new = begun(folder)
+    yield spans(folder, "old", first, "--span", "2")
+    yield spans(folder, "new", new, "--span", "2")
+
+
+@remedy("N03")
+def allow_more_that_was_seen(folder):
+    first, new = begun(folder)
+    both = [*first, *new[: len(new) // 2]]
+    yield spans(folder, "both", both, "--span", "2")
+    yield spans(folder, "both", both, "--span", "2", "--max-seen-share", "0.8")
+
+
+@remedy("N04")
+def give_the_option_that_the_series_has(folder):
+    _, new = begun(folder)
+    yield spans(folder, "new", new, "--span", "2", "--seed", "7")
+    yield spans(folder, "new", new, "--span", "2")
+
+
+@remedy("N05")
+def allow_more_movies_that_are_not_known(folder):
+    _, new = begun(folder)
+    renamed = [rating._replace(movie=rating.movie + 1_000) for rating in new]
+    yield spans(folder, "renamed", renamed, "--span", "2")
+    yield spans(folder, "renamed", renamed, "--span", "2", "--max-unknown-share", "1")
+
+
+@remedy("N06")
+def begin_a_series_anew_with_all_that_has_arrived(folder):
+    first, second = events(folder, "1.csv"), folder / "2.csv"
+    rows = first.read_text(encoding="utf-8").replace(",0,", ",99,")
+    written(first, rows)
+    later = [f"{user},{item},{2 * 10**8 + 10**9 + item}" for user in (1, 2, 3) for item in range(16)]
+    written(second, "\n".join(["user,item,time", *later]))
+    _, *arguments = own(folder, first, "--span", "1", "--train-fraction", "0.5")
+    assert generate.run([str(argument) for argument in arguments]) == 0
+    yield own(folder, second, "--span", "2", "--train-fraction", "0.5")
+    both = written(folder / "both.csv", "\n".join([rows.rstrip(), *later]))
+    name = ("--name", "shop", "--train-fraction", "0.5")
+    yield ("generate", "--interactions", both, *name, "--spans-by", "year", "--output", folder / "anew")
+
+
+@remedy("N07")
+def write_a_damaged_span_again_from_its_file(folder):
+    first, new = begun(folder)
+    (folder / "series" / "span-1" / "events.parquet").write_bytes(b"")
+    yield spans(folder, "new", new, "--span", "2")
+    shutil.rmtree(folder / "series" / "span-1")
+    yield spans(folder, "first", first, "--span", "1")
+
+
+@remedy("N08")
+def name_a_folder_of_spans(folder):
+    new = begun(folder)[1]
+    shutil.move(folder / "series", folder / "kept")
+    _, *arguments = from_source(release(folder))
+    assert generate.run([str(argument) for argument in arguments]) == 0
+    (folder / "series").mkdir()
+    (folder / "made").rename(folder / "series" / "span-1")
+    yield spans(folder, "new", new, "--span", "2")
+    yield (*spans(folder, "new", new, "--span", "2")[:-4], "--output", folder / "kept", "--span", "2")
+
+
+@remedy("N09")
+def give_an_option_of_spans_with_what_it_belongs_to(folder):
+    yield spans(folder, "all", SPAN_RATINGS, "--span", "1", "--min-labels", "500")
+    yield spans(folder, "all", SPAN_RATINGS, "--spans-by", "day", "--min-labels", "500")
+
+
 @remedy("S01")
 def take_a_split_that_there_is(folder):
     made = generated(folder)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from data.errors import InputError
 from data.examples.ratings_profile import RatingsProfile
 from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
+from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
 from data.options import GenerateOptions, ReleaseName, SplitName
@@ -83,6 +84,8 @@ class Manifest(BaseModel):
     """Versions of Python and of the libraries that took part."""
     profile: RatingsProfile | None = None
     """The ratings behind the examples, for people to look at; None in manifests of earlier versions."""
+    span: SpanFacts | None = None
+    """Which span of a series it is; None, and left out of the file, for data that stand for themselves."""
 
     @classmethod
     def load(cls, folder: Path) -> Manifest:
@@ -134,7 +137,7 @@ class Manifest(BaseModel):
 
     def save(self, folder: Path) -> None:
         """Write the manifest into a folder."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2)
+        text = json.dumps(self.model_dump(mode="json", exclude={"span"} if self.span is None else None), indent=2)
         (folder / MANIFEST_FILE).write_text(f"{text}\n", encoding="utf-8")
 
     @property
@@ -171,7 +174,10 @@ class Manifest(BaseModel):
                         f"{path} is not in the manifest; remove it, or generate the data again", code="G03"
                     )
         sizes = {shard.name: shard.bytes for shard in self.shards}
-        for name, digest in {**expected, self.catalogue_file: self.catalogue_sha256}.items():
+        expected[self.catalogue_file] = self.catalogue_sha256
+        if self.span is not None:
+            expected.update({EVENTS_FILE: self.span.events_sha256, TIMELINES_FILE: self.span.timelines_sha256})
+        for name, digest in expected.items():
             path = folder / name
             if not path.is_file():
                 raise InputError(f"{path} is missing; generate the data again", code="G04")

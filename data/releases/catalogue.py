@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ from data.words import MOVIES
 CATALOGUE_FILE = "catalogue.jsonl"
 """One movie a line, ids ascending: `{"id":1,"title":"...","year":1995,"genres":["..."],"train_labels":[[0,12],[5,3]]}`.
 
-`train_labels` holds the periods in which the movie is a train label, each with how often; other movies have none.
+`train_labels` holds the periods in which the movie is a train label, each with how often; other movies have none. In a
+span of a series `earlier_labels` says how often it is one in the spans before.
 """
 
 
@@ -57,6 +58,8 @@ class Catalogue:
     train_labels
         int64 `[num_movies, NUM_PERIODS]`: how often each movie is a train label in each period. None in files
         that earlier versions wrote.
+    earlier_labels
+        int64 `[num_movies]`: how often each movie is a train label in the earlier spans of a series; None without any.
     """
 
     ids: NDArray[Any]
@@ -64,6 +67,7 @@ class Catalogue:
     years: NDArray[np.int64]
     genres: Sequence[tuple[str, ...]]
     train_labels: NDArray[np.int64] | None = None
+    earlier_labels: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, movies: Iterable[Movie], rated_ids: Iterable[MovieId] = (), word: str = MOVIES.one) -> Catalogue:
@@ -131,6 +135,9 @@ class Catalogue:
             catalogue = cls.of(movies)
             if [plain_id(movie_id) for movie_id in catalogue.ids.tolist()] != [movie.id for movie in movies]:
                 raise ValueError("ids ascend")
+            if any("earlier_labels" in row for row in rows):
+                earlier = np.array([row.get("earlier_labels", 0) for row in rows], dtype=np.int64)
+                catalogue = replace(catalogue, earlier_labels=earlier)
             return catalogue.with_train_labels(*np.array(labels, dtype=np.int64).T) if labels else catalogue
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(f"{place} is not a readable catalogue; generate the data again", code="G02") from error
@@ -158,6 +165,47 @@ class Catalogue:
         train_labels[codes - 1, periods] = counts
         return replace(self, train_labels=train_labels)
 
+    def behind(self, before: Catalogue) -> Catalogue:
+        """Return this catalogue as that of the span behind another one, whose train labels and earlier ones it counts.
+
+        It holds all movies of the other one that are labels.
+        """
+        counts = np.zeros(len(before), dtype=np.int64)
+        if before.earlier_labels is not None:
+            counts += before.earlier_labels
+        if before.train_labels is not None:
+            counts += before.train_labels.sum(axis=1)
+        earlier = np.zeros(len(self), dtype=np.int64)
+        earlier[self.indices_of(before.ids[counts > 0])] = counts[counts > 0]
+        return replace(self, earlier_labels=earlier)
+
+    def with_movies_of(self, earlier: Catalogue, word: str = MOVIES.one) -> Catalogue:
+        """Return the movies of two catalogues of ids of one kind, without counts.
+
+        Of a movie that both have, this catalogue's title, year and genres hold, unless it has a stand-in alone: see
+        `of`, also for the word.
+        """
+        movies = {movie.id: movie for movie in earlier}
+        for movie in self:
+            if movie.id not in movies or movie != _unlisted(movie.id, word):
+                movies[movie.id] = movie
+        return Catalogue.of(movies.values())
+
+    def only(self, is_kept: NDArray[np.bool_]) -> Catalogue:
+        """Return some of the movies, given bool `[num_movies]`, without counts."""
+        rows = np.flatnonzero(is_kept)
+        return Catalogue(
+            ids=self.ids[rows],
+            titles=[self.titles[row] for row in rows],
+            years=self.years[rows],
+            genres=[self.genres[row] for row in rows],
+        )
+
+    def __iter__(self) -> Iterator[Movie]:
+        """Yield the movies in their order."""
+        for place, (title, genres) in enumerate(zip(self.titles, self.genres, strict=True)):
+            yield Movie(plain_id(self.ids[place]), title, int(self.years[place]), genres)
+
     def save(self, path: Path) -> None:
         """Write the catalogue to a file; equal catalogues give equal bytes."""
         train_labels = self._sparse_train_labels()
@@ -168,6 +216,8 @@ class Catalogue:
                 row = {"id": plain_id(movie_id), "title": title, "year": year, "genres": genres}
                 if place in train_labels:
                     row["train_labels"] = train_labels[place]
+                if self.earlier_labels is not None and self.earlier_labels[place]:
+                    row["earlier_labels"] = int(self.earlier_labels[place])
                 # ASCII only: a line separator within a title must not look like the end of the line. Without blanks,
                 # which would make up a fifth of the counts.
                 file.write(f"{json.dumps(row, separators=(',', ':'))}\n")

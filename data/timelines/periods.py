@@ -23,8 +23,11 @@ class TimeRange:
     last: int
 
     def periods_of(self, times: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return the periods of times within the range, `[n]` to int64 `[n]`, from 0 to `NUM_PERIODS - 1`."""
-        since_first = times.astype(np.int64) - self.first
+        """Return the periods of times, `[n]` to int64 `[n]`, from 0 to `NUM_PERIODS - 1`.
+
+        Times outside the range, which labels of a span may have, are of the first or last period.
+        """
+        since_first = np.clip(times.astype(np.int64), self.first, self.last) - self.first
         return since_first * NUM_PERIODS // (self.last + 1 - self.first)
 
 

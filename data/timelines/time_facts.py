@@ -148,14 +148,14 @@ class TimeCounts:
         Parameters
         ----------
         timelines
-            Whole timelines: those of a user are not to be split up.
+            Timelines, or parts of them: all that there is of a user.
         rows
             int64 `[n]`: the ratings that are labels, ascending.
         is_train
             `[n]`: which of these train.
         """
         ratings = timelines.ratings
-        user_of = np.cumsum(timelines.positions == 0) - 1
+        user_of = timelines.user_numbers
         num_users = int(timelines.is_last.sum())
         same_as_before = np.zeros(len(ratings) + 1, dtype=bool)
         same_as_before[1:-1] = (user_of[1:] == user_of[:-1]) & (ratings["time"][1:] == ratings["time"][:-1])

@@ -16,6 +16,12 @@ RATING_DTYPE = np.dtype([("user", "<u8"), ("movie", "<i4"), ("stars", "<f4"), ("
 """
 
 
+PART_DTYPE = np.dtype([*RATING_DTYPE.descr, ("position", "<i8"), ("is_label", "?")])
+"""One rating of a part of a timeline: its place in the whole timeline, and whether it is a label here.
+
+Parts hold what the windows of their labels need, and no more: see `data.spans`.
+"""
+
 _EVENT = ("user", "movie", "time")
 
 
@@ -31,21 +37,34 @@ class Timelines:
         int64 `[num_ratings]`: the place in the user's timeline, from 0.
     is_last
         bool `[num_ratings]`: whether it is the user's last.
+    is_label
+        bool `[num_ratings]`: whether an example has it as its label. Of whole timelines, each that has another before
+        it; of parts, the ones that are marked.
     """
 
     ratings: NDArray[np.void]
     positions: NDArray[np.int64]
     is_last: NDArray[np.bool_]
+    is_label: NDArray[np.bool_]
 
     @classmethod
     def of(cls, ordered: NDArray[np.void]) -> Timelines:
-        """Return the timelines of ratings that are filtered and ordered already."""
+        """Return the timelines of ratings that are filtered and ordered already: whole ones, or `PART_DTYPE[n]`."""
         starts = _starts(ordered)
         lengths = np.diff(starts, append=len(ordered))
-        positions = np.arange(len(ordered)) - np.repeat(starts, lengths)
         is_last = np.zeros(len(ordered), dtype=bool)
         is_last[starts + lengths - 1] = True
-        return cls(ordered, positions, is_last)
+        if ordered.dtype == PART_DTYPE:
+            return cls(ordered, ordered["position"], is_last, ordered["is_label"])
+        positions = np.arange(len(ordered)) - np.repeat(starts, lengths)
+        return cls(ordered, positions, is_last, positions >= 1)
+
+    @property
+    def user_numbers(self) -> NDArray[np.int64]:
+        """The users of the ratings, numbered from 0 in their order, int64 `[num_ratings]`."""
+        numbers = np.zeros(len(self.ratings), dtype=np.int64)
+        numbers[_starts(self.ratings)] = 1
+        return np.cumsum(numbers) - 1
 
 
 Ties = Literal["as_given", "by_movie"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.timelines.hashing import mix64
 from data.timelines.periods import TimeRange
-from data.timelines.timelines import RATING_DTYPE, Ties, Timelines, build_timelines
+from data.timelines.timelines import PART_DTYPE, RATING_DTYPE, Ties, Timelines, build_timelines
 from data.timelines.value_tally import ValueTally
 
 BYTES_PER_BLOCK = 4 << 20
@@ -24,12 +24,19 @@ BYTES_PER_BLOCK = 4 << 20
 MAX_WORKERS = 8
 """Each holds a block or a shard, some 60 MB with contexts of 10."""
 
-_SECONDS_A_DAY = 24 * 60 * 60
+SECONDS_A_DAY = 24 * 60 * 60
+
+
+PARTS_SUFFIX = ".parts"
+"""How the name of a block's file ends that holds parts of timelines."""
 
 
 @dataclass(frozen=True)
 class UserBlock:
-    """A file of `RATING_DTYPE` rows: the timelines of some users, as `Timelines.ratings` has them."""
+    """A file of the timelines of some users, as `Timelines.ratings` has them.
+
+    Its rows are of `PART_DTYPE` where its name ends with `PARTS_SUFFIX`, and else of `RATING_DTYPE`.
+    """
 
     path: str
 
@@ -190,14 +197,19 @@ def _order_block(
         time_range=TimeRange(int(rows["time"].min()), int(rows["time"].max())),
         max_stars=float(rows["stars"].max()),
         repeated=repeated,
-        days=ValueTally.of(rows["time"] // _SECONDS_A_DAY),
+        days=ValueTally.of(rows["time"] // SECONDS_A_DAY),
         lengths=ValueTally.of(timelines.positions[timelines.is_last] + 1),
     )
 
 
 def read_timelines(block: UserBlock) -> Timelines:
     """Read a block's timelines."""
-    return Timelines.of(np.fromfile(block.path, dtype=RATING_DTYPE))
+    return parse_timelines(block.path, Path(block.path).read_bytes())
+
+
+def parse_timelines(name: str, content: bytes) -> Timelines:
+    """Return the timelines in a block's file, given its name and its content."""
+    return Timelines.of(np.frombuffer(content, dtype=PART_DTYPE if name.endswith(PARTS_SUFFIX) else RATING_DTYPE))
 
 
 def find_repeated(ratings: NDArray[np.void]) -> NDArray[np.void] | None:

@@ -29,8 +29,8 @@ def window_dtype(max_context_length: int) -> np.dtype:
 
 
 def label_rows(timelines: Timelines) -> NDArray[np.int64]:
-    """Return the rows of ratings that are labels: each that has another before it, int64 `[num_windows]`."""
-    return np.flatnonzero(timelines.positions >= 1)
+    """Return the rows of ratings that are labels, int64 `[num_windows]`."""
+    return np.flatnonzero(timelines.is_label)
 
 
 def build_windows(timelines: Timelines, rows: NDArray[np.int64], max_context_length: int) -> NDArray[np.void]:
