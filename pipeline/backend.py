@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tfx import types
 from tfx import v1 as tfx
@@ -33,6 +34,28 @@ class Ingestion:
     schema: types.BaseChannel
 
 
+@dataclass(frozen=True)
+class Learning:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    nodes
+        Those that choose it, in the order in which they run.
+    examples
+        Channel of one Examples artifact or of several.
+    base_model
+        Channel of the model that training may start from; None for none.
+    custom_config
+        What the Trainer is told besides.
+    """
+
+    nodes: tuple[BaseNode, ...]
+    examples: types.BaseChannel
+    base_model: types.BaseChannel | None = None
+    custom_config: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Backend(Protocol):
     """The differences between places to run."""
 
@@ -47,6 +70,16 @@ class Backend(Protocol):
     ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
 
+    def learning(
+        self, settings: Settings, source: Ingestion, baseline: BaseNode, verdict: types.BaseChannel
+    ) -> Learning:
+        """Return what is learned from, once the data gate let the run's examples pass."""
+
+    def held_out(
+        self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode
+    ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
+        """Return the channel of examples that models are compared on, and the nodes that choose them."""
+
     def pages(
         self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
     ) -> tuple[BaseNode, ...]:
@@ -60,7 +93,23 @@ class Backend(Protocol):
         """
 
 
-class LocalBackend:
+class WholeData:
+    """Models that learn from the run's own examples, and nothing else."""
+
+    def learning(
+        self, settings: Settings, source: Ingestion, baseline: BaseNode, verdict: types.BaseChannel
+    ) -> Learning:
+        """Return the run's examples."""
+        return Learning((), source.examples)
+
+    def held_out(
+        self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode
+    ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
+        """Return the run's examples."""
+        return (), examples
+
+
+class LocalBackend(WholeData):
     """Data that lies ready in a folder; earlier results come from ML Metadata."""
 
     def source(self, settings: Settings, paths: RunPaths) -> Ingestion:

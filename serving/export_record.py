@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +30,43 @@ short as the shortest of its batch.
 _RANKS_ANY_LENGTH = 2
 
 
+class TrainingRecord(BaseModel):
+    """How an exported model was trained, so that the next one can start from it.
+
+    Attributes
+    ----------
+    model
+        The settings of its towers.
+    start
+        Whether training started from the served model's weights or from the beginning.
+    reason
+        Why from the beginning; None where it didn't.
+    rows_kept, rows_new
+        Movies of its vocabulary that the served model knew, and the others.
+    rows_vanished
+        Those of `rows_kept` that the train examples no longer hold.
+    rows_dropped
+        Movies that the served model knew and this one doesn't.
+    span
+        The newest span that it learnt from; None where the examples are of no span.
+    last_seen
+        The movies that the train examples no longer hold, each with the newest span of the last training whose
+        examples held it.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+    model: dict[str, Any]
+    start: Literal["warm", "cold"]
+    reason: str | None = None
+    rows_kept: int = 0
+    rows_new: int
+    rows_vanished: int = 0
+    rows_dropped: int = 0
+    span: int | None = None
+    last_seen: tuple[tuple[MovieId, int], ...] = ()
+
+
 class ExportRecord(BaseModel):
     """An export's form and the data it was fitted to.
 
@@ -45,6 +82,8 @@ class ExportRecord(BaseModel):
         What the data set's items are called.
     data
         The identity of the data; None in exports without a record.
+    training
+        How it was trained; None in exports of earlier versions.
     """
 
     # A later version's record may say more.
@@ -55,6 +94,7 @@ class ExportRecord(BaseModel):
     pad_movie_id: MovieId = PAD_MOVIE_ID
     words: Words = MOVIES
     data: DataIdentity | None = None
+    training: TrainingRecord | None = None
 
     @property
     def ranks_any_length(self) -> bool:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from data.identity import DataIdentity
 from data.movie_ids import MovieId, plain_id
 from data.words import MOVIES, Words
-from serving.export_record import FORMAT, RECORD_FILE, WARM_UP_FILE, ExportRecord
+from serving.export_record import FORMAT, RECORD_FILE, WARM_UP_FILE, ExportRecord, TrainingRecord
 from trainer_module.signatures import ServingModel
 from trainer_module.warm_up import write_warm_up
 
@@ -35,6 +35,7 @@ def save_model(
     folder: str,
     data: DataIdentity | None = None,
     words: Words = MOVIES,
+    training: TrainingRecord | None = None,
 ) -> None:
     """Write a SavedModel with its signatures, the catalogue, canaries, warm-up requests and its export record.
 
@@ -52,6 +53,8 @@ def save_model(
         The identity of the data that the model was fitted to, if there is one.
     words
         What the data set's items are called.
+    training
+        How the model was trained, for the next one that starts from it.
     """
     canaries = _ask_canaries(serving, movie_ids)
     tf.saved_model.save(serving, folder, signatures=serving.signatures())
@@ -68,6 +71,7 @@ def save_model(
         pad_movie_id=serving.pad,
         words=words,
         data=data,
+        training=training,
     )
     with tf.io.gfile.GFile(f"{folder}/{RECORD_FILE}", "w") as file:
         file.write(record.model_dump_json())

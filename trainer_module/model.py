@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,12 @@ from trainer_module.settings import ModelSettings
 
 NO_MOVIE = 0
 """The index of pads and unknown movies; the movies of the vocabulary follow from 1."""
+
+EMBEDDING = "embedding"
+"""The name, among a model's weights, of the table of the contexts' movies, float32 `[num_movies + 1, dim]`."""
+
+CANDIDATES = "candidates"
+"""The name of the candidates among a model's weights, as `CandidateTower.catalogue` gives them."""
 
 _RECENCY_DECAY = 0.15
 """Where the weights of the recency mean start: each place further back weighs exp(-0.15) = 0.86 of the next."""
@@ -35,7 +41,7 @@ class RecencyMean(keras.layers.Layer):
     def __init__(self, max_context_length: int) -> None:
         super().__init__(name="recency_mean")
         distance = tf.range(max_context_length, dtype=tf.float32)
-        self._log_weight = self.add_weight(
+        self.log_weight = self.add_weight(
             name="log_weight",
             shape=[max_context_length],
             initializer=lambda shape, dtype: tf.cast(-_RECENCY_DECAY * distance, dtype),
@@ -46,7 +52,7 @@ class RecencyMean(keras.layers.Layer):
         movies = tf.cast(mask, embedded.dtype)
         # Contexts have no gaps, so that what follows a place is its distance from the end.
         distance = tf.cast(tf.cumsum(movies, axis=1, exclusive=True, reverse=True), tf.int32)
-        weight = movies * tf.exp(tf.gather(self._log_weight, distance))
+        weight = movies * tf.exp(tf.gather(self.log_weight, distance))
         weight = tf.math.divide_no_nan(weight, tf.reduce_sum(weight, axis=1, keepdims=True))
         return tf.einsum("bl,bld->bd", weight, embedded)
 
@@ -92,6 +98,21 @@ class QueryTower(keras.Model):
         if not self._settings.item_bias:
             return state
         return tf.concat([state, tf.ones_like(state[:, :1])], axis=1)
+
+    def by_name(self) -> dict[str, tf.Variable]:
+        """Return all variables, by names that an export keeps."""
+        cell = self._gru.cell
+        found = {
+            EMBEDDING: self._table.embeddings,
+            "gru_kernel": cell.kernel,
+            "gru_recurrent_kernel": cell.recurrent_kernel,
+            "gru_bias": cell.bias,
+        }
+        if self._of_state is not None:
+            found["state_kernel"] = self._of_state.kernel
+        if self._recency_mean is not None:
+            found["recency_log_weight"] = self._recency_mean.log_weight
+        return found
 
 
 def _last_movies(context_movie_index: tf.Tensor, count: int) -> tf.Tensor:
@@ -144,6 +165,13 @@ class CandidateTower(keras.Model):
     def catalogue(self) -> tf.Tensor:
         """Return all candidates, float32 `[num_movies, dim]`; row c is the movie of index c + 1."""
         return self.by_index()[1:]
+
+    def assign(self, catalogue: np.ndarray) -> None:
+        """Set all candidates, float32 `[num_movies, dim]` as `catalogue` gives them; no movie is left as it is."""
+        dim = self._table.output_dim
+        self._table.embeddings[1:].assign(catalogue[:, :dim])
+        if self._bias is not None:
+            self._bias.embeddings[1:].assign(catalogue[:, dim:])
 
 
 class NextMovieModel(tfrs.Model):
@@ -225,6 +253,19 @@ class NextMovieModel(tfrs.Model):
         if self.task is not None:
             return self.task(query, self.candidate_tower(label), compute_metrics=False)
         return tf.reduce_mean(_catalogue_loss(query, self.candidate_tower.by_index(), context, label))
+
+
+def weights_of(model: NextMovieModel) -> dict[str, np.ndarray]:
+    """Return copies of a model's weights by name: those of the query tower, and the candidates."""
+    found = {name: variable.numpy() for name, variable in model.query_tower.by_name().items()}
+    return {**found, CANDIDATES: model.candidate_tower.catalogue().numpy()}
+
+
+def assign_weights(model: NextMovieModel, weights: Mapping[str, np.ndarray]) -> None:
+    """Set a model's weights to those that `weights_of` gave of a model of the same shapes."""
+    for name, variable in model.query_tower.by_name().items():
+        variable.assign(weights[name])
+    model.candidate_tower.assign(weights[CANDIDATES])
 
 
 def _catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:

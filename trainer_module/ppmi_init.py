@@ -24,8 +24,7 @@ SMOOTHING = 0.75
 def counted_embeddings(windows: Windows, num_movies: int, dim: int, seed: int) -> np.ndarray:
     """Return embeddings that tell how much more often than by chance movies stand before labels.
 
-    The positive pointwise mutual information of movies i and j, max(0, log(n(i, j) * N / (n(i) * n'(j)))) with
-    symmetric decayed counts n and smoothed totals n', is factorised by a truncated singular value decomposition; a
+    The positive pointwise mutual information of the movies is factorised by a truncated singular value decomposition; a
     movie's embedding is its row of U * sqrt(S) (Levy and Goldberg, 2014, arXiv:1402.3722).
 
     Parameters
@@ -47,7 +46,7 @@ def counted_embeddings(windows: Windows, num_movies: int, dim: int, seed: int) -
     """
     table = np.zeros((num_movies + 1, dim), np.float32)
     rank = min(dim, num_movies - 1)
-    information = _mutual_information(_decayed_counts(windows, num_movies))
+    information = mutual_information(windows, num_movies)
     if rank < 1 or information.nnz == 0:
         return table
     start = np.random.default_rng(seed).standard_normal(num_movies)
@@ -57,6 +56,15 @@ def counted_embeddings(windows: Windows, num_movies: int, dim: int, seed: int) -
     vectors *= np.sign(vectors[largest, np.arange(rank)])
     table[1:, :rank] = vectors * np.sqrt(np.maximum(values, 0))
     return table
+
+
+def mutual_information(windows: Windows, num_movies: int) -> scipy.sparse.csr_matrix:
+    """Return the positive pointwise mutual information of movies, float64 `[num_movies, num_movies]`.
+
+    That of movies i and j is max(0, log(n(i, j) * N / (n(i) * n'(j)))) with symmetric decayed counts n of contexts and
+    labels, and smoothed totals n'. Row c is the movie of index c + 1.
+    """
+    return _mutual_information(_decayed_counts(windows, num_movies))
 
 
 def _decayed_counts(windows: Windows, num_movies: int) -> scipy.sparse.csr_matrix:

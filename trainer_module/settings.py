@@ -82,3 +82,30 @@ class TrainingSettings(BaseModel):
 
     seed: int = 42
     """Fixes initial weights, dropout, batches and the validation slice."""
+
+
+class RollingSettings(BaseModel):
+    """How a model is trained that follows a served one: see `trainer_module.warm_start`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    warm: bool = True
+    """Whether training starts from the served model's weights where they fit; else from the beginning."""
+
+    epochs_warm: int = Field(default=1, ge=1)
+    """Passes over the train windows that start from the served model's weights, in place of `training.epochs`."""
+
+    learning_rate_warm: float | None = Field(default=None, gt=0)
+    """The peak of the schedule for them; None for `training.learning_rate`."""
+
+    keep_vanished: int = Field(default=4, ge=0)
+    """For how many spans a movie stays in the vocabulary after the last range of spans that held it."""
+
+    new_rows: Literal["counts", "features", "zeros"] = "counts"
+    """What a movie that the served model doesn't know starts from: the known movies that it stands beside in train, and
+    genres and year where it stands beside none; genres and year alone; or zeros."""
+
+    def of_warm(self, training: TrainingSettings) -> TrainingSettings:
+        """Return how a model is fitted that starts from the served one."""
+        rate = self.learning_rate_warm or training.learning_rate
+        return training.model_copy(update={"epochs": self.epochs_warm, "learning_rate": rate})

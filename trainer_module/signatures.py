@@ -15,8 +15,9 @@ from data.movie_ids import MovieId
 from trainer_module.dataset import parse_any_length
 from trainer_module.filters import MovieFilter
 from trainer_module.model import NextMovieModel
-from trainer_module.preprocessing import VOCABULARY, as_word, read_vocabulary
+from trainer_module.preprocessing import as_word
 from trainer_module.ranking import FixedScores, rank_of_label, seen_mask
+from trainer_module.vocabulary import Vocabulary
 
 TOP_K = 100
 """Movies in an answer; callers cut it to the k they want."""
@@ -54,7 +55,7 @@ class ServingModel(tf.Module):
     model
         The trained towers.
     transform_output
-        The Transform step's result, for its vocabulary file.
+        The Transform step's result, for its vocabulary.
     label_counts
         int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
     max_context_length
@@ -69,6 +70,8 @@ class ServingModel(tf.Module):
         int `[num_movies]`: 0 where unknown, in the vocabulary's order; by default all are unknown.
     genres
         `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
+    vocabulary
+        The model's vocabulary, where it is not the Transform step's.
     """
 
     def __init__(
@@ -81,11 +84,12 @@ class ServingModel(tf.Module):
         pad: MovieId = features.PAD_MOVIE_ID,
         years: np.ndarray | None = None,
         genres: Sequence[Sequence[str]] | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
         # more for each of its layers and for training, which takes seconds and which no signature needs.
-        self._query_variables = model.query_tower.variables
+        self._query_variables = model.query_tower.by_name()
         query_tower: Callable[..., tf.Tensor] = model.query_tower
         self._query = functools.partial(query_tower, training=False)
         self.max_context_length = max_context_length
@@ -93,7 +97,8 @@ class ServingModel(tf.Module):
         self.pad = pad
         self.id_type = tf.string if isinstance(pad, str) else tf.int64
         self._pad = tf.constant(pad, self.id_type)
-        movie_ids = read_vocabulary(transform_output, pad).tolist()
+        vocabulary = vocabulary or Vocabulary.of(transform_output, pad)
+        movie_ids = vocabulary.movie_ids.tolist()
         self._movie_id = tf.Variable(movie_ids, dtype=self.id_type, trainable=False, name="movie_id")
         # It answers histories without a known movie, and is the floor that the gate compares the model with.
         # Monotone in the counts, which is all that a rank sees.
@@ -108,7 +113,7 @@ class ServingModel(tf.Module):
         )
         self._index_of = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
-                transform_output.vocabulary_file_by_name(VOCABULARY),
+                vocabulary.file,
                 key_dtype=self.id_type,
                 key_index=tf.lookup.TextFileIndex.WHOLE_LINE,
                 value_dtype=tf.int64,

@@ -16,11 +16,12 @@ from serving.artifact_files import example_files, read_catalogue, read_manifest
 from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
 from trainer_module.popularity import counts_of_range, recent_popularity
-from trainer_module.preprocessing import read_vocabulary
-from trainer_module.settings import ModelSettings, TrainingSettings
+from trainer_module.settings import ModelSettings, RollingSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
 from trainer_module.tensorboard_logs import write_projector
 from trainer_module.training import fit
+from trainer_module.vocabulary import Vocabulary
+from trainer_module.warm_start import choose_beginning, grown_weights
 
 if TYPE_CHECKING:
     from tfx import v1 as tfx
@@ -33,12 +34,15 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     ----------
     fn_args
         TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies; of a range of
-        spans the folder of each, the newest first;
-        `custom_config` holds the settings `model` and `training` as plain dictionaries. `eval_files` is not
+        spans the folder of each, the newest first. `custom_config` holds the settings `model` and `training`, and
+        `rolling` where models follow each other, as plain dictionaries. `base_model` is the export to start from, if
+        there is one. `eval_files` is not
         read: the eval split is the Evaluator's.
     """
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
+    rolling = fn_args.custom_config.get("rolling")
+    rolling = RollingSettings.model_validate(rolling) if rolling is not None else None
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
     # TFX gives a pattern of the files of each artifact, `<examples>/Split-train/*`.
     roots = [pattern.rsplit("/", 2)[0] for pattern in fn_args.train_files]
@@ -46,13 +50,28 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     windows = read_windows(files, transform_output)
     manifests = [read_manifest(root) for root in roots]
     manifest = manifests[0]
-    movie_ids = read_vocabulary(transform_output, manifest.pad_movie_id)
+    vocabulary = Vocabulary.of(transform_output, manifest.pad_movie_id)
+    beginning = choose_beginning(
+        fn_args.base_model,
+        rolling,
+        model_settings,
+        vocabulary.movie_ids,
+        max_context_length=windows.context.shape[1],
+        data_set=manifest.data_set,
+        span=_span_of(manifest),
+    )
+    vocabulary = vocabulary.with_more(beginning.vanished, f"{fn_args.model_run_dir}/vocabulary")
+    movie_ids = vocabulary.movie_ids
     _check_complete(len(windows.label), manifests, ", ".join(roots))
     catalogue_file = f"{roots[0]}/{CATALOGUE_FILE}"
     catalogue = read_catalogue(catalogue_file)
     counts = counts_of_range([read_catalogue(f"{root}/{CATALOGUE_FILE}") for root in roots], movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
-    model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir)
+    start = None
+    if beginning.learnt is not None and rolling is not None:
+        start = grown_weights(beginning.learnt, movie_ids, windows, years, genres, rolling.new_rows)
+        training = rolling.of_warm(training)
+    model = fit(windows, len(movie_ids), model_settings, training, fn_args.model_run_dir, start=start)
     write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
     serving = ServingModel(
         model,
@@ -63,6 +82,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         pad=manifest.pad_movie_id,
         years=years,
         genres=genres,
+        vocabulary=vocabulary,
     )
     save_model(
         serving,
@@ -71,7 +91,13 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         fn_args.serving_model_dir,
         data=DataIdentity.of(manifest),
         words=manifest.options.wording,
+        training=beginning.record,
     )
+
+
+def _span_of(manifest: Manifest) -> int | None:
+    """Return the number of the span that examples are of; None where they are of none."""
+    return manifest.span.number if manifest.span is not None else None
 
 
 def _check_complete(num_windows: int, manifests: Sequence[Manifest], examples: str) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import tf_keras as keras
 
 from data.errors import InputError
 from trainer_module.dataset import Windows, hold_out, training_batches
-from trainer_module.model import NextMovieModel
+from trainer_module.model import NextMovieModel, assign_weights
 from trainer_module.ppmi_init import counted_embeddings
 from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings, TrainingSettings
@@ -154,6 +154,7 @@ def new_model(
     training: TrainingSettings,
     steps_per_epoch: int,
     steps_per_execution: int = 1,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> NextMovieModel:
     """Return a compiled model before its first step.
 
@@ -169,13 +170,17 @@ def new_model(
         For the schedule of the learning rate.
     steps_per_execution
         How many steps Keras takes at once.
+    start
+        Weights to start from, as `trainer_module.warm_start` makes them; None to begin anew.
     """
     initial = (
         counted_embeddings(fitted, num_movies, model_settings.embedding_dim, training.seed)
-        if model_settings.counted_embeddings
+        if model_settings.counted_embeddings and start is None
         else None
     )
     model = NextMovieModel(num_movies, fitted.context.shape[1], model_settings, initial)
+    if start is not None:
+        assign_weights(model, start)
     model.compile(optimizer=make_optimizer(training, steps_per_epoch), steps_per_execution=steps_per_execution)
     # Built in the first step, the optimiser's variables would have it traced twice.
     model.optimizer.build(model.trainable_variables)
@@ -189,6 +194,7 @@ def fit(
     training: TrainingSettings,
     log_dir: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> NextMovieModel:
     """Fit a model to the train windows.
 
@@ -205,6 +211,8 @@ def fit(
         For TensorBoard logs, hyper-parameters among them, and `history.json`; None writes none.
     callbacks
         Called by Keras behind our own.
+    start
+        Weights to start from, as `trainer_module.warm_start` makes them; None to begin anew.
 
     Returns
     -------
@@ -220,7 +228,7 @@ def fit(
     fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
     batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     steps_per_epoch = int(batches.cardinality())
-    model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION)
+    model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION, start)
     called: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]
     if len(held_out) and training.patience is not None:
         called.append(

@@ -44,7 +44,8 @@ def seen_by(store: mlmd.MetadataStore, model_id: int) -> set[SpanSplit]:
         for execution in store.get_executions_by_id(makers):
             read = [e for e in store.get_events_by_execution_ids([execution.id]) if e.type == _Event.INPUT]
             by_name = {
-                name: [e.artifact_id for e in read if e.path.steps[0].key == name] for name in ("examples", "base_model")
+                name: [e.artifact_id for e in read if e.path.steps[0].key == name]
+                for name in ("examples", "base_model")
             }
             splits = json.loads(execution.custom_properties["train_args"].string_value)["splits"]
             for examples in store.get_artifacts_by_id(by_name["examples"]):
@@ -58,7 +59,7 @@ def check_unseen(store: mlmd.MetadataStore, model_id: int, span: int, split: str
     """Raise `InputError` if a model, or one that it was warm-started from, was trained on a split of a span."""
     if SpanSplit(span, split) in seen_by(store, model_id):
         raise InputError(
-            f"a model was to be evaluated on the {split} split of span {span}, which it was trained on: its figures would "
-            "mean nothing",
+            f"a model was to be evaluated on the {split} split of span {span}, which it was trained on: its figures "
+            "would mean nothing",
             code="M40",
         )

@@ -56,8 +56,8 @@ def served_before(
         if model is None:
             if place == 0:
                 raise InputError(
-                    f"version {version} of {serving} is served, and no model in the metadata has its files: which spans "
-                    "it has learned from isn't known. Roll back to a version that this pipeline published, or name "
+                    f"version {version} of {serving} is served, and no model in the metadata has its files: which "
+                    "spans it has learned from isn't known. Roll back to a version that this pipeline published, or name "
                     "another --work-dir",
                     code="M41",
                 )
@@ -97,9 +97,7 @@ def _versions(serving: Path) -> Iterator[int]:
     yield from (version for version in reversed(versions) if version != served)
 
 
-def _find(
-    models: Iterable[types.Artifact], digest: str, known: dict[str, types.Artifact]
-) -> types.Artifact | None:
+def _find(models: Iterable[types.Artifact], digest: str, known: dict[str, types.Artifact]) -> types.Artifact | None:
     """Return the newest model of a digest; what is read on the way is kept in `known`."""
     for model in models:
         if digest in known:

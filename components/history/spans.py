@@ -30,7 +30,7 @@ def accepted_spans(store: mlmd.MetadataStore, examples: Iterable[types.Artifact]
 
 
 def accepted_ids(store: mlmd.MetadataStore) -> set[int]:
-    """Return the ids of all Examples that the data gate let pass: behind each verdict its statistics, behind them these."""
+    """Return the ids of all Examples that the data gate let pass, which its verdicts came from."""
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
     return _read_for(store, _read_for(store, verdicts, "statistics"), "examples")
 

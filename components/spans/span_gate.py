@@ -48,7 +48,7 @@ def find_faults(
             f"it has {labels:,} labels, {labels / usual:.2f} times the {usual:,.0f} of the spans before it on average, "
             f"and {settings.min_volume:g} to {settings.max_volume:g} times are allowed"
         )
-    known = {}
+    known: dict[int | bytes, int] = {}
     for _, earlier in before:
         for movie, count in _labels_of(earlier).items():
             known[movie] = known.get(movie, 0) + count
