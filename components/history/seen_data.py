@@ -61,5 +61,5 @@ def check_unseen(store: mlmd.MetadataStore, model_id: int, span: int, split: str
         raise InputError(
             f"a model was to be evaluated on the {split} split of span {span}, which it was trained on: its figures "
             "would mean nothing",
-            code="M40",
+            code="M33",
         )

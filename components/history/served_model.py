@@ -57,9 +57,9 @@ def served_before(
             if place == 0:
                 raise InputError(
                     f"version {version} of {serving} is served, and no model in the metadata has its files: which "
-                    "spans it has learned from isn't known. Roll back to a version that this pipeline published, or name "
-                    "another --work-dir",
-                    code="M41",
+                    "spans it has learned from isn't known. Roll back to a version that this pipeline published, or "
+                    "name another --work-dir",
+                    code="M34",
                 )
             continue
         if all(seen.span < span for seen in seen_by(store, model.id)):

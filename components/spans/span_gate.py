@@ -89,7 +89,7 @@ def SpanGate(  # noqa: N802
         raise InputError(
             f"the span is refused: {'; '.join(faults)}. Generate it again; if it is meant to be so, set the limits of "
             "rolling.span_gate",
-            code="G21",
+            code="G16",
         )
     with tfx.dsl.io.fileio.open(f"{verdict.uri}/{VERDICT_FILE}", "w") as file:
         json.dump({"spans_before": len(before)}, file)

@@ -35,7 +35,7 @@ from pipeline.settings import RunPaths, Settings
 if TYPE_CHECKING:
     from pipeline.backend import Backend
 
-_REFUSALS = frozenset({"G08", "G13", "G21"})
+_REFUSALS = frozenset({"G08", "G13", "G16"})
 """Codes of the refusal of data: damaged arrays, the data gate, the span gate."""
 
 
@@ -78,7 +78,7 @@ def run_span(
     if settings.rolling is None:
         raise InputError(
             "--span and --next-span need a configuration with the settings `rolling`, such as --config rolling",
-            code="A12",
+            code="A11",
         )
     work_dir = work_dir.resolve()
     check_work_dir(work_dir)
@@ -94,7 +94,7 @@ def run_span(
             print(f"nothing to do: {_newest_of(spans)}")
             return True
         if chosen not in spans:
-            raise InputError(f"{series} holds no span {chosen}: {_newest_of(spans)}", code="A13")
+            raise InputError(f"{series} holds no span {chosen}: {_newest_of(spans)}", code="A12")
         folder = span_folder(series, chosen)
         manifest = Manifest.load(folder)
         before = outcomes.get(chosen)
@@ -105,7 +105,7 @@ def run_span(
             raise InputError(
                 f"span {chosen} can't be learned from any more, since span {max(outcomes)} has been decided about: "
                 "spans are taken in their order",
-                code="A14",
+                code="A13",
             )
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
