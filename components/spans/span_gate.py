@@ -71,14 +71,14 @@ def find_faults(
 @tfx.dsl.components.component
 def SpanGate(  # noqa: N802
     examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
-    before: tfx.dsl.components.InputArtifact[list[tfx.types.standard_artifacts.Examples]],
     verdict: tfx.dsl.components.OutputArtifact[SpanVerdict],
     settings: tfx.dsl.components.Parameter[str],
     code_digest: tfx.dsl.components.Parameter[str],
+    before: tfx.dsl.components.InputArtifact[list[tfx.types.standard_artifacts.Examples]] = None,
 ) -> None:
     """Raise `InputError` on a span that is not like those before it, else write the verdict.
 
-    `settings` is a `SpanGateSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
+    `before` is empty for the first span. `settings` is a `SpanGateSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
     """
     faults = list(
         find_faults(
