@@ -78,7 +78,8 @@ def SpanGate(  # noqa: N802
 ) -> None:
     """Raise `InputError` on a span that is not like those before it, else write the verdict.
 
-    `before` is empty for the first span. `settings` is a `SpanGateSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
+    `before` is empty for the first span. `settings` is a `SpanGateSettings` as JSON. `code_digest` only tells TFX's
+    cache when this code changes.
     """
     faults = list(
         find_faults(
