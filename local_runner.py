@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from data.command import EXIT_FAILED, CommandParser, add_beam_option, run_command
 from data.environment import prepare_environment
+from data.errors import InputError
 from data.user_files import check_work_dir, user_path
 from data.version import add_version_option
 from pipeline.command_options import add_settings_options
@@ -22,8 +23,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = CommandParser(
         prog="local_runner.py",
         description="Train, judge and publish a next-movie model on this machine.",
-        epilog="Exit codes: 0 published, or published before; 2 something given can't be used; "
-        "3 the model was refused and not published; 1 a step failed. A run goes on without a reader of its output.",
+        epilog="Exit codes: 0 published, or published before, or no span to learn from; 2 something given can't be "
+        "used; 3 the model, or with --next-span the span, was refused; 1 a step failed. "
+        "A run goes on without a reader of its output.",
     )
     add_version_option(parser)
     add_settings_options(
@@ -45,6 +47,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=DEFAULT_WORK_DIR,
         help="where everything is written (default: %(default)s)",
     )
+    spans = parser.add_mutually_exclusive_group()
+    spans.add_argument(
+        "--next-span",
+        action="store_true",
+        help="learn from the next span of data, if there is one",
+    )
+    spans.add_argument("--span", type=int, metavar="N", help="learn from this span")
     parser.add_argument("--from-node", metavar="ID", help="run this step and what follows; take the rest from before")
     parser.add_argument("--no-cache", action="store_true", help="run every step, changed or not")
     add_beam_option(parser)
@@ -69,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
     from pipeline.local import OwnData, StepFailedError, run_locally
 
     try:
+        if options.next_span or options.span is not None:
+            return _run_span(options)
         published = run_locally(
             config=options.config,
             release=options.release,
@@ -86,6 +97,28 @@ def _run(options: argparse.Namespace) -> int:
         print(f"error: {error} (--verbose shows all of it) [{error.code}]", file=sys.stderr)
         return EXIT_FAILED
     return 0 if published else EXIT_NOT_PUBLISHED
+
+
+def _run_span(options: argparse.Namespace) -> int:
+    from pipeline.local import OwnData
+    from pipeline.rolling.day import run_span
+
+    if options.from_node is not None:
+        raise InputError("--from-node is for data without spans: a span's run goes on by itself", code="A11")
+    done = run_span(
+        options.span,
+        config=options.config,
+        release=options.release,
+        source=options.source,
+        own=OwnData(options.interactions, options.items, options.name),
+        split=options.split,
+        values=options.values,
+        work_dir=options.work_dir,
+        use_cache=not options.no_cache,
+        beam_args=options.beam_arg,
+        verbose=options.verbose,
+    )
+    return 0 if done else EXIT_NOT_PUBLISHED
 
 
 if __name__ == "__main__":

@@ -34,6 +34,18 @@ class UnpaddedExampleStatistics(tfx.dsl.Artifact):
     TYPE_NAME = f"{NAMESPACE}.UnpaddedExampleStatistics"
 
 
+class SpanVerdict(tfx.dsl.Artifact):
+    """What the span gate let pass: `verdict.json` in the artifact's folder."""
+
+    TYPE_NAME = f"{NAMESPACE}.SpanVerdict"
+
+
+class PrequentialFigures(tfx.dsl.Artifact):
+    """The served model's figures on a span before it was learned from: `figures.json`, and the property `span`."""
+
+    TYPE_NAME = f"{NAMESPACE}.PrequentialFigures"
+
+
 class AuditRecord(tfx.dsl.Artifact):
     """What the audit measured and found: `audit.json` in the artifact's folder."""
 

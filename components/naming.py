@@ -40,6 +40,15 @@ BATCH_RECOMMENDER = "BatchRecommender"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
 
+PREVIOUS_SPANS = "PreviousSpans"
+SPAN_GATE = "SpanGate"
+PREQUENTIAL = "PrequentialEvaluation"
+ACCEPTED_SPANS = "AcceptedSpans"
+SPAN_RANGE = "SpanRange"
+RANGE_STATISTICS = "RangeStatistics"
+HELD_OUT = "HeldOut"
+"""Ids of the further steps of a pipeline that learns from spans."""
+
 STEPS = (
     EXAMPLE_GEN,
     "SchemaImporter",

@@ -22,21 +22,21 @@ ANALYZED_SPLIT = "train"
 
 @tfx.dsl.components.component(use_beam=True)
 def ShardTransform(  # noqa: N802
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    examples: tfx.dsl.components.InputArtifact[list[tfx.types.standard_artifacts.Examples]],
     schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
     transform_graph: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.TransformGraph],
     preprocessing_fn: tfx.dsl.components.Parameter[str],
     code_digest: tfx.dsl.components.Parameter[str],
     beam_pipeline: tfx.dsl.components.BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Analyze the train split, and write the transform graph. No transformed examples are written.
+    """Analyze the train splits, and write the transform graph. No transformed examples are written.
 
     `preprocessing_fn` is the function's dotted path. `code_digest` only tells TFX's cache when code changes.
     """
     module, _, name = preprocessing_fn.rpartition(".")
     function = getattr(importlib.import_module(module), name)
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
-    files = example_files(examples.uri, ANALYZED_SPLIT)
+    files = [file for span in examples for file in example_files(span.uri, ANALYZED_SPLIT)]
     # A TFXIO knows how Arrow's columns become tensors; the files are read without it.
     whole = tfxio.TFExampleRecord(files, schema=curated)
     needed = tft.get_analyze_input_columns(function, whole.TensorAdapter().OriginalTypeSpecs())

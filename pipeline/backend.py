@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tfx import types
 from tfx import v1 as tfx
@@ -35,6 +36,28 @@ class Ingestion:
     schema: types.BaseChannel
 
 
+@dataclass(frozen=True)
+class Learning:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    nodes
+        Those that choose it, in the order in which they run.
+    examples
+        Channel of one Examples artifact or of several.
+    base_model
+        Channel of the model that training may start from; None for none.
+    custom_config
+        What the Trainer is told besides.
+    """
+
+    nodes: tuple[BaseNode, ...]
+    examples: types.BaseChannel
+    base_model: types.BaseChannel | None = None
+    custom_config: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Backend(Protocol):
     """The differences between places to run."""
 
@@ -48,6 +71,16 @@ class Backend(Protocol):
         self, statistics: types.BaseChannel, examples: types.BaseChannel, verdict: types.BaseChannel
     ) -> tuple[BaseNode, ...]:
         """Return nodes, if any are needed, that keep statistics for later runs once the gate has let them pass."""
+
+    def learning(
+        self, settings: Settings, source: Ingestion, baseline: BaseNode, verdict: types.BaseChannel
+    ) -> Learning:
+        """Return what is learned from, once the data gate let the run's examples pass."""
+
+    def held_out(
+        self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode
+    ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
+        """Return the channel of examples that models are compared on, and the nodes that choose them."""
 
     def pages(
         self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
@@ -65,7 +98,23 @@ class Backend(Protocol):
         """
 
 
-class LocalBackend:
+class WholeData:
+    """Models that learn from the run's own examples, and nothing else."""
+
+    def learning(
+        self, settings: Settings, source: Ingestion, baseline: BaseNode, verdict: types.BaseChannel
+    ) -> Learning:
+        """Return the run's examples."""
+        return Learning((), source.examples)
+
+    def held_out(
+        self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode
+    ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
+        """Return the run's examples."""
+        return (), examples
+
+
+class LocalBackend(WholeData):
     """Data that lies ready in a folder; earlier results come from ML Metadata."""
 
     def source(self, settings: Settings, paths: RunPaths) -> Ingestion:

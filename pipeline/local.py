@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf import text_format
 
@@ -27,6 +27,9 @@ from pipeline.settings import RunPaths, Settings, load_settings, parse_values, s
 from pipeline.tfx_imports import without_garbage_collection
 from serving.signing import load_private_key
 from serving.versions import adopt
+
+if TYPE_CHECKING:
+    from pipeline.backend import Backend
 
 DEFAULT_RELEASE = "ml-1m"
 FALLBACK_RELEASE = "sample"
@@ -134,15 +137,15 @@ def run_locally(
         except OSError as error:
             reason = describe_failure(error, work_dir)
             raise InputError(f"{work_dir}: {reason.message}", code=reason.code) from error
-        _bring_metadata_up_to_date(run_paths)
+        bring_metadata_up_to_date(run_paths)
         if from_node is not None and not Path(run_paths.local_metadata).exists():
             raise InputError(
                 f"--from-node {from_node}: nothing ran in {work_dir} to begin with: run without it", code="A04"
             )
-        return _run(settings, run_paths, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
+        return run_graph(settings, run_paths, work_dir, from_node=from_node, use_cache=use_cache, verbose=verbose)
 
 
-def _bring_metadata_up_to_date(run_paths: RunPaths) -> None:
+def bring_metadata_up_to_date(run_paths: RunPaths) -> None:
     """Refuse metadata that can't be relied on, and have them follow what was moved, copied or deleted by hand."""
     # Imported late: ML Metadata takes its time, and wrong settings are answered at once.
     from pipeline.deleted_artifacts import mark_deleted
@@ -252,9 +255,30 @@ def _place_schema(folder: Path, manifest: Manifest, data_root: Path) -> Path:
     return path
 
 
-def _run(
-    settings: Settings, run_paths: RunPaths, work_dir: Path, *, from_node: str | None, use_cache: bool, verbose: bool
+def run_graph(
+    settings: Settings,
+    run_paths: RunPaths,
+    work_dir: Path,
+    *,
+    backend: Callable[[], Backend] | None = None,
+    from_node: str | None = None,
+    use_cache: bool = True,
+    verbose: bool = False,
 ) -> bool:
+    """Run the pipeline's graph, print a summary and write the page; return whether the model is published.
+
+    Parameters
+    ----------
+    settings, run_paths, work_dir, from_node, use_cache, verbose
+        As for `run_locally`, and what `lay_out` returned.
+    backend
+        Makes what depends on the kind of data, once TFX is loaded; by default that of data that stand for themselves.
+
+    Raises
+    ------
+    InputError, StepFailedError
+        As for `run_locally`.
+    """
     known = (*STEPS, BATCH_RECOMMENDER) if settings.batch_answers.enabled else STEPS
     if from_node is not None and from_node not in known:
         raise InputError(f"there is no step {from_node!r}: take one of {', '.join(known)}", code="A05")
@@ -269,7 +293,7 @@ def _run(
         from pipeline.runs.report import write_local_report
         from pipeline.runs.summary import print_summary
 
-    graph = create_pipeline(settings, run_paths)
+    graph = create_pipeline(settings, run_paths, backend() if backend is not None else None)
     graph.enable_cache = use_cache
     run_options = None
     if from_node is not None:

@@ -82,8 +82,12 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
 
     remember = backend.remember(statistics.outputs[STATISTICS.name], examples, gate.outputs[VERDICT.name])
 
+    baseline = backend.baseline(paths, examples)
+
+    learning = backend.learning(settings, source, baseline, gate.outputs[VERDICT.name])
+
     transform = ShardTransform(
-        examples=examples,
+        examples=learning.examples,
         schema=schema,
         preprocessing_fn=PREPROCESSING_FN,
         code_digest=code_digest(ShardTransform, PREPROCESSING_FN),
@@ -92,15 +96,17 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
 
     trainer = tfx.components.Trainer(
         run_fn=RUN_FN,
-        examples=examples,
+        examples=learning.examples,
         transform_graph=transform.outputs[TRANSFORM_GRAPH.name],
         schema=schema,
+        base_model=learning.base_model,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config={
             "model": settings.model.model_dump(),
             "training": settings.training.model_dump(),
             "code_digest": code_digest(RUN_FN),
+            **learning.custom_config,
         },
     )
 
@@ -111,10 +117,10 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         code_digest=code_digest(Audit),
     )
 
-    baseline = backend.baseline(paths, examples)
+    choosing, held_out = backend.held_out(examples, trainer.outputs[MODEL.name], baseline)
 
     evaluator = tfx.components.Evaluator(
-        examples=examples,
+        examples=held_out,
         example_splits=["eval"],
         model=trainer.outputs[MODEL.name],
         baseline_model=baseline.outputs[BASELINE.name],
@@ -195,10 +201,12 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             previous,
             gate,
             *remember,
+            *learning.nodes,
             transform,
             trainer,
             audit,
             baseline,
+            *choosing,
             evaluator,
             servable,
             push,

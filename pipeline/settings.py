@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from components.batch_answers.settings import BatchAnswersSettings
 from components.gate_settings import AuditSettings, DataGateSettings, ModelGateSettings, ServableCheckSettings
@@ -17,6 +25,7 @@ from data.errors import InputError
 from data.options import DataSettings
 from data.splits import spelt
 from pipeline.kubeflow_settings import KubeflowSettings
+from pipeline.rolling_settings import RollingPipelineSettings
 from trainer_module.settings import ModelSettings, TrainingSettings
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
@@ -77,8 +86,17 @@ class Settings(BaseModel):
     batch_answers: BatchAnswersSettings = BatchAnswersSettings()
     """Whether every user is answered after each run, and how."""
 
+    rolling: RollingPipelineSettings | None = None
+    """How it learns from spans of data; None for data that stand for themselves."""
+
     kubeflow: KubeflowSettings = KubeflowSettings()
     """How it runs on a cluster; a local run ignores it."""
+
+    @model_serializer(mode="wrap")
+    def _without_rolling(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `rolling` out where there is none: what ordinary pipelines are called by stays the same."""
+        content: dict[str, Any] = handler(self)
+        return {name: value for name, value in content.items() if name != "rolling" or value is not None}
 
     @model_validator(mode="after")
     def _check_name(self) -> Settings:

@@ -75,9 +75,13 @@ NOT_FOLLOWED = {
         "D02 F03 F13 G05 H02 M09 M10 M13 M15 R04 S04"
     ),
     "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
-    "something is to be looked at, and no command ends well after it alone": "R01 R09 K01 K02 K20 S03 S05 S06 B07",
+    "something is to be looked at, and no command ends well after it alone": (
+        "G17 M33 M34 R01 R09 K01 K02 K20 S03 S05 S06 B07"
+    ),
     "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15 G16",
-    "another value of the same kind is to be given": "A05 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09",
+    "another value of the same kind is to be given": (
+        "A05 A11 A12 A13 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09"
+    ),
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data.releases.catalogue import Catalogue
@@ -34,6 +36,26 @@ def counts_by_period(catalogue: Catalogue, movie_ids: np.ndarray) -> np.ndarray 
         return None
     places = catalogue.indices_of(movie_ids)
     return np.where(places[:, np.newaxis] >= 0, catalogue.train_labels[places], 0)
+
+
+def counts_of_range(catalogues: Sequence[Catalogue], movie_ids: np.ndarray) -> np.ndarray | None:
+    """Return the counts of train labels of several spans, each of which has periods of its own.
+
+    Parameters
+    ----------
+    catalogues
+        The spans' catalogues, the newest first.
+    movie_ids
+        `[num_movies]`: the vocabulary's ids.
+
+    Returns
+    -------
+    np.ndarray or None
+        int64 `[num_movies, num_spans * num_periods]`, the oldest span's periods first; None if a catalogue holds none.
+    """
+    counts = [counts_by_period(catalogue, movie_ids) for catalogue in reversed(catalogues)]
+    known = [of_span for of_span in counts if of_span is not None]
+    return np.concatenate(known, axis=1) if len(known) == len(counts) else None
 
 
 def recent_popularity(counts: np.ndarray) -> np.ndarray:

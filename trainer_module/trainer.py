@@ -15,7 +15,7 @@ from data.releases.catalogue import CATALOGUE_FILE
 from serving.artifact_files import example_files, read_catalogue, read_manifest
 from trainer_module.dataset import read_windows
 from trainer_module.export import save_model
-from trainer_module.popularity import counts_by_period, recent_popularity
+from trainer_module.popularity import counts_of_range, recent_popularity
 from trainer_module.settings import ModelSettings, RollingSettings, TrainingSettings
 from trainer_module.signatures import ServingModel
 from trainer_module.tensorboard_logs import write_projector
@@ -33,9 +33,10 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     Parameters
     ----------
     fn_args
-        TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies;
-        `custom_config` holds the settings `model` and `training`, and `rolling` where models follow each other, as
-        plain dictionaries. `base_model` is the export to start from, if there is one. `eval_files` is not
+        TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies; of a range of
+        spans the folder of each, the newest first. `custom_config` holds the settings `model` and `training`, and
+        `rolling` where models follow each other, as plain dictionaries. `base_model` is the export to start from, if
+        there is one. `eval_files` is not
         read: the eval split is the Evaluator's.
     """
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
@@ -43,10 +44,12 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     rolling = fn_args.custom_config.get("rolling")
     rolling = RollingSettings.model_validate(rolling) if rolling is not None else None
     transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    # TFX gives a pattern of the files, `<examples>/Split-train/*`.
-    examples_root = fn_args.train_files[0].rsplit("/", 2)[0]
-    windows = read_windows(example_files(examples_root, "train"), transform_output)
-    manifest = read_manifest(examples_root)
+    # TFX gives a pattern of the files of each artifact, `<examples>/Split-train/*`.
+    roots = [pattern.rsplit("/", 2)[0] for pattern in fn_args.train_files]
+    files = [file for root in roots for file in example_files(root, "train")]
+    windows = read_windows(files, transform_output)
+    manifests = [read_manifest(root) for root in roots]
+    manifest = manifests[0]
     vocabulary = Vocabulary.of(transform_output, manifest.pad_movie_id)
     beginning = choose_beginning(
         fn_args.base_model,
@@ -59,15 +62,15 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     )
     vocabulary = vocabulary.with_more(beginning.vanished, f"{fn_args.model_run_dir}/vocabulary")
     movie_ids = vocabulary.movie_ids
-    _check_complete(len(windows.label), manifest, examples_root)
-    catalogue_file = f"{examples_root}/{CATALOGUE_FILE}"
+    _check_complete(len(windows.label), manifests, ", ".join(roots))
+    catalogue_file = f"{roots[0]}/{CATALOGUE_FILE}"
     catalogue = read_catalogue(catalogue_file)
-    counts = counts_by_period(catalogue, movie_ids)
+    counts = counts_of_range([read_catalogue(f"{root}/{CATALOGUE_FILE}") for root in roots], movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
     start, learning = None, windows
     if beginning.learnt is not None and rolling is not None:
         start = grown_weights(beginning.learnt, movie_ids, windows, years, genres, rolling.new_rows)
-        learning = windows_to_learn(windows, _are_new([manifest], beginning.learnt.span), rolling.replay, training.seed)
+        learning = windows_to_learn(windows, _are_new(manifests, beginning.learnt.span), rolling.replay, training.seed)
         training = rolling.of_warm(training)
     model = fit(learning, len(movie_ids), model_settings, training, fn_args.model_run_dir, start=start)
     write_projector(fn_args.model_run_dir, model.candidate_tower.catalogue().numpy(), movie_ids, catalogue)
@@ -105,12 +108,12 @@ def _are_new(manifests: Sequence[Manifest], learnt: int | None) -> np.ndarray:
     return np.repeat(is_new, [manifest.counts.train for manifest in manifests])
 
 
-def _check_complete(num_windows: int, manifest: Manifest, examples_root: str) -> None:
+def _check_complete(num_windows: int, manifests: Sequence[Manifest], examples: str) -> None:
     """Refuse to train on fewer examples than were generated: a shard that is gone raises no error of its own."""
-    expected = manifest.counts.train
+    expected = sum(manifest.counts.train for manifest in manifests)
     if num_windows != expected:
         raise InputError(
-            f"{examples_root} holds {num_windows:,} train examples in place of {expected:,}: "
+            f"{examples} holds {num_windows:,} train examples in place of {expected:,}: "
             "run again with --no-cache, which makes them anew",
             code="R05",
         )

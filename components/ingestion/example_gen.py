@@ -26,6 +26,9 @@ DIGEST_PROPERTY = "manifest_digest"
 
 _MANIFEST_KEY = "manifest_digest"
 
+SPAN_FOLDER = "span-{SPAN}"
+"""Folder of a span within its series, as TFX writes the place of the number."""
+
 
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
@@ -47,7 +50,7 @@ class Executor(BaseExecutor):
             A shard is missing or is not what the manifest says, a split is empty, or the data is not what the
             pipeline was made for.
         """
-        source = local_path(exec_properties["input_base"])
+        source = _folder_of(exec_properties)
         manifest = Manifest.load(source)
         _check_expected(manifest, exec_properties, source)
         manifest.verify(source)
@@ -70,19 +73,24 @@ class Executor(BaseExecutor):
         examples.set_string_custom_property("file_format", "tfrecords_gzip")
 
 
-def shard_example_gen(data_root: str, manifest_digest: str = "", code_digest: str = "") -> FileBasedExampleGen:
+def shard_example_gen(
+    data_root: str, manifest_digest: str = "", code_digest: str = "", span: int | None = None
+) -> FileBasedExampleGen:
     """Return the ExampleGen over a folder that `data.generate` wrote.
 
     Parameters
     ----------
     data_root
-        The folder.
+        The folder; with a span, the folder of the series that it belongs to.
     manifest_digest
         Digest of the data that the pipeline is made for. Part of the cache key, since TFX's own fingerprint sees
         no change within a second. Empty where the data does not exist yet when the pipeline is made.
     code_digest
         Digest of this executor's code, for the cache too.
+    span
+        Number of the span to ingest, which the artifact bears as TFX's property `span`; None for data without spans.
     """
+    within = "" if span is None else f"{SPAN_FOLDER}/"
     custom_config = tfx.proto.CustomConfig()
     keys = struct_pb2.Struct()
     keys.update({_MANIFEST_KEY: manifest_digest, "code_digest": code_digest})
@@ -90,11 +98,25 @@ def shard_example_gen(data_root: str, manifest_digest: str = "", code_digest: st
     return FileBasedExampleGen(
         input_base=data_root,
         input_config=tfx.proto.Input(
-            splits=[tfx.proto.Input.Split(name=split, pattern=shard_pattern(split)) for split in SPLITS]
+            splits=[tfx.proto.Input.Split(name=split, pattern=f"{within}{shard_pattern(split)}") for split in SPLITS]
         ),
+        range_config=_only(span),
         custom_config=custom_config,
         custom_executor_spec=executor_spec.ExecutorClassSpec(Executor),
     ).with_id(EXAMPLE_GEN)
+
+
+def _only(span: int | None) -> tfx.proto.RangeConfig | None:
+    if span is None:
+        return None
+    return tfx.proto.RangeConfig(static_range=tfx.proto.StaticRange(start_span_number=span, end_span_number=span))
+
+
+def _folder_of(exec_properties: dict[str, Any]) -> Path:
+    """Return the folder of the data: TFX's driver has put the span's number into the patterns of its splits."""
+    input_config = tfx.proto.Input()
+    json_format.Parse(exec_properties["input_config"], input_config)
+    return local_path(exec_properties["input_base"]) / Path(input_config.splits[0].pattern).parent
 
 
 def _check_expected(manifest: Manifest, exec_properties: dict[str, Any], source: Path) -> None:

@@ -176,7 +176,7 @@ def stars_of(manifest: Manifest) -> list[float]:
 
 @tfx.dsl.components.component(use_beam=True)
 def ShardStatisticsGen(  # noqa: N802
-    examples: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
+    examples: tfx.dsl.components.InputArtifact[list[tfx.types.standard_artifacts.Examples]],
     schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
     statistics: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
     unpadded: tfx.dsl.components.OutputArtifact[UnpaddedExampleStatistics],
@@ -185,24 +185,26 @@ def ShardStatisticsGen(  # noqa: N802
 ) -> None:
     """Compute both kinds of statistics; raise `InputError` on faulty arrays.
 
-    `statistics` is what stock StatisticsGen gives. `code_digest` only tells TFX's cache when this code changes.
+    Several examples, a range of spans with the newest first, are counted as one. `statistics` is what stock
+    StatisticsGen gives. `code_digest` only tells TFX's cache when this code changes.
     """
-    splits = artifact_utils.decode_split_names(examples.split_names)
-    manifest = read_manifest(examples.uri)
+    newest = examples[0]
+    splits = artifact_utils.decode_split_names(newest.split_names)
+    manifest = read_manifest(newest.uri)
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     with beam_pipeline as pipeline:
         for split in splits:
             write_statistics(
                 pipeline,
                 split,
-                example_files(examples.uri, split),
+                [file for span in examples for file in example_files(span.uri, split)],
                 stars_of(manifest),
                 manifest.pad_movie_id,
                 padded=statistics.uri,
                 unpadded=unpadded.uri,
                 schema=curated,
             )
-    statistics.split_names = examples.split_names
+    statistics.split_names = newest.split_names
     for split in splits:
         raise_on_faults(split, unpadded.uri)
 

@@ -1,0 +1,1 @@
+"""A pipeline that learns from spans of data, one after the other."""

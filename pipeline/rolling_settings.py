@@ -1,0 +1,23 @@
+"""Settings of a pipeline that learns from spans of data, one after the other."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.spans.settings import SpanGateSettings
+from trainer_module.settings import RollingSettings
+
+
+class RollingPipelineSettings(BaseModel):
+    """What a model learns from, and when a span is refused: see `docs/continuous.md`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    num_spans: int = Field(default=8, ge=1)
+    """The accepted spans that a model learns from: this many at most, the newest among them."""
+
+    span_gate: SpanGateSettings = SpanGateSettings()
+    """When a span is refused."""
+
+    start: RollingSettings = RollingSettings()
+    """How a model is trained that follows the served one."""
