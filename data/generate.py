@@ -298,18 +298,8 @@ def _run(parsed: argparse.Namespace) -> int:
     chosen = {name: getattr(parsed, name) for name in SpanSettings.model_fields if hasattr(parsed, name)}
     if hasattr(parsed, "span") or chosen:
         return _run_spans(options, parsed, chosen, sources)
-    manifest = generate(options, parsed.output, **sources)
     manifest = generate(
-        options,
-        parsed.output,
-        source=parsed.source,
-        interactions=parsed.interactions,
-        items=parsed.items,
-        cache_dir=parsed.cache_dir,
-        last_histories=parsed.last_histories,
-        requests=parsed.requests,
-        beam_args=parsed.beam_arg,
-        progress=lambda line: print(line, file=sys.stderr),
+        options, parsed.output, last_histories=parsed.last_histories, requests=parsed.requests, **sources
     )
     counts = manifest.counts
     print(
@@ -326,6 +316,9 @@ def _run_spans(
     """Write one span, or those of a first file."""
     from data.spans.writing import write_span, write_spans
 
+    for option in ("last_histories", "requests"):
+        if getattr(parsed, option) is not None:
+            raise InputError(f"--{option.replace('_', '-')} is not for spans: leave it out", code="N10")
     number = getattr(parsed, "span", None)
     if (number is None) is ("by" not in chosen):
         raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="N09")

@@ -1021,6 +1021,13 @@ def begin_a_series_anew_with_all_that_has_arrived(folder):
     yield ("generate", "--interactions", both, *name, "--spans-by", "year", "--output", folder / "anew")
 
 
+@remedy("N10")
+def leave_out_what_is_not_for_spans(folder):
+    _, new = begun(folder)
+    yield spans(folder, "new", new, "--span", "2", "--last-histories", "5")
+    yield spans(folder, "new", new, "--span", "2")
+
+
 @remedy("N07")
 def write_a_damaged_span_again_from_its_file(folder):
     first, new = begun(folder)

@@ -30,6 +30,7 @@ from data.spans.events import EVENT_DTYPE, of_users, read_rows
 from data.spans.series import REMEDY, check_spans_alone, list_spans, load_span, row_groups, span_folder
 from data.spans.span_writing import SpanOrigin, SpanTotals, write_span_folder
 from data.spans.stretches import join_stretches, stretch_of_day, stretches_of
+from data.splits import spelt
 from data.timelines import user_blocks
 from data.timelines.periods import TimeRange
 from data.timelines.timelines import RATING_DTYPE
@@ -206,6 +207,7 @@ def _open(
     stack: ExitStack,
 ) -> Reader:
     """Open what is to be read, as the last span was: options alike, ids of the same kind."""
+    _check_can_be_spans(options)
     if last is not None:
         _check_alike(options, last, series)
         if options.release is None:
@@ -214,6 +216,13 @@ def _open(
     reader = open_reader(options, source, interactions, items, cache_dir, progress, stack)
     reader.check_beginning()
     return reader
+
+
+def _check_can_be_spans(options: GenerateOptions) -> None:
+    """Refuse options that need all ratings at once."""
+    if options.min_movie_ratings or options.strategy.known_only:
+        what = "min_movie_ratings" if options.min_movie_ratings else f"the split {spelt(options.split)}"
+        raise InputError(f"{what} is not for spans: it looks at all ratings at once; leave it out", code="N10")
 
 
 def _check_alike(options: GenerateOptions, last: Manifest, series: Path) -> None:

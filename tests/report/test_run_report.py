@@ -130,7 +130,7 @@ def test_a_failed_step_is_told_on_top_with_its_error(
     config = tmp_path / "changed.yaml"
     config.write_text(yaml.safe_dump(settings))
 
-    def run_out_of_memory(*_: Any) -> None:
+    def run_out_of_memory(*_: Any, **__: Any) -> None:
         raise MemoryError("no room for <b>anything</b>")
 
     with sample_run.put_back():
