@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
                 if options.command == "gc":
                     _delete(found, options)
                 else:
-                    _forget(work_dir, options)
+                    _forget(found, work_dir, options)
     except OSError as error:
         reason = describe_failure(error, work_dir)
         raise InputError(reason.message, code=reason.code) from error
@@ -176,12 +176,28 @@ def _tell(plan: Plan, *, verb: str) -> None:
         print(f"  left as it is, since it is a link or lies behind one: {path}")
 
 
-def _forget(work_dir: Path, options: argparse.Namespace) -> None:
-    raise InputError(
-        f"{work_dir} holds no spans, and examples hold no user ids: "
-        f"take user {options.user} out of your own files, and run again",
-        code="R09",
-    )
+def _forget(found: list[Path], work_dir: Path, options: argparse.Namespace) -> None:
+    from data.spans.forgetting import forget_user
+
+    data = [work_dir / "data" / metadata.parent.name for metadata in found]
+    series = [folder for folder in data if any(folder.glob("span-*"))]
+    if not series:
+        raise InputError(
+            f"{work_dir} holds no spans, and examples hold no user ids: "
+            f"take user {options.user} out of your own files, and run again",
+            code="R09",
+        )
+    for folder in series:
+        forgotten = forget_user(folder, options.user)
+        if not forgotten.spans:
+            print(f"{folder.name}: no span holds events of user {options.user}")
+            continue
+        spans = ", ".join(map(str, forgotten.spans))
+        print(
+            f"{folder.name}: {_counted(forgotten.events, 'event')} of user {options.user} taken out of spans {spans}\n"
+            "  Artifacts and models of earlier runs still hold what was learned from them: to train without the user, "
+            f"copy {folder} into the data/ of a new work directory, and run there."
+        )
 
 
 def in_words(size: int) -> str:

@@ -160,6 +160,12 @@ def check_splits(train: int, held_out: int, options: GenerateOptions) -> None:
             f"of at least {options.min_rating:g} stars",
             code="C09",
         )
+    if train and not held_out and options.strategy.known_only:
+        raise InputError(
+            "the eval split is empty: what is later than train is of users or movies that train never shows; choose "
+            "another split",
+            code="C11",
+        )
     if not held_out and options.strategy.is_by_time and round(train * options.train_fraction) < train:
         raise InputError(
             f"the eval split is empty: none of {train} labels is later than the last train label, since too many have "

@@ -317,7 +317,9 @@ def run_graph(
     record = read_run_record(run_paths.local_metadata, settings.model_gate)
     print_summary(record, settings.data.wording)
     try:
-        page = write_local_report(record, settings, requests=Manifest.load(Path(run_paths.data_root)).requests)
+        # A span is written beside no request log, and the data root holds all spans.
+        requests = Manifest.load(Path(run_paths.data_root)).requests if settings.rolling is None else None
+        page = write_local_report(record, settings, requests=requests)
         print(f"\nReport\n  {page}\n  all runs: {work_dir / INDEX_FILE}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))

@@ -232,7 +232,7 @@ def test_labels_are_popular_by_the_train_labels_of_all_spans_so_far(series: Path
         train, held_out = (read_examples(span, split) for split in ("train", "eval"))
         for example in train:
             [label] = example["label_movie_id"]
-            counted.append(PlainExample(0, 0, 0, False, (), (), (), (), 0, label))
+            counted.append(PlainExample(0, 0, 0, False, 0, (), (), (), (), (), 0, label))
         buckets = plain_popularity(counted)
         for example in [*train, *held_out]:
             assert example["label_popularity"] == (buckets.get(example["label_movie_id"][0], "unseen"),)

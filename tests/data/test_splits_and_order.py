@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plain_reference import PlainRating
 
+from data.errors import InputError
 from data.examples.shards import shard_indices
 from data.generate import generate
 from data.options import GenerateOptions
-from data.splits import SPLIT_NAMES
+from data.splits import SPLIT_NAMES, STRATEGIES
 from data.splits.ranks import find_cut, locate_cut, order_keys, rank_histogram, ranks_in_bin
 from data.timelines.hashing import keyed_hash, mix64
 from data.timelines.value_tally import ValueTally
@@ -181,9 +182,16 @@ def test_temporal_trains_on_nothing_later_than_any_held_out_label(tmp_path: Path
     assert last_of_train < min(_time(example.label) for example in held_out)
 
 
-@pytest.mark.parametrize("split", SPLIT_NAMES)
+# No movie of this release is rated by two users, so that splits of known movies hold nothing out.
+@pytest.mark.parametrize("split", [name for name in SPLIT_NAMES if not STRATEGIES[name].known_only])
 def test_a_batch_of_neighbouring_examples_is_not_one_users(split: str, tmp_path: Path, telling_release: Path):
     generate(GenerateOptions(release="ml-latest-small", split=split), tmp_path / "out", source=telling_release)
     train = _labels(tmp_path / "out", "train")
     changes = sum(first.user != second.user for first, second in pairwise(train))
     assert changes > 0.9 * len(train)
+
+
+@pytest.mark.parametrize("split", [name for name in SPLIT_NAMES if STRATEGIES[name].known_only])
+def test_a_split_of_known_movies_says_so_where_none_is_known(split: str, tmp_path: Path, telling_release: Path):
+    with pytest.raises(InputError, match="of users or movies that train never shows"):
+        generate(GenerateOptions(release="ml-latest-small", split=split), tmp_path / "out", source=telling_release)
