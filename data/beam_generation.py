@@ -29,7 +29,7 @@ from data.local_generation import (
     count_ranks_in_bin,
     count_split,
     histogram,
-    windows_by_shard,
+    rows_by_shard,
 )
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
@@ -40,7 +40,6 @@ from data.timelines.time_facts import TimeFacts
 from data.timelines.timelines import RATING_DTYPE, Timelines
 from data.timelines.user_blocks import UserBlock
 from data.timelines.value_tally import ValueTally
-from data.timelines.windows import window_dtype
 
 _LABELS_DTYPE = np.dtype("<i8")
 
@@ -48,8 +47,8 @@ _LABELS_FILE = "train-labels"
 _TIMES_FILE = "times.json"
 _CUT_FILE = "cut.json"
 
-_WINDOWS_BY_SHARD = tuple[tuple[str, int], bytes]
-"""A `ShardKey` and windows, in types that Beam has coders of for any engine."""
+_ROWS_BY_SHARD = tuple[tuple[str, int], bytes]
+"""A `ShardKey` and rows of it, in types that Beam has coders of for any engine."""
 
 
 class _SumArrays(beam.CombineFn):
@@ -176,14 +175,14 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
     popularity = (
         labels | "LabelsByMovie" >> beam.Map(count_by_movie) | "Popularity" >> beam.Map(PopularityTable.from_counts)
     )
-    windows = users | "Windows" >> beam.FlatMap(
-        _windows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
-    ).with_output_types(_WINDOWS_BY_SHARD)
-    # Every shard is written, even one that no window falls into.
-    no_windows = [(key, b"") for key in plan.shard_keys]
-    every_shard = pipeline | "EveryShard" >> beam.Create(no_windows).with_output_types(_WINDOWS_BY_SHARD)
+    rows = users | "Windows" >> beam.FlatMap(
+        _rows, exchange, plan, cut=AsSingleton(cut), popularity=AsSingleton(popularity)
+    ).with_output_types(_ROWS_BY_SHARD)
+    # Every shard is written, even one that nothing falls into.
+    nothing = [(key, b"") for key in plan.shard_keys]
+    every_shard = pipeline | "EveryShard" >> beam.Create(nothing).with_output_types(_ROWS_BY_SHARD)
     _ = (
-        (windows, every_shard)
+        (rows, every_shard)
         | "WindowsAndShards" >> beam.Flatten()
         | "ByShard" >> beam.GroupByKey()
         | "WriteShards" >> beam.Map(_write_shard, plan, exchange)
@@ -199,23 +198,23 @@ def _timelines(name: str, exchange: Exchange) -> Timelines:
     return Timelines.of(np.frombuffer(exchange.read(name), dtype=RATING_DTYPE))
 
 
-def _windows(
+def _rows(
     name: str, exchange: Exchange, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
 ) -> Iterator[tuple[ShardKey, bytes]]:
-    """Yield the windows of a block by their shards, as bytes: any engine has a coder of them."""
-    for key, windows in windows_by_shard(_timelines(name, exchange), plan, cut, popularity):
-        yield key, windows.tobytes()
+    """Yield what the shards get of a block, as bytes: any engine has a coder of them."""
+    for key, rows in rows_by_shard(_timelines(name, exchange), plan, cut, popularity):
+        yield key, rows.tobytes()
 
 
 def _write_shard(element: tuple[ShardKey, Iterable[bytes]], plan: GenerationPlan, exchange: Exchange) -> None:
     """Write a shard into the exchange folder, and beside it what its manifest needs to know."""
     key, parts = element
-    dtype = window_dtype(plan.options.max_context_length)
-    windows = [np.frombuffer(part, dtype) for part in parts if part]
+    dtype = plan.row_dtype(key)
+    rows = [np.frombuffer(part, dtype) for part in parts if part]
     catalogue = Catalogue.parse(exchange.read(CATALOGUE_FILE), CATALOGUE_FILE)
     name = plan.shard_name(key)
     with exchange.create(name) as (attempt, file):
-        shard = encode_shard(file, name, key[0], windows, FeatureTable(catalogue, plan.options))
+        shard = encode_shard(file, name, key[0], rows, FeatureTable(catalogue, plan.options))
     # The attempt whose record is the last one counts; all of them hold the same.
     exchange.write(_record_name(key), json.dumps({"file": attempt, "shard": shard.model_dump()}).encode())
 

@@ -18,6 +18,12 @@ LABEL_MOVIE_ID = "label_movie_id"
 CONTEXT_LENGTH = "context_length"
 LABEL_POPULARITY = "label_popularity"
 
+TIMELINE_MOVIE_ID = "timeline_movie_id"
+"""In a train timeline, not in an example: its movies, oldest first, of any number."""
+
+TIMELINE_IS_LABEL = "timeline_is_label"
+"""In a train timeline: for each of its movies 1 if it is a train label, else 0."""
+
 PAD_MOVIE_ID = 0
 """The pad of every data set none of whose movies has the id 0, which no MovieLens release has."""
 

@@ -150,7 +150,7 @@ def _write(
     """Fill an empty folder with shards, catalogue and manifest."""
     from data.examples.manifest import DataSizes, Manifest, library_versions
     from data.examples.ratings_profile import RatingsProfile
-    from data.examples.shards import RATINGS_PER_SHARD, file_sha256
+    from data.examples.shards import RATINGS_PER_SHARD, TIMELINES, ShardKind, file_sha256
     from data.releases.catalogue import CATALOGUE_FILE
     from data.timelines.periods import movies_and_periods
     from data.timelines.user_blocks import BYTES_PER_BLOCK, order_blocks, spill_ratings
@@ -181,7 +181,10 @@ def _write(
     num_train = options.shards or math.ceil(ordered.num_ratings / RATINGS_PER_SHARD)
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = GenerationPlan(options, {"train": num_train, "eval": num_eval}, ordered.time_range)
+    num_shards: dict[ShardKind, int] = {"train": num_train, "eval": num_eval}
+    if options.timelines:
+        num_shards[TIMELINES] = num_train
+    plan = GenerationPlan(options, num_shards, ordered.time_range)
     if beam_args:
         from data.beam_generation import generate_in_beam
 
@@ -282,7 +285,7 @@ def _check_replaceable(output: Path) -> None:
     if not output.is_dir():
         raise InputError(f"{output} is not a folder; choose another output", code="F05")
     ours = re.compile(
-        rf"(train|eval)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
+        rf"(train|eval|timelines)-\d{{5}}-of-\d{{5}}\.tfrecord\.gz|{re.escape(CATALOGUE_FILE)}|{re.escape(MANIFEST_FILE)}"
     )
     for path in output.iterdir():
         if not ours.fullmatch(path.name):
@@ -407,6 +410,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=[spelt(name) for name in STRATEGIES],
         help=f"how examples are held out (default {defaults['split']}). "
         + "; ".join(f"{spelt(name)}: {strategy.summary}" for name, strategy in STRATEGIES.items()),
+    )
+    parser.add_argument(
+        "--timelines", action="store_true", help="write train timelines too, for `training.form: chunks`"
     )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     add_beam_option(parser, "an option for Beam, which then runs the steps")

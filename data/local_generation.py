@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.examples.feature_table import FeatureTable
-from data.examples.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
+from data.examples.shards import SPLITS, TIMELINES, Shard, ShardKind, shard_indices, shard_name, write_shard
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.splits.base import CutSplit
@@ -29,14 +29,15 @@ from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeCounts, TimeFacts
 from data.timelines.timelines import Timelines
+from data.timelines.train_timelines import TRAIN_TIMELINE_DTYPE, train_timelines
 from data.timelines.user_blocks import UserBlock, available_workers, read_timelines
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import build_windows, label_rows, window_dtype
 
 _T = TypeVar("_T")
 
-ShardKey = tuple[Split, int]
-"""A split and a shard's place in it."""
+ShardKey = tuple[ShardKind, int]
+"""A split, or the timelines, and a shard's place in it."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,29 @@ class GenerationPlan:
     """What the steps need to know."""
 
     options: GenerateOptions
-    num_shards: dict[Split, int]
+    num_shards: dict[ShardKind, int]
+    """Of both splits, and of timelines if they are asked for."""
     time_range: TimeRange
     """Of all ratings of the source."""
 
     @property
     def shard_keys(self) -> list[ShardKey]:
-        """Every shard of both splits, train first."""
-        return [(split, index) for split in SPLITS for index in range(self.num_shards[split])]
+        """Every shard, those of train first, then those of eval."""
+        return [(kind, index) for kind, count in self.num_shards.items() for index in range(count)]
 
     def shard_name(self, key: ShardKey) -> str:
         """Return the name of a shard's file."""
-        split, index = key
-        return shard_name(split, index, self.num_shards[split])
+        kind, index = key
+        return shard_name(kind, index, self.num_shards[kind])
+
+    def row_dtype(self, key: ShardKey) -> np.dtype:
+        """Return the type of the rows that a shard is made of."""
+        return TRAIN_TIMELINE_DTYPE if key[0] == TIMELINES else window_dtype(self.options.max_context_length)
 
 
 @dataclass(frozen=True)
-class _WindowSlice:
-    """Rows `start` to `stop` of a temporary file of windows."""
+class _Slice:
+    """Bytes `start` to `stop` of a temporary file: windows, or train timelines."""
 
     path: Path
     start: int
@@ -100,7 +106,7 @@ class GenerationResult:
     Attributes
     ----------
     shards
-        Every shard of both splits, empty ones too, train first.
+        Every shard, empty ones too, those of train first.
     train_labels
         As in `SplitCounts`, of all timelines.
     times
@@ -156,8 +162,8 @@ def generate_in_threads(
             cut = find_cut(reduce(ValueTally.merge, in_bin), cut_bin)
         counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut))
         popularity = PopularityTable.from_counts(count_by_movie(counts.train_labels))
-        slices: defaultdict[ShardKey, list[_WindowSlice]] = defaultdict(list)
-        for written in over_blocks(_write_windows, plan=plan, cut=cut, popularity=popularity, work=work):
+        slices: defaultdict[ShardKey, list[_Slice]] = defaultdict(list)
+        for written in over_blocks(_write_rows, plan=plan, cut=cut, popularity=popularity, work=work):
             for key, part in written:
                 slices[key].append(part)
         table = FeatureTable(catalogue, options)
@@ -167,27 +173,27 @@ def generate_in_threads(
     return GenerationResult(shards, counts.train_labels, counts.times.summary(), cut)
 
 
-def _write_windows(
+def _write_rows(
     timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable, work: Path
-) -> list[tuple[ShardKey, _WindowSlice]]:
-    """Write the windows of a block to a temporary file, and return where those of each shard lie."""
-    path = work / f"{uuid.uuid4().hex}.windows"
+) -> list[tuple[ShardKey, _Slice]]:
+    """Write what shards are made of to a temporary file, for a block, and return where the rows of each shard lie."""
+    path = work / f"{uuid.uuid4().hex}.rows"
     written, start = [], 0
     with path.open("wb") as file:
-        for key, windows in windows_by_shard(timelines, plan, cut, popularity):
-            file.write(windows.view(np.uint8).data)
-            written.append((key, _WindowSlice(path, start, start + len(windows))))
-            start += len(windows)
+        for key, rows in rows_by_shard(timelines, plan, cut, popularity):
+            file.write(rows.view(np.uint8).data)
+            written.append((key, _Slice(path, start, start + rows.nbytes)))
+            start += rows.nbytes
     return written
 
 
 def _write_shard_of(
-    key: ShardKey, slices: Sequence[_WindowSlice], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
+    key: ShardKey, slices: Sequence[_Slice], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
 ) -> Shard:
     """Write the shard that some slices make up."""
-    dtype = window_dtype(plan.options.max_context_length)
+    dtype = plan.row_dtype(key)
     parts = (
-        np.fromfile(part.path, dtype, count=part.stop - part.start, offset=part.start * dtype.itemsize)
+        np.fromfile(part.path, dtype, count=(part.stop - part.start) // dtype.itemsize, offset=part.start)
         for part in slices
     )
     return write_shard(folder, work, plan.shard_name(key), key[0], parts, table)
@@ -219,6 +225,26 @@ def count_split(timelines: Timelines, plan: GenerationPlan, cut: int | None) -> 
     return SplitCounts(ValueTally.of(keys), TimeCounts.of(timelines, rows, is_train))
 
 
+def rows_by_shard(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
+) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
+    """Yield the rows of each shard that gets any, `plan.row_dtype(key)[n]`: windows, and timelines if asked for."""
+    yield from windows_by_shard(timelines, plan, cut, popularity)
+    if TIMELINES in plan.num_shards:
+        yield from _timelines_by_shard(timelines, plan, cut)
+
+
+def _timelines_by_shard(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None
+) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
+    rows = label_rows(timelines)
+    is_train = plan.options.strategy.is_train(timelines, rows, cut)
+    kept = train_timelines(timelines, rows, is_train, plan.options.seed)
+    shards = shard_indices(kept["order"], plan.num_shards[TIMELINES])
+    for shard in np.unique(shards).tolist():
+        yield (TIMELINES, shard), kept[shards == shard]
+
+
 def windows_by_shard(
     timelines: Timelines, plan: GenerationPlan, cut: int | None, popularity: PopularityTable
 ) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
@@ -227,7 +253,8 @@ def windows_by_shard(
     rows = label_rows(timelines)
     order = order_keys(example_keys(timelines, rows), options.seed)
     train = options.strategy.is_train(timelines, rows, cut)
-    keys, num_train = plan.shard_keys, plan.num_shards["train"]
+    num_train = plan.num_shards["train"]
+    keys = [key for key in plan.shard_keys if key[0] in SPLITS]
     shards = np.where(train, shard_indices(order, num_train), num_train + shard_indices(order, plan.num_shards["eval"]))
     # Numbers of 16 bits are sorted in linear time.
     by_shard = np.argsort(shards.astype(np.min_scalar_type(len(keys))), kind="stable")

@@ -17,7 +17,7 @@ from components.local_paths import local_path
 from components.naming import EXAMPLE_GEN
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.shards import SPLITS, shard_pattern
+from data.examples.shards import SPLITS, TIMELINES, shard_pattern
 from data.releases.catalogue import CATALOGUE_FILE
 
 DIGEST_PROPERTY = "manifest_digest"
@@ -29,7 +29,8 @@ _MANIFEST_KEY = "manifest_digest"
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
 
-    Catalogue and manifest are copied into the artifact's root, so that later steps need nothing but the artifact.
+    Timelines, catalogue and manifest are copied into the artifact's root too, so that later steps need nothing but the
+    artifact.
     """
 
     def Do(  # noqa: N802
@@ -60,6 +61,12 @@ class Executor(BaseExecutor):
             for number, name in enumerate(names):
                 target = f"{folder}/data_tfrecord-{number:05d}-of-{len(names):05d}.gz"
                 tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
+        # Beside the splits, since they are no examples: statistics and Transform have no use for them.
+        timelines = [shard.name for shard in manifest.shards_of(TIMELINES)]
+        if timelines:
+            tfx.dsl.io.fileio.makedirs(f"{examples.uri}/{TIMELINES}")
+        for name in timelines:
+            tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{TIMELINES}/{name}", overwrite=True)
         for name in (CATALOGUE_FILE, MANIFEST_FILE):
             tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{name}", overwrite=True)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -6,6 +6,7 @@ zlib takes more than half of the time and lets other threads run: each shard is 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import uuid
 import zlib
 from collections.abc import Generator, Iterable, Iterator
@@ -18,12 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from data.examples.encoding import encode_examples
+from data.examples.encoding import encode_examples, encode_ragged
 from data.examples.feature_table import FeatureTable
 from data.examples.records import frame_records
 
 Split = Literal["train", "eval"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
+
+ShardKind = Literal["train", "eval", "timelines"]
+"""A split, whose shards hold windows, or train timelines."""
+
+TIMELINES: Literal["timelines"] = "timelines"
 
 RATINGS_PER_SHARD = 250_000
 """A shard of this many examples takes 15 MB on disk and, with contexts of 10, 25 MB in memory to be sorted."""
@@ -53,11 +59,11 @@ class Shard(BaseModel):
     name: str
     """The file's name within the output folder."""
 
-    split: Split
-    """Which split its examples belong to."""
+    split: ShardKind
+    """Which split its examples belong to; or that it holds train timelines."""
 
     examples: int
-    """How many examples it holds."""
+    """How many examples, or timelines, it holds."""
 
     bytes: int
     """The file's size."""
@@ -66,12 +72,12 @@ class Shard(BaseModel):
     """The digest of the file's content, in hexadecimal."""
 
 
-def shard_pattern(split: Split) -> str:
-    """Return the pattern that all shards of a split match."""
+def shard_pattern(split: ShardKind) -> str:
+    """Return the pattern that all shards of a kind match."""
     return f"{split}-*"
 
 
-def shard_name(split: Split, index: int, count: int) -> str:
+def shard_name(split: ShardKind, index: int, count: int) -> str:
     """Return a shard's file name, as TensorFlow names shards.
 
     >>> shard_name("train", 0, 4)
@@ -90,9 +96,9 @@ def shard_indices(orders: NDArray[np.uint64], count: int) -> NDArray[np.int64]:
 
 
 def write_shard(
-    folder: Path, work: Path, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+    folder: Path, work: Path, name: str, split: ShardKind, parts: Iterable[NDArray[np.void]], table: FeatureTable
 ) -> Shard:
-    """Write windows as examples in the order of their keys.
+    """Write windows as examples, or train timelines, in the order of their keys.
 
     The file is written under a temporary name and renamed: it is complete once it is there.
 
@@ -118,9 +124,9 @@ def write_shard(
 
 
 def encode_shard(
-    file: WritableFile, name: str, split: Split, parts: Iterable[NDArray[np.void]], table: FeatureTable
+    file: WritableFile, name: str, split: ShardKind, parts: Iterable[NDArray[np.void]], table: FeatureTable
 ) -> Shard:
-    """Write windows into an open file, as examples in the order of their keys.
+    """Write windows into an open file as examples, or train timelines, in the order of their keys.
 
     Parameters
     ----------
@@ -129,7 +135,7 @@ def encode_shard(
     name, split
         From `shard_name`.
     parts
-        `window_dtype(...)[n]` each, in any order.
+        `window_dtype(...)[n]` each, in any order; of timelines `TRAIN_TIMELINE_DTYPE[n]`, each timeline whole.
     table
         Looks up years and genres.
 
@@ -144,19 +150,36 @@ def encode_shard(
         The file can't be written.
     """
     given = list(parts)
-    windows = np.concatenate(given) if given else np.empty(0, dtype=np.void)
-    ordered = np.argsort(windows["order"]) if len(windows) else np.empty(0, dtype=np.int64)
-    slices = (
-        frame_records(encode_examples(table.features_of(windows[ordered[start : start + _EXAMPLES_PER_SLICE]])))
-        for start in range(0, len(ordered), _EXAMPLES_PER_SLICE)
-    )
+    rows = np.concatenate(given) if given else np.empty(0, dtype=[("order", "<u8")])
+    # Stable: a timeline's rows share a key, and keep the order of time.
+    ordered = np.argsort(rows["order"], kind="stable")
+    starts = _starts(rows["order"][ordered])
+    bounds = [*starts[::_EXAMPLES_PER_SLICE].tolist(), len(rows)]
+    encode = _encode_timelines if split == TIMELINES else _encode_windows
+    slices = (frame_records(encode(rows[ordered[start:stop]], table)) for start, stop in itertools.pairwise(bounds))
     digest, size = hashlib.sha256(), 0
     with closing(_one_ahead(slices)) as encoded:
         for compressed in _compressed(encoded):
             digest.update(compressed)
             size += len(compressed)
             file.write(compressed)
-    return Shard(name=name, split=split, examples=len(ordered), bytes=size, sha256=digest.hexdigest())
+    return Shard(name=name, split=split, examples=len(starts), bytes=size, sha256=digest.hexdigest())
+
+
+def _encode_windows(windows: NDArray[np.void], table: FeatureTable) -> list[bytes]:
+    return encode_examples(table.features_of(windows))
+
+
+def _encode_timelines(rows: NDArray[np.void], table: FeatureTable) -> list[bytes]:
+    starts = _starts(rows["order"])
+    return encode_ragged(table.timeline_features_of(rows), np.diff(starts, append=len(rows)))
+
+
+def _starts(orders: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return where another key begins in keys that are in order."""
+    is_start = np.ones(len(orders), dtype=bool)
+    is_start[1:] = orders[1:] != orders[:-1]
+    return np.flatnonzero(is_start)
 
 
 def _one_ahead(items: Iterator[bytes]) -> Generator[bytes, None, None]:
