@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from data import features
 from data.examples.manifest import Manifest
-from data.examples.shards import Split
+from data.examples.shards import TIMELINES, Split
 from data.generate import generate
 from data.options import GenerateOptions
 from trainer_module.dataset import Windows
+from trainer_module.settings import TrainingSettings
+from trainer_module.timelines import TrainTimelines, read_timelines
 
 _PARSE_BATCH = 8192
 
@@ -29,11 +31,28 @@ class DataSet:
         Movies as places in the vocabulary from 1, 0 for none; an eval label that train never shows is 0.
     movie_ids
         int64 `[num_movies]`: the vocabulary, which is that of the Transform step in another order.
+    timelines
+        The train timelines over the same vocabulary; None where the data have none.
     """
 
     train: Windows
     evaluation: Windows
     movie_ids: np.ndarray
+    timelines: TrainTimelines | None = None
+
+    def train_for(self, training: TrainingSettings) -> Windows | TrainTimelines:
+        """Return what the form of training reads.
+
+        Raises
+        ------
+        ValueError
+            It reads timelines, and the data set has none.
+        """
+        if training.form == "windows":
+            return self.train
+        if self.timelines is None:
+            raise ValueError("the data set has no timelines to cut chunks of")
+        return self.timelines
 
     @property
     def num_movies(self) -> int:
@@ -43,11 +62,18 @@ class DataSet:
 
 def data_folder(options: GenerateOptions, work_dir: Path) -> Path:
     """Return where windows are kept: a folder for each release, split, length and share of train."""
-    choices = (options.release, options.split, options.max_context_length, f"{options.train_fraction:g}")
-    return work_dir / "-".join(map(str, choices))
+    choices = [options.release, options.split, options.max_context_length, f"{options.train_fraction:g}"]
+    return work_dir / "-".join(map(str, [*choices, *([TIMELINES] if options.timelines else [])]))
 
 
-def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path, *, with_eval: bool = True) -> DataSet:
+def make_data_set(
+    options: GenerateOptions,
+    source: Path | None,
+    work_dir: Path,
+    *,
+    with_eval: bool = True,
+    movie_ids: np.ndarray | None = None,
+) -> DataSet:
     """Generate a release's windows, if they are not there yet, and read them.
 
     Parameters
@@ -60,6 +86,8 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path,
         Where windows are kept, see `data_folder`.
     with_eval
         Whether to read the eval split; else it holds no window.
+    movie_ids
+        int64 `[num_movies]`, ascending: the vocabulary; by default the movies of train.
 
     Raises
     ------
@@ -68,17 +96,18 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path,
     """
     folder = data_folder(options, work_dir)
     generate(options, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
-    return read_data_set(folder, with_eval=with_eval)
+    return read_data_set(folder, with_eval=with_eval, movie_ids=movie_ids)
 
 
-def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
+def read_data_set(folder: Path, *, with_eval: bool = True, movie_ids: np.ndarray | None = None) -> DataSet:
     """Read what `data.generate` wrote; without the eval split, its files are not opened."""
     manifest = Manifest.load(folder)
     context, label = _read(folder, manifest, "train")
     raw: dict[Split, tuple[np.ndarray, np.ndarray]] = {"train": (context, label), "eval": (context[:0], label[:0])}
     if with_eval:
         raw["eval"] = _read(folder, manifest, "eval")
-    movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
+    if movie_ids is None:
+        movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
 
     def index(ids: np.ndarray) -> np.ndarray:
         place = np.minimum(np.searchsorted(movie_ids, ids), len(movie_ids) - 1)
@@ -87,7 +116,9 @@ def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
     def windows(split: Split) -> Windows:
         return Windows(context=index(raw[split][0]), label=index(raw[split][1]))
 
-    return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids)
+    files = [str(folder / shard.name) for shard in manifest.shards_of(TIMELINES)]
+    timelines = read_timelines(files, movie_ids, manifest.options.max_context_length) if files else None
+    return DataSet(windows("train"), windows("eval"), movie_ids, timelines)
 
 
 def is_among(data: DataSet, other: DataSet) -> np.ndarray:
