@@ -11,11 +11,15 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.examples.shards import TIMELINES
+from data.generate import generate
+from data.movie_ids import id_array
+from data.options import GenerateOptions
 from trainer_module.chunked_model import ChunkedNextMovieModel, contexts_at
 from trainer_module.dataset import Windows, hold_out
 from trainer_module.model import NextMovieModel
 from trainer_module.settings import ModelSettings, TrainingSettings
-from trainer_module.timelines import TrainTimelines, chunk_batches, draw_chunks, of_known_movies
+from trainer_module.timelines import TrainTimelines, chunk_batches, draw_chunks, of_known_movies, read_timelines
 from trainer_module.training import fit, new_model, validation_recall
 
 MOVIES, LENGTH = 40, 4
@@ -202,3 +206,23 @@ def test_chunks_learn_which_movie_follows_which():
 def test_windows_are_refused_where_chunks_are_asked_for():
     with pytest.raises(TypeError, match="windows can't be put together"):
         fit(timelines_of(9, 9).windows(), MOVIES, MODEL, TRAINING)
+
+
+@pytest.mark.parametrize("text", [False, True], ids=["integers", "texts"])
+def test_timelines_are_read_as_they_were_written(text, tmp_path):
+    ids = [f"item {number}" for number in range(6)] if text else [5, 3, 90, 7, 11, 2]
+    rows = [(user, ids[(user + place * place) % 6], 1_000 * user + place) for user in range(1, 9) for place in range(7)]
+    events = tmp_path / "events.csv"
+    events.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in rows))
+    options = GenerateOptions(name="events", split="leave_one_out", timelines=True)
+    manifest = generate(options, tmp_path / "out", interactions=str(events))
+    files = [str(tmp_path / "out" / shard.name) for shard in manifest.shards_of(TIMELINES)]
+    # The vocabulary lacks the last of the movies.
+    vocabulary = id_array(ids[:-1], text=text)
+    read = read_timelines(files, vocabulary, 10, manifest.pad_movie_id)
+    expected = []
+    for user in range(1, 9):
+        watched = [item for other, item, _ in rows if other == user][:-1]
+        expected.append([ids.index(item) + 1 for item in watched if item != ids[-1]])
+    found = np.split(read.movies, read.starts[1:])
+    assert sorted(map(list, found)) == sorted(expected)
