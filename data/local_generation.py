@@ -239,7 +239,9 @@ def _timelines_by_shard(
 ) -> Iterator[tuple[ShardKey, NDArray[np.void]]]:
     rows = label_rows(timelines)
     is_train = plan.options.strategy.is_train(timelines, rows, cut)
-    kept = train_timelines(timelines, rows, is_train, plan.options.seed)
+    firsts = np.flatnonzero(timelines.positions == 0)
+    orders = order_keys(example_keys(timelines, firsts), plan.options.seed)
+    kept = train_timelines(timelines, rows, is_train, orders)
     shards = shard_indices(kept["order"], plan.num_shards[TIMELINES])
     for shard in np.unique(shards).tolist():
         yield (TIMELINES, shard), kept[shards == shard]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from data.splits.ranks import example_keys, order_keys
 from data.timelines.timelines import Timelines
 
 TRAIN_TIMELINE_DTYPE = np.dtype([("order", "<u8"), ("movie", "<i4"), ("is_label", "?")])
@@ -14,7 +13,7 @@ together in the order of time; `movie` is its code, and `is_label` says whether 
 
 
 def train_timelines(
-    timelines: Timelines, rows: NDArray[np.int64], is_train: NDArray[np.bool_], seed: int
+    timelines: Timelines, rows: NDArray[np.int64], is_train: NDArray[np.bool_], orders: NDArray[np.uint64]
 ) -> NDArray[np.void]:
     """Return timelines up to each user's last train label.
 
@@ -29,8 +28,8 @@ def train_timelines(
         int64 `[n]`: the ratings that are labels.
     is_train
         `[n]`: which of these train.
-    seed
-        Decides the order of the timelines.
+    orders
+        uint64 `[num_timelines]`: the place of each timeline among all.
 
     Returns
     -------
@@ -39,13 +38,12 @@ def train_timelines(
     """
     is_label = np.zeros(len(timelines.ratings), dtype=bool)
     is_label[rows[is_train]] = True
-    starts = np.flatnonzero(timelines.positions == 0)
     timeline = np.cumsum(timelines.positions == 0) - 1
-    last = np.full(len(starts), -1)
+    last = np.full(len(orders), -1)
     np.maximum.at(last, timeline[is_label], np.flatnonzero(is_label))
     kept = np.flatnonzero(np.arange(len(is_label)) <= last[timeline])
     result = np.zeros(len(kept), dtype=TRAIN_TIMELINE_DTYPE)
-    result["order"] = order_keys(example_keys(timelines, starts), seed)[timeline[kept]]
+    result["order"] = orders[timeline[kept]]
     result["movie"] = timelines.ratings["movie"][kept]
     result["is_label"] = is_label[kept]
     return result
