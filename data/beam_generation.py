@@ -30,7 +30,7 @@ from data.local_generation import (
     count_ranks_in_bin,
     count_split,
     histogram,
-    windows_by_shard,
+    rows_by_shard,
 )
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.splits.base import CutSplit
@@ -41,7 +41,6 @@ from data.timelines.time_facts import TimeFacts
 from data.timelines.timelines import Timelines
 from data.timelines.user_blocks import UserBlock, parse_timelines
 from data.timelines.value_tally import ValueTally
-from data.timelines.windows import window_dtype
 
 _LABELS_DTYPE = np.dtype("<i8")
 
@@ -50,8 +49,8 @@ _TIMES_FILE = "times.json"
 _CUT_FILE = "cut.json"
 _LEFT_OUT_FILE = "left-out.json"
 
-_WINDOWS_BY_SHARD = tuple[tuple[str, int], bytes]
-"""A `ShardKey` and windows, in types that Beam has coders of for any engine."""
+_ROWS_BY_SHARD = tuple[tuple[str, int], bytes]
+"""A `ShardKey` and rows of it, in types that Beam has coders of for any engine."""
 
 
 class _SumArrays(beam.CombineFn):
@@ -193,14 +192,14 @@ def _build(pipeline: beam.Pipeline, blocks: Sequence[str], plan: GenerationPlan,
     labels = counts | "TrainLabels" >> beam.Map(_train_labels)
     _ = labels | "WriteLabels" >> beam.Map(_write_labels, exchange)
     popularity = labels | "Popularity" >> beam.Map(plan.popularity)
-    windows = users | "Windows" >> beam.FlatMap(
-        _windows, exchange, plan, cut=AsSingleton(cut), known=AsSingleton(known), popularity=AsSingleton(popularity)
-    ).with_output_types(_WINDOWS_BY_SHARD)
-    # Every shard is written, even one that no window falls into.
-    no_windows = [(key, b"") for key in plan.shard_keys]
-    every_shard = pipeline | "EveryShard" >> beam.Create(no_windows).with_output_types(_WINDOWS_BY_SHARD)
+    rows = users | "Windows" >> beam.FlatMap(
+        _rows, exchange, plan, cut=AsSingleton(cut), known=AsSingleton(known), popularity=AsSingleton(popularity)
+    ).with_output_types(_ROWS_BY_SHARD)
+    # Every shard is written, even one that nothing falls into.
+    nothing = [(key, b"") for key in plan.shard_keys]
+    every_shard = pipeline | "EveryShard" >> beam.Create(nothing).with_output_types(_ROWS_BY_SHARD)
     _ = (
-        (windows, every_shard)
+        (rows, every_shard)
         | "WindowsAndShards" >> beam.Flatten()
         | "ByShard" >> beam.GroupByKey()
         | "WriteShards" >> beam.Map(_write_shard, plan, exchange)
@@ -216,7 +215,7 @@ def _timelines(name: str, exchange: Exchange) -> Timelines:
     return parse_timelines(name, exchange.read(name))
 
 
-def _windows(
+def _rows(
     name: str,
     exchange: Exchange,
     plan: GenerationPlan,
@@ -224,15 +223,15 @@ def _windows(
     known: NDArray[np.integer] | None,
     popularity: PopularityTable,
 ) -> Iterator[tuple[ShardKey, bytes]]:
-    """Yield the windows of a block by their shards, as bytes: any engine has a coder of them."""
-    for key, part in windows_by_shard(_timelines(name, exchange), plan, cut, known, popularity):
+    """Yield what the shards get of a block, as bytes: any engine has a coder of them."""
+    for key, part in rows_by_shard(_timelines(name, exchange), plan, cut, known, popularity):
         yield key, part.to_bytes()
 
 
 def _write_shard(element: tuple[ShardKey, Iterable[bytes]], plan: GenerationPlan, exchange: Exchange) -> None:
     """Write a shard into the exchange folder, and beside it what its manifest needs to know."""
     key, parts = element
-    dtype = window_dtype(plan.options.max_context_length)
+    dtype = plan.row_dtype(key)
     given = [WindowPart.from_bytes(part, dtype) for part in parts if part]
     windows, histories = [part.windows for part in given], [part.histories for part in given]
     catalogue = Catalogue.parse(exchange.read(CATALOGUE_FILE), CATALOGUE_FILE)

@@ -14,7 +14,7 @@ import numpy as np
 from data.errors import InputError
 from data.examples.manifest import DataSizes, Manifest, library_versions
 from data.examples.ratings_profile import RatingsProfile
-from data.examples.shards import RATINGS_PER_SHARD, file_sha256
+from data.examples.shards import RATINGS_PER_SHARD, TIMELINES, ShardKind, file_sha256
 from data.local_generation import GenerationPlan, GenerationResult, generate_in_threads
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -94,9 +94,10 @@ def write_examples(
     num_train = options.shards or max(1, math.ceil(ordered.num_ratings / RATINGS_PER_SHARD))
     # Eval is about as large a part of train under every split; its shards need not be even.
     num_eval = max(1, math.ceil(num_train * (1 - options.train_fraction)))
-    plan = GenerationPlan(
-        options, {"train": num_train, "eval": num_eval}, ordered.time_range, cut, _earlier_labels(catalogue)
-    )
+    num_shards: dict[ShardKind, int] = {"train": num_train, "eval": num_eval}
+    if options.timelines:
+        num_shards[TIMELINES] = num_train
+    plan = GenerationPlan(options, num_shards, ordered.time_range, cut, _earlier_labels(catalogue))
     if beam_args:
         from data.beam_generation import generate_in_beam
 

@@ -22,6 +22,12 @@ SEEN_MOVIE_ID = "seen_movie_id"
 """All movies before the label, oldest first, as many as there are: only in eval examples, and only where
 `GenerateOptions.leave_out` asks for it. Evaluation alone reads it, so that it is not one of `FEATURES`."""
 
+TIMELINE_MOVIE_ID = "timeline_movie_id"
+"""In a train timeline, not in an example: its movies, oldest first, of any number."""
+
+TIMELINE_IS_LABEL = "timeline_is_label"
+"""In a train timeline: for each of its movies 1 if it is a train label, else 0."""
+
 PAD_MOVIE_ID = 0
 """The pad of every data set none of whose movies has the id 0, which no MovieLens release has."""
 

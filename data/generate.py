@@ -260,7 +260,7 @@ def _check_replaceable(output: Path) -> None:
 
     if not output.is_dir():
         raise InputError(f"{output} is not a folder; choose another output", code="F05")
-    shards = re.compile(r"(train|eval)-\d{5}-of-\d{5}\.tfrecord\.gz")
+    shards = re.compile(r"(train|eval|timelines)-\d{5}-of-\d{5}\.tfrecord\.gz")
     for path in output.iterdir():
         if path.name not in (CATALOGUE_FILE, MANIFEST_FILE, LAST_HISTORIES_FILE) and not shards.fullmatch(path.name):
             raise InputError(
@@ -477,6 +477,9 @@ def _parser() -> argparse.ArgumentParser:
         "--leave-out",
         choices=["history"],
         help="what evaluation leaves out when it ranks, beside the context: the whole history",
+    )
+    parser.add_argument(
+        "--timelines", action="store_true", help="write train timelines too, for `training.form: chunks`"
     )
     parser.add_argument("--shards", type=int, metavar="N", help="train shards (default by size)")
     add_beam_option(parser, "an option for Beam, which then runs the steps")

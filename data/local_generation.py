@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.examples.feature_table import FeatureTable
-from data.examples.shards import SPLITS, Shard, Split, shard_indices, shard_name, write_shard
+from data.examples.shards import TIMELINES, Shard, ShardKind, shard_indices, shard_name, write_shard
 from data.options import GenerateOptions
 from data.releases.catalogue import Catalogue
 from data.splits.base import CutSplit
@@ -30,14 +30,15 @@ from data.timelines.periods import TimeRange, count_by_movie, label_keys
 from data.timelines.popularity import PopularityTable
 from data.timelines.time_facts import TimeCounts, TimeFacts
 from data.timelines.timelines import Timelines
+from data.timelines.train_timelines import TRAIN_TIMELINE_DTYPE, train_timelines
 from data.timelines.user_blocks import UserBlock, available_workers, read_timelines
 from data.timelines.value_tally import ValueTally
 from data.timelines.windows import build_histories, build_windows, window_dtype
 
 _T = TypeVar("_T")
 
-ShardKey = tuple[Split, int]
-"""A split and a shard's place in it."""
+ShardKey = tuple[ShardKind, int]
+"""A split, or the timelines, and a shard's place in it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class GenerationPlan:
     """What the steps need to know."""
 
     options: GenerateOptions
-    num_shards: dict[Split, int]
+    num_shards: dict[ShardKind, int]
+    """Of both splits, and of timelines if they are asked for."""
     time_range: TimeRange
     """Of all ratings of the source."""
     cut: int | None = None
@@ -55,8 +57,8 @@ class GenerationPlan:
 
     @property
     def shard_keys(self) -> list[ShardKey]:
-        """Every shard of both splits, train first."""
-        return [(split, index) for split in SPLITS for index in range(self.num_shards[split])]
+        """Every shard, those of train first, then those of eval."""
+        return [(kind, index) for kind, count in self.num_shards.items() for index in range(count)]
 
     def popularity(self, train_labels: ValueTally) -> PopularityTable:
         """Return how popular movies are, given counts as `SplitCounts.train_labels`: by these and the earlier ones."""
@@ -64,18 +66,22 @@ class GenerationPlan:
 
     def shard_name(self, key: ShardKey) -> str:
         """Return the name of a shard's file."""
-        split, index = key
-        return shard_name(split, index, self.num_shards[split])
+        kind, index = key
+        return shard_name(kind, index, self.num_shards[kind])
+
+    def row_dtype(self, key: ShardKey) -> np.dtype:
+        """Return the type of the rows that a shard is made of."""
+        return TRAIN_TIMELINE_DTYPE if key[0] == TIMELINES else window_dtype(self.options.max_context_length)
 
 
 @dataclass(frozen=True)
 class WindowPart:
-    """Some windows, and beside them the histories of those that have any.
+    """Rows of a shard: some windows, and beside them the histories of those that have any; or train timelines.
 
     Attributes
     ----------
     windows
-        `window_dtype(max_context_length)[n]`.
+        `window_dtype(max_context_length)[n]`, or `TRAIN_TIMELINE_DTYPE[n]`.
     histories
         int32: the codes of all histories, one after the other; `seen` of each window says how many are its own.
     """
@@ -89,7 +95,7 @@ class WindowPart:
 
     @classmethod
     def from_bytes(cls, content: bytes, dtype: np.dtype) -> WindowPart:
-        """Read the windows, of type `dtype`, and histories that `to_bytes` wrote."""
+        """Read the rows, of type `dtype`, and histories that `to_bytes` wrote."""
         head = np.dtype(np.int64).itemsize
         number = int(np.frombuffer(content, np.int64, count=1)[0])
         windows = np.frombuffer(content, dtype, count=number, offset=head)
@@ -98,7 +104,7 @@ class WindowPart:
 
 @dataclass(frozen=True)
 class _PartPlace:
-    """Bytes `start` to `stop` of a temporary file of windows."""
+    """Bytes `start` to `stop` of a temporary file: windows, or train timelines."""
 
     path: Path
     start: int
@@ -149,7 +155,7 @@ class GenerationResult:
     Attributes
     ----------
     shards
-        Every shard of both splits, empty ones too, train first.
+        Every shard, empty ones too, those of train first.
     train_labels
         As in `SplitCounts`, of all timelines.
     times
@@ -212,7 +218,7 @@ def generate_in_threads(
         counts = reduce(SplitCounts.merge, over_blocks(count_split, plan=plan, cut=cut, known=known))
         popularity = plan.popularity(counts.train_labels)
         places: defaultdict[ShardKey, list[_PartPlace]] = defaultdict(list)
-        for written in over_blocks(_write_windows, plan=plan, cut=cut, known=known, popularity=popularity, work=work):
+        for written in over_blocks(_write_rows, plan=plan, cut=cut, known=known, popularity=popularity, work=work):
             for key, part in written:
                 places[key].append(part)
         table = FeatureTable(catalogue, options)
@@ -223,7 +229,7 @@ def generate_in_threads(
     return GenerationResult(shards, counts.train_labels, counts.times.summary(), cut, left_out)
 
 
-def _write_windows(
+def _write_rows(
     timelines: Timelines,
     plan: GenerationPlan,
     cut: int | None,
@@ -231,11 +237,11 @@ def _write_windows(
     popularity: PopularityTable,
     work: Path,
 ) -> list[tuple[ShardKey, _PartPlace]]:
-    """Write the windows of a block to a temporary file, and return where those of each shard lie."""
-    path = work / f"{uuid.uuid4().hex}.windows"
+    """Write what shards are made of to a temporary file, for a block, and return where the rows of each shard lie."""
+    path = work / f"{uuid.uuid4().hex}.rows"
     written, start = [], 0
     with path.open("wb") as file:
-        for key, part in windows_by_shard(timelines, plan, cut, known, popularity):
+        for key, part in rows_by_shard(timelines, plan, cut, known, popularity):
             size = file.write(part.to_bytes())
             written.append((key, _PartPlace(path, start, start + size)))
             start += size
@@ -246,7 +252,7 @@ def _write_shard_of(
     key: ShardKey, places: Sequence[_PartPlace], plan: GenerationPlan, table: FeatureTable, folder: Path, work: Path
 ) -> Shard:
     """Write the shard that some parts make up."""
-    dtype = window_dtype(plan.options.max_context_length)
+    dtype = plan.row_dtype(key)
     parts = [WindowPart.from_bytes(place.read(), dtype) for place in places]
     return write_shard(
         folder,
@@ -285,6 +291,31 @@ def count_split(
     keys = label_keys(labels["movie"], plan.time_range.periods_of(labels["time"]))
     times = TimeCounts.of(timelines, found.rows, found.is_train, found.is_eval)
     return SplitCounts(ValueTally.of(keys), times, found.left_out)
+
+
+def rows_by_shard(
+    timelines: Timelines,
+    plan: GenerationPlan,
+    cut: int | None,
+    known: NDArray[np.integer] | None,
+    popularity: PopularityTable,
+) -> Iterator[tuple[ShardKey, WindowPart]]:
+    """Yield the rows of each shard that gets any, of `plan.row_dtype(key)`: windows, and timelines if asked for."""
+    yield from windows_by_shard(timelines, plan, cut, known, popularity)
+    if TIMELINES in plan.num_shards:
+        yield from _timelines_by_shard(timelines, plan, cut, known)
+
+
+def _timelines_by_shard(
+    timelines: Timelines, plan: GenerationPlan, cut: int | None, known: NDArray[np.integer] | None
+) -> Iterator[tuple[ShardKey, WindowPart]]:
+    found = divide(timelines, plan.options.strategy, cut, known)
+    firsts = np.flatnonzero(timelines.positions == 0)
+    orders = order_keys(example_keys(timelines, firsts), plan.options.seed)
+    kept = train_timelines(timelines, found.rows, found.is_train, orders)
+    shards = shard_indices(kept["order"], plan.num_shards[TIMELINES])
+    for shard in np.unique(shards).tolist():
+        yield (TIMELINES, shard), WindowPart(kept[shards == shard], np.empty(0, np.int32))
 
 
 def windows_by_shard(

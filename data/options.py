@@ -111,6 +111,9 @@ class GenerateOptions(BaseModel):
     seed: int = Field(42, ge=0, lt=2**63)
     """Decides the order of the examples, and a split by chance."""
 
+    timelines: bool = False
+    """Whether train timelines are written too, beside the windows: `training.form: chunks` reads them."""
+
     shards: int | None = Field(None, ge=1, le=10_000)
     """Train shards; by default one for every `RATINGS_PER_SHARD` ratings. A shard is sorted in memory."""
 

@@ -111,6 +111,21 @@ class Settings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_form(self) -> Settings:
+        """Refuse chunks where the data lack timelines, or where the model would be served otherwise than trained."""
+        if self.training.form == "chunks":
+            if not self.data.timelines:
+                raise ValueError("`training.form` is chunks, which are cut of timelines: set `data.timelines` to true")
+            if self.model.loss != "full_softmax":
+                raise ValueError("`training.form` is chunks, and these are fitted with the `model.loss` full_softmax")
+            if self.model.gru_reads < self.data.max_context_length:
+                raise ValueError(
+                    f"`training.form` is chunks, whose GRU reads no less than a context, and `model.gru_reads` is "
+                    f"{self.model.gru_reads}: set it to {self.data.max_context_length}, the `data.max_context_length`"
+                )
+        return self
+
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline: no two data sets or configurations share one."""

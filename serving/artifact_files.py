@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.examples.shards import TIMELINES
 from data.releases.catalogue import Catalogue
 
 
@@ -45,7 +46,21 @@ def example_files(root: str, split: str) -> list[str]:
     InputError
         There are none, or the folder can't be read.
     """
-    folder = f"{root}/Split-{split}"
+    return _listed(f"{root}/Split-{split}")
+
+
+def timeline_files(root: str) -> list[str]:
+    """Return the files of the train timelines of an Examples artifact, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        There are none, or the folder can't be read.
+    """
+    return _listed(f"{root}/{TIMELINES}")
+
+
+def _listed(folder: str) -> list[str]:
     try:
         names = sorted(tf.io.gfile.listdir(folder))
     except tf.errors.OpError as error:

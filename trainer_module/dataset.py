@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -152,7 +153,7 @@ def read_windows(files: Sequence[str], transform_output: tft.TFTransformOutput) 
         .map(parse, num_parallel_calls=_PARSE_THREADS)
         .map(lambda context, label: (tf.cast(context, tf.int32), tf.cast(label, tf.int32)))
         .prefetch(_PARSE_THREADS)
-        .with_options(_untuned())
+        .with_options(untuned())
     )
     parts = list(batches.as_numpy_iterator())
     if not parts:
@@ -165,12 +166,28 @@ def read_windows(files: Sequence[str], transform_output: tft.TFTransformOutput) 
     )
 
 
-def hold_out(windows: Windows, fraction: float, seed: int) -> tuple[Windows, Windows]:
-    """Split train windows into those to fit and those to watch the fit with.
+_Self = TypeVar("_Self")
+
+
+class Labelled(Protocol):
+    """What holds labels, some of which can be taken: `Windows`, or the timelines of `trainer_module.timelines`."""
+
+    def __len__(self) -> int:
+        """Return the number of labels."""
+
+    def take(self: _Self, rows: np.ndarray) -> _Self:
+        """Return what holds the given labels alone."""
+
+
+_Labelled = TypeVar("_Labelled", bound=Labelled)
+
+
+def hold_out(train: _Labelled, fraction: float, seed: int) -> tuple[_Labelled, _Labelled]:
+    """Split train labels into those to fit and those to watch the fit with.
 
     Parameters
     ----------
-    windows
+    train
         The train split, never the eval split.
     fraction
         Share to hold out; the held-out part is rounded down.
@@ -180,12 +197,12 @@ def hold_out(windows: Windows, fraction: float, seed: int) -> tuple[Windows, Win
     Returns
     -------
     tuple
-        The windows to fit and the held-out ones.
+        Those to fit and the held-out ones.
     """
-    order = np.random.default_rng(seed).permutation(len(windows))
-    held_out = np.zeros(len(windows), dtype=bool)
-    held_out[order[: int(len(windows) * fraction)]] = True
-    return windows.take(~held_out), windows.take(held_out)
+    order = np.random.default_rng(seed).permutation(len(train))
+    held_out = np.zeros(len(train), dtype=bool)
+    held_out[order[: int(len(train) * fraction)]] = True
+    return train.take(~held_out), train.take(held_out)
 
 
 def training_batches(windows: Windows, batch_size: int, *, seed: int, reshuffle: bool) -> tf.data.Dataset:
@@ -210,11 +227,11 @@ def training_batches(windows: Windows, batch_size: int, *, seed: int, reshuffle:
         .apply(tf.data.experimental.assert_cardinality(steps))
         .map(lambda rows: (tf.gather(context, rows), tf.gather(label, rows)), num_parallel_calls=1)
         .prefetch(4)
-        .with_options(_untuned())
+        .with_options(untuned())
     )
 
 
-def _untuned() -> tf.data.Options:
+def untuned() -> tf.data.Options:
     """Return options under which an iterator reads in order and tunes nothing.
 
     In order, the same data gives the same windows, and so the same model. And an iterator's end waits for its tuner's,

@@ -56,6 +56,26 @@ class RecencyMean(keras.layers.Layer):
         weight = tf.math.divide_no_nan(weight, tf.reduce_sum(weight, axis=1, keepdims=True))
         return tf.einsum("bl,bld->bd", weight, embedded)
 
+    def along(self, embedded: tf.Tensor) -> tf.Tensor:
+        """Return the mean at each place of a run of movies, over its movie and those before it that a context holds.
+
+        Parameters
+        ----------
+        embedded
+            float32 `[batch, length, dim]`, oldest first.
+
+        Returns
+        -------
+        tf.Tensor
+            float32 `[batch, length, dim]`; no place depends on a later one.
+        """
+        place = tf.range(tf.shape(embedded)[1])
+        distance = place[:, tf.newaxis] - place
+        is_read = (distance >= 0) & (distance < self._log_weight.shape[0])
+        weight = tf.exp(tf.gather(self._log_weight, tf.where(is_read, distance, 0))) * tf.cast(is_read, embedded.dtype)
+        weight /= tf.reduce_sum(weight, axis=1, keepdims=True)
+        return tf.einsum("ts,bsd->btd", weight, embedded)
+
 
 class QueryTower(keras.Model):
     """A GRU over the embeddings of the movies watched so far, with a short cut past it.
@@ -94,6 +114,39 @@ class QueryTower(keras.Model):
             state = self._of_state(state)
         if self._recency_mean is not None:
             state += _RECENCY_GAIN * self._recency_mean(embedded, tf.not_equal(context_movie_index, NO_MOVIE))
+        return self._finished(state, training)
+
+    def along(self, movie_index: tf.Tensor, places: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return queries at places of runs of movies, each read once from its beginning.
+
+        A query has read its movie and all before it, the GRU from the run's beginning and the recency mean as far as a
+        context reaches. At the place of a context's last movie it is what `call` returns for the context, if the run
+        begins where the context does.
+
+        Parameters
+        ----------
+        movie_index
+            int `[batch, length]`, post-padded.
+        places
+            int `[num_queries, 2]`: row and column of a movie, not of a pad.
+        training
+            Whether dropout applies.
+
+        Returns
+        -------
+        tf.Tensor
+            float32 `[num_queries, dim]`, of the width that `call` has.
+        """
+        embedded = self._table(movie_index)
+        states = _states_along(self._gru.cell, self._context_dropout(embedded, training=training))
+        state = tf.gather_nd(states, places)
+        if self._of_state is not None:
+            state = self._of_state(state)
+        if self._recency_mean is not None:
+            state += _RECENCY_GAIN * tf.gather_nd(self._recency_mean.along(embedded), places)
+        return self._finished(state, training)
+
+    def _finished(self, state: tf.Tensor, training: bool | None) -> tf.Tensor:
         state = self._dropout(state, training=training)
         if not self._settings.item_bias:
             return state
@@ -113,6 +166,26 @@ class QueryTower(keras.Model):
         if self._recency_mean is not None:
             found["recency_log_weight"] = self._recency_mean.log_weight
         return found
+
+
+def _states_along(cell: keras.layers.GRUCell, inputs: tf.Tensor) -> tf.Tensor:
+    """Return a GRU's state behind each place, float32 `[batch, length, units]`, for inputs `[batch, length, dim]`.
+
+    The same as Keras's layer with `return_sequences`, but for what does not depend on the state, which is one product
+    over all places.
+    """
+    of_inputs, of_state = tf.unstack(cell.bias)
+    update_in, reset_in, new_in = tf.split(tf.matmul(inputs, cell.kernel) + of_inputs, 3, axis=2)
+    state = tf.zeros([tf.shape(inputs)[0], cell.units], inputs.dtype)
+    states = []
+    for place in range(inputs.shape[1]):
+        update, reset, new = tf.split(tf.matmul(state, cell.recurrent_kernel) + of_state, 3, axis=1)
+        update = tf.sigmoid(update_in[:, place] + update)
+        reset = tf.sigmoid(reset_in[:, place] + reset)
+        new = tf.tanh(new_in[:, place] + reset * new)
+        state = update * state + (1 - update) * new
+        states.append(state)
+    return tf.stack(states, axis=1)
 
 
 def _last_movies(context_movie_index: tf.Tensor, count: int) -> tf.Tensor:
@@ -198,6 +271,7 @@ class NextMovieModel(tfrs.Model):
     ) -> None:
         super().__init__()
         self._settings = settings
+        self.max_context_length = max_context_length
         table = self._new_table("movie_embedding", num_movies, settings, initial_embeddings)
         candidate_table = (
             table
@@ -252,7 +326,7 @@ class NextMovieModel(tfrs.Model):
         query = self.query_tower(context, training=training)
         if self.task is not None:
             return self.task(query, self.candidate_tower(label), compute_metrics=False)
-        return tf.reduce_mean(_catalogue_loss(query, self.candidate_tower.by_index(), context, label))
+        return tf.reduce_mean(catalogue_loss(query, self.candidate_tower.by_index(), context, label))
 
 
 def weights_of(model: NextMovieModel) -> dict[str, np.ndarray]:
@@ -268,7 +342,7 @@ def assign_weights(model: NextMovieModel, weights: Mapping[str, np.ndarray]) -> 
     model.candidate_tower.assign(weights[CANDIDATES])
 
 
-def _catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+def catalogue_loss(query: tf.Tensor, candidates: tf.Tensor, context: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """Return the cross-entropy over the catalogue without what serving leaves out: the context's own movies.
 
     With them, training would mostly lower the scores of movies that are never recommended: the context's own, which

@@ -57,6 +57,13 @@ class TrainingSettings(BaseModel):
     batch_size: int = Field(default=1024, ge=1)
     """Windows in one step."""
 
+    form: Literal["windows", "chunks"] = "windows"
+    """What a step reads: windows, each a label with the movies before it, or chunks of timelines, in which a movie is
+    read once for several labels. Chunks need `data.timelines`."""
+
+    chunk_length: int = Field(default=8, ge=1)
+    """Labels in a chunk at most; before its first one it reads as many movies as a context has."""
+
     optimizer: Literal["adamw", "adagrad"] = "adamw"
     """`adagrad` is the tutorial's."""
 

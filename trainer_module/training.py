@@ -14,12 +14,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from data.errors import InputError
+from trainer_module.chunked_model import ChunkedNextMovieModel
 from trainer_module.dataset import Windows, hold_out, training_batches
 from trainer_module.model import NextMovieModel, assign_weights
 from trainer_module.ppmi_init import counted_embeddings
 from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.tensorboard_logs import write_hyperparameters
+from trainer_module.timelines import TrainTimelines, chunk_batches
 
 HISTORY_FILE = "history.json"
 """Learning curves, one list of floats for each figure, written beside the TensorBoard logs."""
@@ -147,8 +149,31 @@ class _Watch(keras.callbacks.Callback):
         logger.info("%s  (%.0f s)", said, time.monotonic() - self._started)
 
 
+def epoch_batches(fitted: Windows | TrainTimelines, training: TrainingSettings) -> tf.data.Dataset:
+    """Return one epoch of batches in the form that the settings name.
+
+    Parameters
+    ----------
+    fitted
+        What to fit; chunks are made of timelines alone, windows of either.
+    training
+        The form, the size of a batch, and the seed.
+
+    Raises
+    ------
+    TypeError
+        Chunks are asked for, of windows.
+    """
+    if training.form == "windows":
+        windows = fitted if isinstance(fitted, Windows) else fitted.windows()
+        return training_batches(windows, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
+    if isinstance(fitted, Windows):
+        raise TypeError("windows can't be put together to timelines again")
+    return chunk_batches(fitted, training.batch_size, training.chunk_length, seed=training.seed)
+
+
 def new_model(
-    fitted: Windows,
+    fitted: Windows | TrainTimelines,
     num_movies: int,
     model_settings: ModelSettings,
     training: TrainingSettings,
@@ -161,7 +186,7 @@ def new_model(
     Parameters
     ----------
     fitted
-        The windows that it will be fitted to; embeddings may start from their counts.
+        What it will be fitted to; embeddings may start from counts of its labels and the movies before each.
     num_movies
         Size of the vocabulary.
     model_settings, training
@@ -173,12 +198,14 @@ def new_model(
     start
         Weights to start from, as `trainer_module.warm_start` makes them; None to begin anew.
     """
+    windows = fitted if isinstance(fitted, Windows) else fitted.windows()
     initial = (
-        counted_embeddings(fitted, num_movies, model_settings.embedding_dim, training.seed)
+        counted_embeddings(windows, num_movies, model_settings.embedding_dim, training.seed)
         if model_settings.counted_embeddings and start is None
         else None
     )
-    model = NextMovieModel(num_movies, fitted.context.shape[1], model_settings, initial)
+    kind = ChunkedNextMovieModel if training.form == "chunks" else NextMovieModel
+    model = kind(num_movies, windows.context.shape[1], model_settings, initial)
     if start is not None:
         assign_weights(model, start)
     model.compile(optimizer=make_optimizer(training, steps_per_epoch), steps_per_execution=steps_per_execution)
@@ -188,7 +215,7 @@ def new_model(
 
 
 def fit(
-    windows: Windows,
+    train: Windows | TrainTimelines,
     num_movies: int,
     model_settings: ModelSettings,
     training: TrainingSettings,
@@ -196,13 +223,13 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     start: Mapping[str, np.ndarray] | None = None,
 ) -> NextMovieModel:
-    """Fit a model to the train windows.
+    """Fit a model to the train split.
 
     Parameters
     ----------
-    windows
-        The train split. A slice of it is held out to watch and, with patience, to stop on; the eval split has no place
-        here.
+    train
+        The train split, as windows or, for either form of training, as timelines. A slice of its labels is held out to
+        watch and, with patience, to stop on; the eval split has no place here.
     num_movies
         Size of the vocabulary.
     model_settings, training
@@ -223,10 +250,13 @@ def fit(
     ------
     InputError
         The loss or a weight became infinite or NaN.
+    TypeError
+        The settings ask for chunks, and `train` is windows.
     """
     keras.utils.set_random_seed(training.seed)
-    fitted, held_out = hold_out(windows, training.validation_fraction, training.seed)
-    batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
+    fitted, validation = hold_out(train, training.validation_fraction, training.seed)
+    held_out = validation if isinstance(validation, Windows) else validation.windows()
+    batches = epoch_batches(fitted, training)
     steps_per_epoch = int(batches.cardinality())
     model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION, start)
     called: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]
@@ -240,7 +270,7 @@ def fit(
         write_hyperparameters(log_dir, {"model": model_settings, "training": training})
         called.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
     logger.info(
-        "%s windows to fit, %s held out, %s candidates, %s steps an epoch",
+        "%s labels to fit, %s held out, %s candidates, %s steps an epoch",
         *(f"{count:,}" for count in (len(fitted), len(held_out), num_movies, steps_per_epoch)),
     )
     history = model.fit(batches, epochs=training.epochs, verbose=0, callbacks=[*called, *callbacks])

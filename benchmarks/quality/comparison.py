@@ -52,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     prepare_environment()
-    from pipeline.settings import load_settings
+    from pipeline.settings import load_settings, with_values
 
     overrides = release_overrides(options)
     settings = load_settings(options.config or options.release, overrides)
     models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
+    if any(other.data.timelines for other in models):
+        settings = with_values(settings, {"data.timelines": True})
     systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
     _check_names(systems)
     if options.peers:
@@ -178,7 +180,7 @@ def _trained(data: DataSet, settings: Settings) -> Scorer:
     from benchmarks.quality.scoring import scorer_of
     from trainer_module.training import fit
 
-    return scorer_of(fit(data.train, data.num_movies, settings.model, settings.training))
+    return scorer_of(fit(data.train_for(settings.training), data.num_movies, settings.model, settings.training))
 
 
 def _rank(score: Scorer, windows: Windows, num_movies: int) -> Ranks:

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from data.options import GenerateOptions
     from pipeline.settings import Settings
     from trainer_module.dataset import Windows
+    from trainer_module.timelines import TrainTimelines
 
     Values = Mapping[str, Any]
+    HeldOut = tuple[Windows | TrainTimelines, Windows, int]
 
 VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 42
@@ -139,13 +141,16 @@ def compare(
         _print_row(values, ranks, (time.monotonic() - started) / len(seeds))
 
 
-def _reader(source: Path | None, work_dir: Path) -> Callable[[GenerateOptions], tuple[Windows, Windows, int]]:
+def _reader(source: Path | None, work_dir: Path) -> Callable[[GenerateOptions], HeldOut]:
     """Return `_held_out` of a release's data sets, which reads one once for all variants of it."""
     return functools.lru_cache(maxsize=1)(functools.partial(_held_out, source=source, work_dir=work_dir))
 
 
-def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> tuple[Windows, Windows, int]:
-    """Return the train windows to fit, those to compare by, and the size of the vocabulary."""
+def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> HeldOut:
+    """Return what of train to fit, the windows to compare by, and the size of the vocabulary.
+
+    Where the data have timelines these are what is fitted: either form of training takes them.
+    """
     from benchmarks.quality.windows import is_among, make_data_set
     from trainer_module.dataset import hold_out
 
@@ -153,12 +158,16 @@ def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> 
     if options.strategy.is_by_time:
         # What says most about a later time is the latest that train has.
         earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
-        fitted = is_among(data, make_data_set(earlier, source, work_dir, with_eval=False))
-        return data.train.take(fitted), data.train.take(~fitted), data.num_movies
+        earlier_data = make_data_set(earlier, source, work_dir, with_eval=False, movie_ids=data.movie_ids)
+        fitted = is_among(data, earlier_data)
+        return earlier_data.timelines or data.train.take(fitted), data.train.take(~fitted), data.num_movies
+    if data.timelines is not None:
+        timelines, held_out = hold_out(data.timelines, VALIDATION_SHARE, VALIDATION_SEED)
+        return timelines, held_out.windows(), data.num_movies
     return *hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
 
 
-def _fit_and_rank(settings: Settings, fitted: Windows, held_out: Windows, num_movies: int) -> Ranks:
+def _fit_and_rank(settings: Settings, fitted: Windows | TrainTimelines, held_out: Windows, num_movies: int) -> Ranks:
     from benchmarks.quality.scoring import rank_windows, scorer_of
     from trainer_module.training import fit
 

@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from pipeline.settings import Settings
 from trainer_module.dataset import Windows
+from trainer_module.timelines import TrainTimelines
 from trainer_module.training import fit, validation_recall
 
 
@@ -35,7 +36,7 @@ class Result:
 
 def fit_trial(
     seeded: Sequence[Settings],
-    fitted: Windows,
+    fitted: Windows | TrainTimelines,
     held_out: Windows,
     num_movies: int,
     *,
@@ -48,7 +49,7 @@ def fit_trial(
     seeded
         At least one.
     fitted, held_out
-        Train windows to fit, and those to rank.
+        Train windows or timelines to fit, and windows to rank.
     num_movies
         Size of the vocabulary.
     should_prune

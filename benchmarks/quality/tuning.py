@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from data.options import GenerateOptions
     from pipeline.settings import Settings
     from trainer_module.dataset import Windows
+    from trainer_module.timelines import TrainTimelines
 
-    HeldOut = Callable[[GenerateOptions], tuple[Windows, Windows, int]]
+    HeldOut = Callable[[GenerateOptions], tuple[Windows | TrainTimelines, Windows, int]]
 
 STUDIES_FILE = "studies.sqlite"
 

@@ -11,10 +11,12 @@ import tensorflow as tf
 
 from data import features
 from data.examples.manifest import Manifest
-from data.examples.shards import Split
+from data.examples.shards import TIMELINES, Split
 from data.generate import generate
 from data.options import GenerateOptions
 from trainer_module.dataset import Windows
+from trainer_module.settings import TrainingSettings
+from trainer_module.timelines import TrainTimelines, read_timelines
 
 _PARSE_BATCH = 8192
 _SEEN = features.SEEN_MOVIE_ID
@@ -33,12 +35,29 @@ class DataSet:
     histories
         For each eval window all movies before its label, int32 `[any length]`, oldest first; those that train never
         shows are 0. None where only contexts are left out when ranking.
+    timelines
+        The train timelines over the same vocabulary; None where the data have none.
     """
 
     train: Windows
     evaluation: Windows
     movie_ids: np.ndarray
     histories: tuple[np.ndarray, ...] | None = None
+    timelines: TrainTimelines | None = None
+
+    def train_for(self, training: TrainingSettings) -> Windows | TrainTimelines:
+        """Return what the form of training reads.
+
+        Raises
+        ------
+        ValueError
+            It reads timelines, and the data set has none.
+        """
+        if training.form == "windows":
+            return self.train
+        if self.timelines is None:
+            raise ValueError("the data set has no timelines to cut chunks of")
+        return self.timelines
 
     @property
     def num_movies(self) -> int:
@@ -51,10 +70,18 @@ def data_folder(options: GenerateOptions, work_dir: Path) -> Path:
     choices = [options.release, options.split, options.max_context_length, f"{options.train_fraction:g}"]
     choices += [f"least-{options.min_movie_ratings}"] if options.min_movie_ratings else []
     choices += [f"without-{options.leave_out}"] if options.leave_out else []
+    choices += [TIMELINES] if options.timelines else []
     return work_dir / "-".join(map(str, choices))
 
 
-def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path, *, with_eval: bool = True) -> DataSet:
+def make_data_set(
+    options: GenerateOptions,
+    source: Path | None,
+    work_dir: Path,
+    *,
+    with_eval: bool = True,
+    movie_ids: np.ndarray | None = None,
+) -> DataSet:
     """Generate a release's windows, if they are not there yet, and read them.
 
     Parameters
@@ -67,6 +94,8 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path,
         Where windows are kept, see `data_folder`.
     with_eval
         Whether to read the eval split; else it holds no window.
+    movie_ids
+        int64 `[num_movies]`, ascending: the vocabulary; by default the movies of train.
 
     Raises
     ------
@@ -75,17 +104,18 @@ def make_data_set(options: GenerateOptions, source: Path | None, work_dir: Path,
     """
     folder = data_folder(options, work_dir)
     generate(options, folder, source=source, progress=lambda line: print(line, file=sys.stderr))
-    return read_data_set(folder, with_eval=with_eval)
+    return read_data_set(folder, with_eval=with_eval, movie_ids=movie_ids)
 
 
-def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
+def read_data_set(folder: Path, *, with_eval: bool = True, movie_ids: np.ndarray | None = None) -> DataSet:
     """Read what `data.generate` wrote; without the eval split, its files are not opened."""
     manifest = Manifest.load(folder)
     context, label = _read(folder, manifest, "train")
     raw: dict[Split, tuple[np.ndarray, np.ndarray]] = {"train": (context, label), "eval": (context[:0], label[:0])}
     if with_eval:
         raw["eval"] = _read(folder, manifest, "eval")
-    movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
+    if movie_ids is None:
+        movie_ids = np.setdiff1d(np.unique(np.concatenate([context.ravel(), label])), [features.PAD_MOVIE_ID])
 
     def index(ids: np.ndarray) -> np.ndarray:
         place = np.minimum(np.searchsorted(movie_ids, ids), len(movie_ids) - 1)
@@ -97,7 +127,9 @@ def read_data_set(folder: Path, *, with_eval: bool = True) -> DataSet:
     histories = None
     if with_eval and manifest.options.leave_out is not None:
         histories = tuple(index(history) for history in _read_histories(folder, manifest))
-    return DataSet(train=windows("train"), evaluation=windows("eval"), movie_ids=movie_ids, histories=histories)
+    files = [str(folder / shard.name) for shard in manifest.shards_of(TIMELINES)]
+    timelines = read_timelines(files, movie_ids, manifest.options.max_context_length) if files else None
+    return DataSet(windows("train"), windows("eval"), movie_ids, histories, timelines)
 
 
 def is_among(data: DataSet, other: DataSet) -> np.ndarray:

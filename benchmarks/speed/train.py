@@ -1,6 +1,7 @@
 """Our training step against the tutorial's: `python -m benchmarks.train_speed --ratings 1000000`.
 
-Both train on the same windows, at our batch and at the tutorial's. A step is timed on one batch again and again, and on
+Both train on the same labels, at our batch and at the tutorial's; a configuration that is fitted to chunks of timelines
+is measured with windows too. A step is timed on one batch again and again, and on
 the batches that the input pipeline brings; the difference is what input costs. Then each model is trained on the clock,
 ours until it ranks as well as the tutorial's does at its end.
 """
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from trainer_module.model import NextMovieModel
 
 _OURS = "ours"
+_OURS_IN_WINDOWS = "ours, in windows"
 _TUTORIAL = "tutorial"
 _STEP = "step"
 _TRAIN = "train"
@@ -79,7 +81,7 @@ def step_row(name: str, result: dict[str, float]) -> list[str]:
     name
         The model's.
     result
-        `batch` windows a step, `seconds_alone` and `seconds_with_input` of one, and `peak_mib`.
+        `batch` windows a step, or labels of chunks, `seconds_alone` and `seconds_with_input` of one, and `peak_mib`.
     """
     alone, with_input = result["seconds_alone"], result["seconds_with_input"]
     return [
@@ -107,17 +109,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"timed steps in each of {_ROUNDS} rounds (default: %(default)s)",
     )
+    parser.add_argument("--only-steps", action="store_true", help="time steps, and train no model")
     # How the benchmark calls itself, to measure each part in a process of its own.
     parser.add_argument("--part", choices=(_STEP, _TRAIN), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=user_path, help=argparse.SUPPRESS)
-    parser.add_argument("--model", choices=(_OURS, _TUTORIAL), help=argparse.SUPPRESS)
+    parser.add_argument("--model", choices=(_OURS, _OURS_IN_WINDOWS, _TUTORIAL), help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=positive_int, help=argparse.SUPPRESS)
     parser.add_argument("--recall", type=float, help=argparse.SUPPRESS)
     return parser
 
 
 def _compare(options: argparse.Namespace, folder: Path) -> None:
-    settings = {name: _settings(options, name) for name in (_OURS, _TUTORIAL)}
+    settings = {name: _settings(options, name) for name in (_OURS, _OURS_IN_WINDOWS, _TUTORIAL)}
+    if settings[_OURS].training.form == "windows":
+        del settings[_OURS_IN_WINDOWS]
     manifest = generate_data(options, settings[_OURS].data, folder)
 
     def part(name: str, model: str, *arguments: str) -> Measurement:
@@ -127,13 +132,22 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
 
     print(f"{describe_machine()}; {describe_data(options, manifest)}\n")
     batches = dict.fromkeys(chosen.training.batch_size for chosen in settings.values())
-    rows = []
+    rows, epochs = [], {}
     for batch, model in itertools.product(batches, settings):
         step = part(_STEP, model, "--batch", str(batch))
+        epochs[model, batch] = step.result["steps"] * step.result["seconds_with_input"]
         rows.append(step_row(model, {**step.result, "peak_mib": step.peak_mib}))
     header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "peak MiB"]
     print(markdown_table(header, rows), flush=True)
 
+    if _OURS_IN_WINDOWS in settings:
+        batch = settings[_OURS].training.batch_size
+        seconds, in_windows = epochs[_OURS, batch], epochs[_OURS_IN_WINDOWS, batch]
+        print(
+            f"\nan epoch of ours takes {seconds:.0f} s, in windows {in_windows:.0f} s: {seconds / in_windows:.2f} of it"
+        )
+    if options.only_steps:
+        return
     tutorial = part(_TRAIN, _TUTORIAL).result
     ours = part(_TRAIN, _OURS, "--recall", str(tutorial["recall"])).result
     print(f"\n{_training_table({_TUTORIAL: tutorial, f'{_OURS}, until it ranks as well': ours})}")
@@ -160,10 +174,11 @@ def _training_table(results: dict[str, dict[str, float]]) -> str:
 
 
 def _settings(options: argparse.Namespace, model: str) -> Settings:
-    from pipeline.settings import load_settings
+    from pipeline.settings import load_settings, with_values
 
     name = _TUTORIAL if model == _TUTORIAL else options.config or options.release
-    return load_settings(name, {"release": options.release})
+    settings = load_settings(name, {"release": options.release})
+    return with_values(settings, {"training.form": "windows"}) if model == _OURS_IN_WINDOWS else settings
 
 
 def _time_steps(options: argparse.Namespace) -> dict[str, float]:
@@ -171,15 +186,17 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     import tf_keras as keras
 
     from benchmarks.quality.windows import read_data_set
-    from trainer_module.dataset import training_batches
-    from trainer_module.training import new_model
+    from trainer_module.training import epoch_batches, new_model
 
     data = read_data_set(data_root(options.folder))
     settings = _settings(options, options.model)
     # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
-    batches = training_batches(data.train, options.batch, seed=settings.training.seed, reshuffle=True)
-    keras.utils.set_random_seed(settings.training.seed)
-    model = new_model(data.train, data.num_movies, settings.model, settings.training, int(batches.cardinality()))
+    training = settings.training.model_copy(update={"batch_size": options.batch, "reshuffle": True})
+    train = data.train_for(training)
+    batches = epoch_batches(train, training)
+    steps_per_epoch = int(batches.cardinality())
+    keras.utils.set_random_seed(training.seed)
+    model = new_model(train, data.num_movies, settings.model, training, steps_per_epoch)
     step = model.make_train_function()
     same, brought = iter(batches.take(1).cache().repeat()), iter(batches.repeat())
     for source in (same, brought):
@@ -190,7 +207,7 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     ]
     alone, with_input = (sum(seconds) / (_ROUNDS * options.steps) for seconds in zip(*rounds, strict=True))
     batch = min(options.batch, len(data.train))
-    return {"batch": batch, "seconds_alone": alone, "seconds_with_input": with_input}
+    return {"batch": batch, "steps": steps_per_epoch, "seconds_alone": alone, "seconds_with_input": with_input}
 
 
 def _seconds_of(step: Any, batches: Iterator[tuple[tf.Tensor, tf.Tensor]], count: int) -> float:
@@ -234,13 +251,13 @@ def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float,
     """
     import tf_keras as keras
 
-    from trainer_module.dataset import hold_out, training_batches
-    from trainer_module.training import new_model
+    from trainer_module.dataset import hold_out
+    from trainer_module.training import epoch_batches, new_model
 
     training = settings.training
     resumed = time.monotonic()
-    fitted, _ = hold_out(data.train, training.validation_fraction, training.seed)
-    batches = training_batches(fitted, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
+    fitted, _ = hold_out(data.train_for(training), training.validation_fraction, training.seed)
+    batches = epoch_batches(fitted, training)
     steps_per_epoch = int(batches.cardinality())
     keras.utils.set_random_seed(training.seed)
     model = new_model(fitted, data.num_movies, settings.model, training, steps_per_epoch)

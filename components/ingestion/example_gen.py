@@ -18,7 +18,7 @@ from components.naming import EXAMPLE_GEN
 from data.errors import InputError
 from data.examples.last_histories import LAST_HISTORIES_FILE
 from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.shards import SPLITS, shard_pattern
+from data.examples.shards import SPLITS, TIMELINES, shard_pattern
 from data.releases.catalogue import CATALOGUE_FILE
 
 DIGEST_PROPERTY = "manifest_digest"
@@ -33,7 +33,8 @@ SPAN_FOLDER = "span-{SPAN}"
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
 
-    Catalogue and manifest are copied into the artifact's root, so that later steps need nothing but the artifact.
+    Timelines, catalogue and manifest are copied into the artifact's root too, so that later steps need nothing but the
+    artifact.
     """
 
     def Do(  # noqa: N802
@@ -65,6 +66,10 @@ class Executor(BaseExecutor):
                 target = f"{folder}/data_tfrecord-{number:05d}-of-{len(names):05d}.gz"
                 tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
         histories = (LAST_HISTORIES_FILE,) if manifest.last_histories is not None else ()
+        # Beside the splits, since they are no examples: statistics and Transform have no use for them.
+        timelines = [shard.name for shard in manifest.shards_of(TIMELINES)]
+        if timelines:
+            tfx.dsl.io.fileio.makedirs(f"{examples.uri}/{TIMELINES}")
         for name in (CATALOGUE_FILE, MANIFEST_FILE, *histories):
             tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{name}", overwrite=True)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))

@@ -100,6 +100,34 @@ def encode_examples(features: Mapping[str, NDArray[Any] | Ragged]) -> list[bytes
     return [serialised[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
+def encode_ragged(features: Mapping[str, NDArray[Any]], lengths: NDArray[np.integer]) -> list[bytes]:
+    """Serialise examples of different lengths.
+
+    Parameters
+    ----------
+    features
+        By name an array `[sum of lengths]`, the values of one example behind those of the one before it, of a kind that
+        `encode_examples` takes.
+    lengths
+        int `[num_examples]`: how many values of each feature an example has; at least one.
+
+    Returns
+    -------
+    list[bytes]
+        A serialised `tf.Example` for each length.
+    """
+    starts = np.cumsum(lengths) - lengths
+    serialised = np.empty(len(lengths), dtype=object)
+    # Those of one length have one shape.
+    for length in np.unique(lengths).tolist():
+        chosen = np.flatnonzero(lengths == length)
+        sources = starts[chosen, np.newaxis] + np.arange(length)
+        encoded = encode_examples({name: values[sources] for name, values in features.items()})
+        for place, example in zip(chosen.tolist(), encoded, strict=True):
+            serialised[place] = example
+    return serialised.tolist()
+
+
 def _read_rows(message: _Message, num_examples: int) -> bytes:
     """Return the bytes that are there, example by example, each example's pieces in their order."""
     template = b"".join(

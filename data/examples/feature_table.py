@@ -67,6 +67,13 @@ class FeatureTable:
         """Return the ids of movies, `[n]` to `[n]`."""
         return self._ids[codes]
 
+    def timeline_features_of(self, rows: NDArray[np.void]) -> dict[str, NDArray[np.generic]]:
+        """Return the features of train timelines, `TRAIN_TIMELINE_DTYPE[n]`: by name one value a row, `[n]`."""
+        return {
+            features.TIMELINE_MOVIE_ID: self._ids[rows["movie"]],
+            features.TIMELINE_IS_LABEL: rows["is_label"].astype(np.int64),
+        }
+
     def _genres(self, places: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """Join the genres of each row's movies, `[n, context]` to `[n, max_context_movie_genre_length]`."""
         counts = self._genre_counts[places]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, Valid
 from data.errors import InputError
 from data.examples.last_histories import LAST_HISTORIES_FILE, LastHistories
 from data.examples.ratings_profile import RatingsProfile
-from data.examples.shards import SPLITS, Shard, Split, file_sha256, shard_pattern
+from data.examples.shards import SPLITS, TIMELINES, Shard, ShardKind, file_sha256, shard_pattern
 from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
 from data.features import PAD_MOVIE_ID
 from data.movie_ids import MovieId
@@ -172,8 +172,8 @@ class Manifest(BaseModel):
         )
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def shards_of(self, split: Split) -> tuple[Shard, ...]:
-        """Return the shards of a split."""
+    def shards_of(self, split: ShardKind) -> tuple[Shard, ...]:
+        """Return the shards of a split, or of the timelines: none where they were not asked for."""
         return tuple(shard for shard in self.shards if shard.split == split)
 
     def verify(self, folder: Path) -> None:
@@ -185,8 +185,8 @@ class Manifest(BaseModel):
             A file is missing, differs, or is one shard too many.
         """
         expected = {shard.name: shard.sha256 for shard in self.shards}
-        for split in SPLITS:
-            for path in sorted(folder.glob(shard_pattern(split))):
+        for kind in (*SPLITS, TIMELINES):
+            for path in sorted(folder.glob(shard_pattern(kind))):
                 if path.name not in expected:
                     raise InputError(
                         f"{path} is not in the manifest; remove it, or generate the data again", code="G03"

@@ -6,6 +6,7 @@ zlib takes more than half of the time and lets other threads run: each shard is 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import uuid
 import zlib
 from collections.abc import Generator, Iterable, Iterator
@@ -19,13 +20,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from data import features
-from data.examples.encoding import Ragged, encode_examples
+from data.examples.encoding import Ragged, encode_examples, encode_ragged
 from data.examples.feature_table import FeatureTable
 from data.examples.records import frame_records
 from data.timelines.windows import spans
 
 Split = Literal["train", "eval"]
 SPLITS: tuple[Split, ...] = ("train", "eval")
+
+ShardKind = Literal["train", "eval", "timelines"]
+"""A split, whose shards hold windows, or train timelines."""
+
+TIMELINES: Literal["timelines"] = "timelines"
 
 RATINGS_PER_SHARD = 250_000
 """A shard of this many examples takes 15 MB on disk and, with contexts of 10, 25 MB in memory to be sorted."""
@@ -58,11 +64,11 @@ class Shard(BaseModel):
     name: str
     """The file's name within the output folder."""
 
-    split: Split
-    """Which split its examples belong to."""
+    split: ShardKind
+    """Which split its examples belong to; or that it holds train timelines."""
 
     examples: int
-    """How many examples it holds."""
+    """How many examples, or timelines, it holds."""
 
     bytes: int
     """The file's size."""
@@ -71,12 +77,12 @@ class Shard(BaseModel):
     """The digest of the file's content, in hexadecimal."""
 
 
-def shard_pattern(split: Split) -> str:
-    """Return the pattern that all shards of a split match."""
+def shard_pattern(split: ShardKind) -> str:
+    """Return the pattern that all shards of a kind match."""
     return f"{split}-*"
 
 
-def shard_name(split: Split, index: int, count: int) -> str:
+def shard_name(split: ShardKind, index: int, count: int) -> str:
     """Return a shard's file name, as TensorFlow names shards.
 
     >>> shard_name("train", 0, 4)
@@ -98,12 +104,12 @@ def write_shard(
     folder: Path,
     work: Path,
     name: str,
-    split: Split,
+    split: ShardKind,
     parts: Iterable[NDArray[np.void]],
     table: FeatureTable,
     histories: Iterable[NDArray[np.int32]] = (),
 ) -> Shard:
-    """Write windows as examples in the order of their keys.
+    """Write windows as examples, or train timelines, in the order of their keys.
 
     The file is written under a temporary name and renamed: it is complete once it is there.
 
@@ -131,12 +137,12 @@ def write_shard(
 def encode_shard(
     file: WritableFile,
     name: str,
-    split: Split,
+    split: ShardKind,
     parts: Iterable[NDArray[np.void]],
     table: FeatureTable,
     histories: Iterable[NDArray[np.int32]] = (),
 ) -> Shard:
-    """Write windows into an open file, as examples in the order of their keys.
+    """Write windows into an open file as examples, or train timelines, in the order of their keys.
 
     Parameters
     ----------
@@ -145,7 +151,7 @@ def encode_shard(
     name, split
         From `shard_name`.
     parts
-        `window_dtype(...)[n]` each, in any order.
+        `window_dtype(...)[n]` each, in any order; of timelines `TRAIN_TIMELINE_DTYPE[n]`, each timeline whole.
     table
         Looks up years and genres.
     histories
@@ -162,7 +168,24 @@ def encode_shard(
         The file can't be written.
     """
     given = list(parts)
-    windows = np.concatenate(given) if given else np.empty(0, dtype=np.void)
+    if split == TIMELINES:
+        slices, number = _timeline_slices(given, table)
+    else:
+        slices, number = _window_slices(given, histories, table)
+    digest, size = hashlib.sha256(), 0
+    with closing(_one_ahead(slices)) as encoded:
+        for compressed in _compressed(encoded):
+            digest.update(compressed)
+            size += len(compressed)
+            file.write(compressed)
+    return Shard(name=name, split=split, examples=number, bytes=size, sha256=digest.hexdigest())
+
+
+def _window_slices(
+    parts: list[NDArray[np.void]], histories: Iterable[NDArray[np.int32]], table: FeatureTable
+) -> tuple[Iterator[bytes], int]:
+    """Return the records of windows in slices, and how many there are."""
+    windows = np.concatenate(parts) if parts else np.empty(0, dtype=np.void)
     ordered = np.argsort(windows["order"]) if len(windows) else np.empty(0, dtype=np.int64)
     seen = np.concatenate([np.empty(0, np.int32), *histories])
     ends = np.cumsum(windows["seen"], dtype=np.int64) if len(windows) else np.empty(0, dtype=np.int64)
@@ -171,13 +194,32 @@ def encode_shard(
         frame_records(encode_examples(_features(windows, seen, ends, ordered[start : start + step], table)))
         for start in range(0, len(ordered), step)
     )
-    digest, size = hashlib.sha256(), 0
-    with closing(_one_ahead(slices)) as encoded:
-        for compressed in _compressed(encoded):
-            digest.update(compressed)
-            size += len(compressed)
-            file.write(compressed)
-    return Shard(name=name, split=split, examples=len(ordered), bytes=size, sha256=digest.hexdigest())
+    return slices, len(ordered)
+
+
+def _timeline_slices(parts: list[NDArray[np.void]], table: FeatureTable) -> tuple[Iterator[bytes], int]:
+    """Return the records of train timelines in slices, and how many there are."""
+    rows = np.concatenate(parts) if parts else np.empty(0, dtype=[("order", "<u8")])
+    # Stable: a timeline's rows share a key, and keep the order of time.
+    ordered = np.argsort(rows["order"], kind="stable")
+    starts = _starts(rows["order"][ordered])
+    bounds = [*starts[::_EXAMPLES_PER_SLICE].tolist(), len(rows)]
+    slices = (
+        frame_records(_encode_timelines(rows[ordered[start:stop]], table)) for start, stop in itertools.pairwise(bounds)
+    )
+    return slices, len(starts)
+
+
+def _encode_timelines(rows: NDArray[np.void], table: FeatureTable) -> list[bytes]:
+    starts = _starts(rows["order"])
+    return encode_ragged(table.timeline_features_of(rows), np.diff(starts, append=len(rows)))
+
+
+def _starts(orders: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return where another key begins in keys that are in order."""
+    is_start = np.ones(len(orders), dtype=bool)
+    is_start[1:] = orders[1:] != orders[:-1]
+    return np.flatnonzero(is_start)
 
 
 def _features(

@@ -220,9 +220,10 @@ def _open(
 
 def _check_can_be_spans(options: GenerateOptions) -> None:
     """Refuse options that need all ratings at once."""
-    if options.min_movie_ratings or options.strategy.known_only:
-        what = "min_movie_ratings" if options.min_movie_ratings else f"the split {spelt(options.split)}"
-        raise InputError(f"{what} is not for spans: it looks at all ratings at once; leave it out", code="N10")
+    refused = [name for name in ("min_movie_ratings", "timelines") if getattr(options, name)]
+    refused += [f"the split {spelt(options.split)}"] if options.strategy.known_only else []
+    if refused:
+        raise InputError(f"{refused[0]} is not for spans: it needs all ratings at once; leave it out", code="N10")
 
 
 def _check_alike(options: GenerateOptions, last: Manifest, series: Path) -> None:

@@ -13,6 +13,10 @@ from tfx import v1 as tfx
 from components.ingestion.example_gen import Executor, shard_example_gen
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
+from data.examples.shards import TIMELINES
+from data.generate import generate
+from data.options import GenerateOptions
+from serving.artifact_files import timeline_files
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +113,11 @@ def test_the_datas_digest_is_part_of_the_cache_key(data):
         shard_example_gen(str(data), digest).exec_properties["custom_config"] for digest in ("a" * 64, "b" * 64)
     )
     assert one != other
+
+
+def test_timelines_lie_beside_the_splits_and_are_none(tmp_path):
+    manifest = generate(GenerateOptions(release="sample", timelines=True), tmp_path / "data")
+    examples = generate_examples(tmp_path / "data", tmp_path)
+    assert json.loads(examples.split_names) == ["train", "eval"]
+    (file,) = timeline_files(examples.uri)
+    assert Path(file).read_bytes() == (tmp_path / "data" / manifest.shards_of(TIMELINES)[0].name).read_bytes()

@@ -33,6 +33,7 @@ OTHER = {
     "train_fraction": 0.6,
     "seed": 7,
     "shards": 5,
+    "timelines": True,
 }
 """Another value for each option of a release."""
 
