@@ -71,8 +71,8 @@ class RecencyMean(keras.layers.Layer):
         """
         place = tf.range(tf.shape(embedded)[1])
         distance = place[:, tf.newaxis] - place
-        is_read = (distance >= 0) & (distance < self._log_weight.shape[0])
-        weight = tf.exp(tf.gather(self._log_weight, tf.where(is_read, distance, 0))) * tf.cast(is_read, embedded.dtype)
+        is_read = (distance >= 0) & (distance < self.log_weight.shape[0])
+        weight = tf.exp(tf.gather(self.log_weight, tf.where(is_read, distance, 0))) * tf.cast(is_read, embedded.dtype)
         weight /= tf.reduce_sum(weight, axis=1, keepdims=True)
         return tf.einsum("ts,bsd->btd", weight, embedded)
 

@@ -70,6 +70,8 @@ class Executor(BaseExecutor):
         timelines = [shard.name for shard in manifest.shards_of(TIMELINES)]
         if timelines:
             tfx.dsl.io.fileio.makedirs(f"{examples.uri}/{TIMELINES}")
+        for name in timelines:
+            tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{TIMELINES}/{name}", overwrite=True)
         for name in (CATALOGUE_FILE, MANIFEST_FILE, *histories):
             tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{name}", overwrite=True)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
