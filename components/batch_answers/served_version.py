@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.labels import STABLE, labels_of, version_for
+from serving.labels import version_to_serve
 from serving.publication import read_publication
 from serving.versions import published_versions
 
@@ -25,7 +25,7 @@ def served_version(serving: Path) -> Path | None:
     versions = published_versions(serving)
     if not versions:
         return None
-    version = version_for(serving, STABLE) if STABLE in labels_of(serving) else versions[-1]
+    version = version_to_serve(serving, None) or versions[-1]
     return serving / str(version)
 
 
