@@ -155,7 +155,7 @@ def test_a_work_directory_without_space_is_told_from_one_without_rights(tmp_path
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("pipeline.local.FileLock.acquire", fail)
+    monkeypatch.setattr("pipeline.run_lock.FileLock.acquire", fail)
     assert local_runner.main(["--release", "sample", "--work-dir", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"error: no space left on the disk of {tmp_path}; free some and run again [F01]\n"
 
