@@ -179,7 +179,14 @@ def test_an_export_says_of_which_format_it_is_and_how_many_movies_it_reads(expor
     written = json.loads((export / "assets.extra" / "export.json").read_text())
 
     words = {"one": "movie", "many": "movies", "taken": "watched"}
-    assert written == {"format": 2, "max_context_length": 10, "pad_movie_id": 0, "words": words, "data": None}
+    assert written == {
+        "format": 2,
+        "max_context_length": 10,
+        "pad_movie_id": 0,
+        "words": words,
+        "data": None,
+        "training": None,
+    }
     assert read_record(export).ranks_any_length
 
 

@@ -76,6 +76,7 @@ def test_a_small_catalogue_is_trained_on_and_exported_and_found_servable(tmp_pat
 
     run_fn(
         SimpleNamespace(
+            base_model=None,
             custom_config={
                 "model": {"embedding_dim": 16, "gru_reads": 2},
                 "training": {"epochs": 1, "batch_size": 32, "validation_fraction": 0.1},
