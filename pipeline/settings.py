@@ -117,6 +117,8 @@ class Settings(BaseModel):
         if self.training.form == "chunks":
             if not self.data.timelines:
                 raise ValueError("`training.form` is chunks, which are cut of timelines: set `data.timelines` to true")
+            if self.rolling is not None:
+                raise ValueError("`training.form` is chunks, and spans have no timelines: leave out `rolling`")
             if self.model.loss != "full_softmax":
                 raise ValueError("`training.form` is chunks, and these are fitted with the `model.loss` full_softmax")
             if self.model.gru_reads < self.data.max_context_length:

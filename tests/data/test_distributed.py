@@ -225,7 +225,8 @@ def client_of(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 def workers_of(pool: int) -> list[int]:
     """Return the processes that a pool started."""
-    (server,) = found("--full", f"worker_pool_main --service_port {pool}")
+    # The oldest: what the pool is about to start bears its command line for a moment.
+    (server,) = found("--oldest", "--full", f"worker_pool_main --service_port {pool}")
     return found("--parent", str(server))
 
 

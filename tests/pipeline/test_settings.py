@@ -174,10 +174,11 @@ def test_a_single_setting_that_is_none_is_refused_by_name(value, reason):
     ("values", "reason"),
     [
         ({}, "set `data.timelines` to true"),
+        ({"data.timelines": True, "rolling": {}}, "spans have no timelines: leave out `rolling`"),
         ({"data.timelines": True, "model.loss": "in_batch"}, "fitted with the `model.loss` full_softmax"),
         ({"data.timelines": True, "model.gru_reads": 2}, "set it to 10, the `data.max_context_length`"),
     ],
-    ids=["no timelines", "in-batch loss", "a GRU that reads less"],
+    ids=["no timelines", "spans", "in-batch loss", "a GRU that reads less"],
 )
 def test_chunks_are_refused_where_they_would_not_train_what_is_served(values, reason):
     with pytest.raises(InputError, match=reason) as refused:
