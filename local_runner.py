@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from data.command import EXIT_FAILED, CommandParser, add_beam_option, run_command
 from data.environment import prepare_environment
@@ -75,23 +76,13 @@ def _run(options: argparse.Namespace) -> int:
     prepare_environment(verbose=options.verbose)
     defer_cloud_extensions()
     # Imported late: TFX takes its time, and a wrong argument shouldn't have to wait for it.
-    from pipeline.local import OwnData, StepFailedError, run_locally
+    from pipeline.local import StepFailedError, run_locally
 
     try:
         if options.next_span or options.span is not None:
             return _run_span(options)
         published = run_locally(
-            config=options.config,
-            release=options.release,
-            source=options.source,
-            own=OwnData(options.interactions, options.items, options.name),
-            split=options.split,
-            values=options.values,
-            work_dir=options.work_dir,
-            from_node=options.from_node,
-            use_cache=not options.no_cache,
-            beam_args=options.beam_arg,
-            verbose=options.verbose,
+            **_given(options), work_dir=options.work_dir, from_node=options.from_node, use_cache=not options.no_cache
         )
     except StepFailedError as error:
         print(f"error: {error} (--verbose shows all of it) [{error.code}]", file=sys.stderr)
@@ -100,25 +91,28 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_span(options: argparse.Namespace) -> int:
-    from pipeline.local import OwnData
     from pipeline.rolling.day import run_span
 
     if options.from_node is not None:
         raise InputError("--from-node is for data without spans: a span's run goes on by itself", code="A11")
-    done = run_span(
-        options.span,
-        config=options.config,
-        release=options.release,
-        source=options.source,
-        own=OwnData(options.interactions, options.items, options.name),
-        split=options.split,
-        values=options.values,
-        work_dir=options.work_dir,
-        use_cache=not options.no_cache,
-        beam_args=options.beam_arg,
-        verbose=options.verbose,
-    )
+    done = run_span(options.span, **_given(options), work_dir=options.work_dir, use_cache=not options.no_cache)
     return 0 if done else EXIT_NOT_PUBLISHED
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what both kinds of runs take from the command line."""
+    from pipeline.local import OwnData
+
+    return {
+        "config": options.config,
+        "release": options.release,
+        "source": options.source,
+        "own": OwnData(options.interactions, options.items, options.name),
+        "split": options.split,
+        "values": options.values,
+        "beam_args": options.beam_arg,
+        "verbose": options.verbose,
+    }
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ class Plan:
 
 
 def plan_deletion(metadata: Path, *, keep_runs: int, older_than: timedelta | None, now: datetime) -> Plan:
-    """Say what is to be deleted; write nothing.
+    """Return what would be deleted, and change nothing.
 
     Parameters
     ----------

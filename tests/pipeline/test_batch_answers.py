@@ -43,7 +43,7 @@ class Runs:
         return self.record.outputs[WANTED]
 
     def expected(self, version: int) -> list[tuple[int, list[int]]]:
-        """Ask a version about every history of the data folder, one by one."""
+        """Return a version's answers to every history of the data folder, asked one by one."""
         recommender = Recommender.load(self.serving / str(version))
         rows = pq.read_table(self.data_root / LAST_HISTORIES_FILE).to_pylist()
         return [(row["id"], [movie.movie_id for movie in recommender.recommend(row["history"], 5)]) for row in rows]
