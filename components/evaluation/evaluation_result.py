@@ -9,9 +9,10 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
+from components.evaluation.model_gate import NO_BASELINE, Check, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
 from components.gate_settings import ModelGateSettings
+from components.naming import LAST_BLESSED
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
@@ -40,12 +41,15 @@ class EvaluationResult:
         The gate's checks with their outcomes.
     no_baseline
         Why there was no model to compare with; None where there was one.
+    compared_with
+        Which model that is, in words.
     """
 
     blessed: bool
     evaluation: Evaluation
     checks: list[Check]
     no_baseline: str | None = None
+    compared_with: str = LAST_BLESSED
 
     @property
     def reasons(self) -> list[str]:
@@ -55,7 +59,11 @@ class EvaluationResult:
 
 
 def read_evaluation_result(
-    evaluation: Path, blessing: Path, gate: ModelGateSettings, no_baseline: str | None = None
+    evaluation: Path,
+    blessing: Path,
+    gate: ModelGateSettings,
+    no_baseline: str | None = None,
+    compared_with: str = LAST_BLESSED,
 ) -> EvaluationResult:
     """Read what the Evaluator wrote.
 
@@ -67,13 +75,16 @@ def read_evaluation_result(
         The thresholds that were asked for.
     no_baseline
         Why there was no model to compare with, if it is known and there was none.
+    compared_with
+        Which model that is, in words.
     """
     found = read_evaluation(evaluation)
     return EvaluationResult(
         blessed=is_blessed(blessing),
         evaluation=found,
-        checks=decide(found, gate),
-        no_baseline=(no_baseline or NO_EARLIER_MODEL) if found.baseline is None else None,
+        checks=decide(found, gate, compared_with),
+        no_baseline=(no_baseline or NO_BASELINE[compared_with]) if found.baseline is None else None,
+        compared_with=compared_with,
     )
 
 

@@ -17,7 +17,9 @@ class SpanGateSettings(BaseModel):
     """The most labels of a span, as a multiple of the mean of the spans before it."""
 
     max_lost_share: float = Field(default=0.2, ge=0, le=1)
-    """The most train labels of the spans before, as a share, that may be of movies which the span's catalogue lacks."""
+    """The most that may go lost, as a share: of the train labels of the spans before, those of movies that the span's
+    catalogue lacks. So much may also lie, above what the spans before have, the share of its movies that the list which
+    arrived lacks, and those of its labels whose movies have no year, or no genres."""
 
     max_unknown_share: float = Field(default=0.5, ge=0, le=1)
     """The most train labels of a span, as a share, that may be of movies which are no label in the spans before it."""
