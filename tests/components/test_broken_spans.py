@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,18 @@ def listing(year: str = " (1990)", genres: str = "Drama|Comedy") -> dict[int, st
     return {movie: f"Movie {movie}{year},{genres}" for movie in range(1, MOVIES + 1)}
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def good_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give two good spans."""
+    folder = tmp_path_factory.mktemp("good")
     for number in (1, 2):
-        write(tmp_path / f"arrived-{number}", tmp_path / "series", number)
-    return tmp_path / "series"
+        write(folder / f"arrived-{number}", folder / "series", number)
+    return folder / "series"
+
+
+@pytest.fixture
+def series(good_series: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(good_series, tmp_path / "series")
 
 
 def faults_of(series: Path, number: int) -> list[str]:

@@ -148,15 +148,16 @@ def test_a_day_with_a_cold_training_beside_the_warm_one_goes_on_where_it_was_kil
     assert "version 1 on span 2, which it had not seen: recall@10 0." in last.output
 
 
-def test_a_day_begins_with_the_version_that_is_called_stable(series):
+def test_a_refused_span_is_learned_from_once_its_limits_are_set_and_begins_with_the_stable_version(series):
+    refused = series.day(3, "rolling.span_gate.min_volume=2")
+    assert refused.code == 3, refused
+    assert "set the limits of rolling.span_gate [G17]" in refused.output
+    assert (published_versions(series.serving), series.outcomes()[3]) == ([1, 2], "refused")
     promote(series.serving, 1, STABLE)
 
-    ended = series.day(3)
+    ended = series.day(3, "rolling.span_gate.min_volume=0.1")
 
     assert ended.code == 0, ended
+    assert (published_versions(series.serving), series.outcomes()[3]) == ([1, 2, 3], "published")
     assert series.measured()[3] == (series.pushed(1), True)
-    assert published_versions(series.serving) == [1, 2, 3]
     assert "version 1 on span 3, which it had not seen" in ended.output
-    # The new model started from version 1, so that of span 2 it has seen what is in its own range alone.
-    (model,) = series.pushed(3)
-    assert {seen.span for seen in seen_by(series.store, model)} == {1, 2, 3}
