@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from data.examples.manifest import Manifest
 from data.releases.catalogue import Catalogue
 from data.spans.series import list_spans, span_folder
 from data.user_files import user_path
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 QUANTILES = (0.0, 0.05, 0.5, 0.95, 1.0)
 
@@ -70,51 +74,50 @@ def drift_of(
     dict
         By span, and by feature and measure.
     """
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from tensorflow_data_validation import load_stats_binary
-
     from components.data_gate import find_drift
-    from components.statistics.statistics_gen import write_statistics
-    from data.beam_options import DEFAULT_ARGS
     from data.examples.schema import schema_of
-    from serving.artifact_files import example_files
 
     newest = span_folder(series, judged[-1])
     manifest = Manifest.load(newest)
     schema = schema_of(manifest, Catalogue.load(newest / manifest.catalogue_file))
-    counted = {f"span-{span}": [span] for span in judged}
-    counted |= {f"before-{span}": _range_before(numbers, span, num_spans) for span in judged}
-    with tempfile.TemporaryDirectory() as folder:
-        with beam.Pipeline(options=PipelineOptions(list(DEFAULT_ARGS))) as pipeline:
-            for name, spans in counted.items():
-                files = [file for span in spans for file in example_files(str(span_folder(series, span)), "train")]
-                write_statistics(
-                    pipeline,
-                    name,
-                    files,
-                    (),
-                    manifest.pad_movie_id,
-                    padded=f"{folder}/padded",
-                    unpadded=f"{folder}/unpadded",
-                    schema=schema,
-                )
-        statistics = {name: load_stats_binary(f"{folder}/padded/Split-{name}/FeatureStats.pb") for name in counted}
     thresholds = {}
     for feature in schema.feature:
         comparator = feature.drift_comparator
         thresholds[f"{feature.name}: L_INFTY"] = comparator.infinity_norm.threshold
         thresholds[f"{feature.name}: JENSEN_SHANNON_DIVERGENCE"] = comparator.jensen_shannon_divergence.threshold
-    return {
-        span: {
-            name: distance / thresholds[name]
-            for name, distance in find_drift(
-                statistics[f"span-{span}"], statistics[f"before-{span}"], schema
-            ).distances.items()
-            if thresholds.get(name)
+    drift = {}
+    for span in judged:
+        before = _range_before(numbers, span, num_spans)
+        found = find_drift(_statistics_of(series, [span], schema), _statistics_of(series, before, schema), schema)
+        drift[span] = {
+            name: distance / thresholds[name] for name, distance in found.distances.items() if thresholds.get(name)
         }
-        for span in judged
-    }
+    return drift
+
+
+def _statistics_of(
+    series: Path, spans: Sequence[int], schema: schema_pb2.Schema
+) -> statistics_pb2.DatasetFeatureStatisticsList:
+    """Count the train splits of spans as one, as the pipeline counts them."""
+    import apache_beam as beam
+    import tensorflow_data_validation as tfdv
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.ingestion.example_reading import fixed_lengths, read_fixed_lengths
+    from data.beam_options import DEFAULT_ARGS
+
+    folders = [span_folder(series, span) for span in spans]
+    files = [str(folder / shard.name) for folder in folders for shard in Manifest.load(folder).shards_of("train")]
+    with tempfile.TemporaryDirectory() as folder:
+        with beam.Pipeline(options=PipelineOptions(list(DEFAULT_ARGS))) as pipeline:
+            _ = (
+                pipeline
+                | beam.Create(files)
+                | beam.FlatMap(read_fixed_lengths, fixed_lengths(schema))
+                | tfdv.GenerateStatistics(tfdv.StatsOptions(schema=schema))
+                | tfdv.WriteStatisticsToBinaryFile(f"{folder}/counted")
+            )
+        return tfdv.load_stats_binary(f"{folder}/counted")
 
 
 def _gate_figures(series: Path, numbers: Sequence[int], span: int, num_spans: int) -> dict[str, float]:

@@ -224,18 +224,19 @@ def span_lines(days: Sequence[SpanDay]) -> Markup:
     first, last = days[0].span, days[-1].span
     axis = alt.Axis(values=list(range(first, last + 1)), format="d", grid=False, labelOverlap=True)
     where = alt.X("span:Q", title="span", axis=axis, scale=alt.Scale(domain=[first, last], padding=12, nice=False))
-    base = alt.Chart(alt.Data(values=points)).encode(x=where, color=_colour(series))
+    base = alt.Chart(alt.Data(values=points)).encode(x=where)
+    coloured = base.encode(color=_colour(series))
     value = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
     intervals = (
         base.transform_filter("datum.low !== null")
-        .mark_rule(opacity=0.45, strokeWidth=3)
+        .mark_rule(color=_MODEL, opacity=0.45, strokeWidth=3)
         .encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     )
     size = 36 if last - first < _CROWDED else 9
     drawn = (
         intervals
-        + base.mark_line(strokeWidth=1.5).encode(y=value)
-        + base.mark_point(filled=True, size=size, opacity=1).encode(y=value)
+        + coloured.mark_line(strokeWidth=1.5).encode(y=value)
+        + coloured.mark_point(filled=True, size=size, opacity=1).encode(y=value)
     )
     marks = alt.Chart(alt.Data(values=refused)).mark_rule(color=_BAD, strokeDash=[4, 3], strokeWidth=1.5)
     told = [f"span {day.span} {'refused' if day.outcome == 'refused' else _as_text(day.recall)}" for day in days]

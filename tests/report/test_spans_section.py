@@ -25,7 +25,7 @@ def page_of(**changes: object) -> str:
 
 def test_the_newest_span_stands_first_and_each_with_what_was_served_on_it():
     text = " ".join(Outline(page_of(days=DAYS)).text.split())
-    assert "4 (this) 2 0.5000 0.4000 to 0.6000 0.2500 900 refused 3 span refused" in text
+    assert "4 (this) 2 0.5000 0.4000 to 0.6000 0.2500 900 unpublished 3 refused" in text
     assert "2 1 0.2500 0.1750 to 0.3430 0.1250 1,100 published 1 published" in text
     assert "Span 3: the span is refused: half of it is gone [G17]" in text
 
