@@ -1,4 +1,4 @@
-"""Days that are killed in one step and then in the next, one run after the other in one work directory; and what is served on those after.
+"""Days that are killed in one step and then in the next, in one work directory; and what is served on those after.
 
 The first day ends as if nothing had happened to it. The second one has a cold training beside the warm one, and the
 third begins with a version that isn't the newest.
