@@ -108,12 +108,12 @@ def test_with_a_key_versions_without_its_signature_are_not_served(
         assert server.get("/healthz")[1]["version"] == 1
 
 
-def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(server: RunningServer) -> None:
-    server.process.send_signal(signal.SIGINT)
-    said, errors = server.process.communicate(timeout=30)
-    assert server.process.returncode in (0, 130)
-    assert said == ""
-    assert "Traceback" not in errors
+def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(folder: Path) -> None:
+    with running("--model", str(folder), fresh=True) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) in (0, 130)
+        assert server.output.read_text().endswith("stop with Ctrl-C\n")
+        assert "Traceback" not in server.errors.read_text()
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served(
