@@ -6,7 +6,6 @@ TFX's ExampleValidator records anomalies and goes on, and never looks at an earl
 import json
 import logging
 from collections.abc import Collection, Iterator
-from typing import Literal
 
 import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
@@ -15,6 +14,7 @@ from tfx import v1 as tfx
 from tfx.types import artifact_utils
 
 from components.artifacts import DataVerdict
+from components.finding import Finding
 from components.gate_settings import DataGateSettings
 from data import features
 from data.errors import InputError
@@ -23,19 +23,14 @@ VERDICT_FILE = "verdict.json"
 
 logger = logging.getLogger("next_movie.data_gate")
 
+ANOMALIES, DRIFT, UNSEEN_LABELS = "anomalies", "drift", "unseen_labels"
+"""Kinds of findings, and the settings that say what becomes of one."""
+
+_ALL = "(all)"
+"""What stands for a feature where it is about the examples."""
+
 _DRIFT_REASONS = "COMPARATOR_"
 """What the names of TFDV's reasons begin with that have to do with other statistics."""
-
-Kind = Literal["anomalies", "drift", "unseen_labels"]
-
-
-class Finding(BaseModel):
-    """One thing that is wrong with the data."""
-
-    kind: Kind
-    split: str
-    feature: str
-    reason: str
 
 
 class Drift(BaseModel):
@@ -59,12 +54,11 @@ class Drift(BaseModel):
 def find_anomalies(split: str, anomalies: anomalies_pb2.Anomalies) -> Iterator[Finding]:
     """Yield a finding for each anomaly that TFDV recorded."""
     for feature, info in sorted(anomalies.anomaly_info.items()):
-        yield Finding(kind="anomalies", split=split, feature=feature, reason=_one_line(info.description))
+        yield _found(ANOMALIES, split, feature, _one_line(info.description))
     if anomalies.HasField("dataset_anomaly_info"):
-        reason = _one_line(anomalies.dataset_anomaly_info.description)
-        yield Finding(kind="anomalies", split=split, feature="(all)", reason=reason)
+        yield _found(ANOMALIES, split, _ALL, _one_line(anomalies.dataset_anomaly_info.description))
     if anomalies.data_missing:
-        yield Finding(kind="anomalies", split=split, feature="(all)", reason="there are no examples")
+        yield _found(ANOMALIES, split, _ALL, "there are no examples")
 
 
 def find_drift(
@@ -88,20 +82,20 @@ def find_drift(
     compared = tfdv.validate_statistics(
         current, _without_comparators(schema, other_lengths), previous_statistics=previous
     )
-    distances, measured = {}, set()
+    distances, figures = {}, {}
     for info in compared.drift_skew_info:
         feature = ".".join(info.path.step)
         for measurement in info.drift_measurements:
             measure = anomalies_pb2.DriftSkewInfo.Measurement.Type.Name(measurement.type)
             distances[f"{feature}: {measure}"] = float(measurement.value)
-            measured.add(feature)
+            figures[feature] = (float(measurement.value), float(measurement.threshold))
     findings = [
-        Finding(kind="drift", split="train", feature=feature, reason=_one_line(reason.description))
-        for feature, info in [*sorted(compared.anomaly_info.items()), ("(all)", compared.dataset_anomaly_info)]
+        _found(DRIFT, "train", feature, _one_line(reason.description), *figures.get(feature, ()))
+        for feature, info in [*sorted(compared.anomaly_info.items()), (_ALL, compared.dataset_anomaly_info)]
         for reason in info.reason
         if anomalies_pb2.AnomalyInfo.Type.Name(reason.type).startswith(_DRIFT_REASONS)
     ]
-    named = measured | {finding.feature for finding in findings}
+    named = figures.keys() | {finding.where[1] for finding in findings if finding.where is not None}
     not_compared = {
         feature.name: other_lengths.get(feature.name, "the statistics hold nothing that could be compared")
         for feature in schema.feature
@@ -149,8 +143,9 @@ def DataGate(  # noqa: N802
     unseen = unseen_label_share(of_split["eval"])
     if unseen is not None and unseen > gate.max_unseen_label_share:
         allowed = f"{gate.max_unseen_label_share:.0%}"
-        reason = f"{unseen:.1%} of the eval labels are ids that train never shows, more than {allowed}"
-        findings.append(Finding(kind="unseen_labels", split="eval", feature=features.LABEL_POPULARITY, reason=reason))
+        what = f"{unseen:.1%} of the eval labels are ids that train never shows, more than {allowed}"
+        figures = (unseen, gate.max_unseen_label_share)
+        findings.append(_found(UNSEEN_LABELS, "eval", features.LABEL_POPULARITY, what, *figures))
     stopping = [finding for finding in findings if getattr(gate, finding.kind) == "stop"]
     with tfx.dsl.io.fileio.open(f"{verdict.uri}/{VERDICT_FILE}", "w") as file:
         json.dump(
@@ -223,8 +218,15 @@ def _without_comparators(schema: schema_pb2.Schema, names: Collection[str]) -> s
     return changed
 
 
+def _found(
+    kind: str, split: str, feature: str, what: str, measured: float | None = None, allowed: float | None = None
+) -> Finding:
+    remedy = f"generate the data again; if it is meant to be so, add `--set data_gate.{kind}=warn`"
+    return Finding(kind=kind, what=what, where=(split, feature), measured=measured, allowed=allowed, remedy=remedy)
+
+
 def _describe(finding: Finding) -> str:
-    return f"{finding.kind.replace('_', ' ')} in {finding.split}, {finding.feature}: {finding.reason}"
+    return f"{finding.kind.replace('_', ' ')} in {', '.join(finding.where or ())}: {finding.what}"
 
 
 def _splits(artifact: tfx.dsl.Artifact) -> list[str]:

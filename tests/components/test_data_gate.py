@@ -170,7 +170,7 @@ def test_a_warning_lets_the_run_go_on_and_is_written_down(data, tmp_path):
     statistics = data.statistics(train=tampered(data.train, a_new_genre))
     verdict = run_gate(data, statistics, tmp_path, anomalies="warn")
     (finding,) = verdict["findings"]
-    assert (finding["kind"], finding["split"], finding["feature"]) == ("anomalies", "train", "context_movie_genre")
+    assert (finding["kind"], finding["where"]) == ("anomalies", ["train", "context_movie_genre"])
 
 
 @pytest.fixture(scope="module")

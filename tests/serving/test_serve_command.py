@@ -54,7 +54,8 @@ def test_no_request_fails_while_versions_are_published_and_rolled_back(
     seen: list[list[tuple[int, Any]]] = [[] for _ in range(CLIENTS)]
 
     def ask(answers: list[tuple[int, Any]]) -> None:
-        while not ended.is_set():
+        # Without a pause they would leave the processors no time to load the versions.
+        while not ended.wait(0.01):
             status, content = server.predict({"instances": [[3, 5, 8]]})
             answers.append((status, content["predictions"][0]["movie_id"] if status == 200 else content))
 
