@@ -13,7 +13,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.audit.figures import read_audit
-from components.data_gate import VERDICT_FILE, find_anomalies
+from components.data_gate.rules import VERDICT_FILE, find_anomalies
 from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import CANDIDATES, POPULARITY, QUERIES, RECALL
 from components.naming import SAVED_MODEL

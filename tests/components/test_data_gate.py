@@ -15,7 +15,8 @@ from small_graphs import GivenStatistics, imported, imported_examples, run_graph
 from tampered_examples import Features, count_statistics, read_records, tampered
 from tfx import v1 as tfx
 
-from components.data_gate import DataGate, find_drift
+from components.data_gate.data_gate import DataGate
+from components.data_gate.rules import find_drift
 from components.gate_settings import DataGateSettings
 from components.history.resolving import PreviousStatistics
 from data.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 from tampered_examples import Features, count_statistics, read_records, tampered
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import find_drift, unseen_label_share
+from components.data_gate.rules import find_drift, unseen_label_share
 from data.examples.schema import build_schema
 from data.generate import generate
 from data.options import GenerateOptions
