@@ -41,7 +41,7 @@ def requests_in(file: str) -> list[Any]:
 
 
 def test_another_process_answers_every_request_of_an_export(tmp_path: Path) -> None:
-    model = export_untrained_model(tmp_path / "1", num_movies=200)
+    model = export_untrained_model(tmp_path / "1", num_movies=120)
     done = run_python_to_its_end(["-c", REPLAY, model])
     assert done.returncode == 0, done.stderr
     answered = done.stdout.splitlines()
