@@ -6,7 +6,7 @@ from tfx import v1 as tfx
 
 from components.audit.audit import Audit
 from components.batch_answers.batch_recommender import BatchRecommender
-from components.data_gate import DataGate
+from components.data_gate.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
     AUDIT_RECORD,
@@ -31,7 +31,7 @@ from components.publishing.pusher import Pusher
 from components.report.run_report import RunReporter
 from components.serving_check.servable_check import ServableCheck
 from components.statistics.statistics_gen import ShardStatisticsGen
-from components.transform import ShardTransform
+from components.transform.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
 from pipeline.code_digest import code_digest
 from pipeline.eval_config import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config

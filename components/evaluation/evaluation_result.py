@@ -9,8 +9,9 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
+from components.evaluation.model_gate import NO_EARLIER_MODEL, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
 
 CANDIDATE = "candidate"
@@ -37,19 +38,19 @@ class EvaluationResult:
     evaluation
         The figures that it was made on.
     checks
-        The gate's checks with their outcomes.
+        What came of each of the gate's requirements.
     no_baseline
         Why there was no model to compare with; None where there was one.
     """
 
     blessed: bool
     evaluation: Evaluation
-    checks: list[Check]
+    checks: list[Finding]
     no_baseline: str | None = None
 
     @property
     def reasons(self) -> list[str]:
-        """The decision in words, one sentence for each check."""
+        """The decision in words, one sentence for each requirement."""
         sentences = [check.sentence for check in self.checks]
         return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
