@@ -312,8 +312,8 @@ def _training(
     Yields
     ------
     tuple
-        Seconds, CPU seconds and epochs so far, and the model as it stands; first before the first step. What is done in between
-        takes no time.
+        Seconds, CPU seconds and epochs so far, and the model as it stands; first before the first step. What is done in
+        between takes no time.
     """
     import tf_keras as keras
 
