@@ -211,7 +211,7 @@ def chunk_batches(timelines: TrainTimelines, batch_size: int, chunk_length: int,
     timelines
         At least one label.
     batch_size
-        How many labels the chunks of a batch have room for; there is one chunk at least.
+        How many labels the chunks of a batch have, about; there is one chunk at least.
     chunk_length
         Labels in a chunk at most.
     seed
@@ -225,8 +225,9 @@ def chunk_batches(timelines: TrainTimelines, batch_size: int, chunk_length: int,
         first epoch's chunks fill: what is left over stays out, and what is missing is taken from the epoch's beginning.
     """
     width = timelines.max_context_length + chunk_length
-    num_chunks = max(1, batch_size // chunk_length)
-    steps = max(1, round(len(draw_chunks(timelines, chunk_length, _generator(seed, 0)).ends) / num_chunks))
+    num_drawn = len(draw_chunks(timelines, chunk_length, _generator(seed, 0)).ends)
+    num_chunks = max(1, round(batch_size * num_drawn / len(timelines)))
+    steps = max(1, round(num_drawn / num_chunks))
     epochs = itertools.count()
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
