@@ -34,8 +34,9 @@ def fit_and_score(
     folder
         Not used: the library takes its data from memory.
     request
-        As in `request.json`. Of the options `epochs` is how many there are at most, `patience` after how many of them
-        without a better recall@10 on the validation windows training ends; all others are the model's own.
+        As in `request.json`. Of the options `epochs` is how many there are at most, `patience` how many of them may
+        pass without a better recall@10 on the validation windows, and `batch_movies` how many a batch of sessions has
+        room for; all others are the model's own.
     train
         Timelines.
     validation
@@ -58,6 +59,7 @@ def fit_and_score(
     length = contexts.shape[1]
     options = dict(request["options"])
     most_epochs, patience = options.pop("epochs"), options.pop("patience")
+    options["batch_size"] = max(1, options.pop("batch_movies") // length)
     pytorch_lightning.seed_everything(request["seed"])
     model = getattr(rectools.models, f"{request['model']}Model")(session_max_len=length, **options)
     dataset = Dataset.construct(pd.DataFrame(interactions_of(train, length)))
@@ -75,48 +77,45 @@ def fit_and_score(
     return scores, {"epochs": epoch, "validation_recall": best}
 
 
-def cut_sessions(train: dict[str, np.ndarray], length: int) -> list[tuple[int, int, int]]:
-    """Cut timelines into sessions, of which the model reads all and is asked for the second half.
+def cut_sessions(train: dict[str, np.ndarray], length: int) -> list[tuple[int, int]]:
+    """Cut timelines into sessions, one behind the other.
 
-    RecTools itself takes the last `length + 1` interactions of each user, and would pass over all earlier labels. Half
-    of a session is read without loss, so that training sees what is asked for later: queries of up to `length` movies.
+    RecTools itself takes the last `length + 1` interactions of each user, and would pass over all earlier labels.
 
     Parameters
     ----------
     train
         Timelines.
     length
-        How many movies before a label are read at most.
+        How many movies before a label the model reads at most.
 
     Returns
     -------
     list
-        For each session the rows of its first movie, of its first label, and behind its last one. Each label lies in
-        one session; sessions without any are left out.
+        For each session the row of its first movie, which is read alone, and that behind its last one. Each label lies
+        in one session; sessions without any are left out.
     """
-    asked = max(1, length // 2)
     ends = np.append(train["starts"], len(train["movies"]))[1:]
     sessions = []
     for start, end in zip(train["starts"].tolist(), ends.tolist(), strict=True):
-        for first in range(start + 1, end, asked):
-            behind = min(first + asked, end)
-            if train["is_label"][first:behind].any():
-                sessions.append((max(start, first + asked - 1 - length), first, behind))
+        for first in range(start, end - 1, length):
+            behind = min(first + length + 1, end)
+            if train["is_label"][first + 1 : behind].any():
+                sessions.append((first, behind))
     return sessions
 
 
 def interactions_of(train: dict[str, np.ndarray], length: int) -> dict[str, np.ndarray]:
     """Return the columns of RecTools' interactions, in which a user is a session.
 
-    What is not asked for has a weight of 0, by which the loss is multiplied. Times tell nothing but the order.
+    What is no label has a weight of 0, by which the loss is multiplied. Times tell nothing but the order.
     """
     sessions = cut_sessions(train, length)
-    rows = np.concatenate([np.arange(start, behind) for start, _, behind in sessions])
-    asked = np.concatenate([np.arange(start, behind) >= first for start, first, behind in sessions])
+    rows = np.concatenate([np.arange(first, behind) for first, behind in sessions])
     return {
-        "user_id": np.repeat(np.arange(len(sessions)), [behind - start for start, _, behind in sessions]),
+        "user_id": np.repeat(np.arange(len(sessions)), [behind - first for first, behind in sessions]),
         "item_id": train["movies"][rows],
-        "weight": (asked & train["is_label"][rows]).astype(float),
+        "weight": train["is_label"][rows].astype(float),
         "datetime": rows.astype("datetime64[s]"),
     }
 

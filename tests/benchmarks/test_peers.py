@@ -256,23 +256,23 @@ def test_contexts_take_the_librarys_numbers_and_pass_over_unknown_movies(context
     assert renumbered.dtype == lengths.dtype == np.int64
 
 
-def test_sessions_cover_each_label_once_and_read_as_many_movies_as_a_query():
+def test_sessions_lie_one_behind_the_other_and_those_without_a_label_are_left_out():
     is_label = np.ones(12, bool)
     is_label[[0, 9, 11]] = False
     train = {"movies": np.arange(1, 13), "starts": np.array([0, 9]), "is_label": is_label}
-    # Of length 4, in twos: 1 and 2 | 3 and 4, reading from row 0 | 5 and 6 from 2 | 7 and 8 from 4. The second timeline
-    # asks for row 10 alone.
-    assert fit_rectools.cut_sessions(train, 4) == [(0, 1, 3), (0, 3, 5), (2, 5, 7), (4, 7, 9), (9, 10, 12)]
-    is_label[3:5] = False
-    assert fit_rectools.cut_sessions(train, 4) == [(0, 1, 3), (2, 5, 7), (4, 7, 9), (9, 10, 12)]
+    # Nine movies in sessions of up to four labels: rows 0 to 4, and 4 to 8, whose first is the other one's last label.
+    assert fit_rectools.cut_sessions(train, 4) == [(0, 5), (4, 9), (9, 12)]
+    is_label[5:9] = False
+    assert fit_rectools.cut_sessions(train, 4) == [(0, 5), (9, 12)]
 
 
-def test_what_a_session_reads_before_its_labels_has_no_weight():
+def test_what_is_no_label_has_no_weight():
     train = {"movies": TIMELINES.movies, "starts": TIMELINES.starts, "is_label": TIMELINES.is_label}
     columns = fit_rectools.interactions_of(train, 2)
-    # Three labels, three sessions: movies 1 2 | 1 2 3 1 without its first row's label, read from row 1 on | 3 2.
-    assert columns["user_id"].tolist() == [0, 0, 1, 1, 1, 2, 2]
-    assert columns["item_id"].tolist() == [1, 2, 2, 3, 1, 3, 2]
+    # 1 2 3 1 as 1 2 3 and 3 1, and 3 2.
+    assert columns["user_id"].tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert columns["item_id"].tolist() == [1, 2, 3, 3, 1, 3, 2]
+    # A session's first movie is never asked for, whatever its weight.
     assert columns["weight"].tolist() == [0, 1, 0, 0, 1, 0, 1]
     for session in range(3):
         assert (np.diff(columns["datetime"][columns["user_id"] == session]).astype(int) > 0).all()
