@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.peers.settings import PEERS
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import user_path
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.peers.choose", description="Compare the peers' options on held-out train windows."
     )
     parser.add_argument("windows", type=user_path, metavar="FOLDER", help="a generated data set")
-    parser.add_argument("--peer", metavar="NAME", help="one peer alone, such as 'RecTools SASRec'")
+    parser.add_argument("--peer", choices=[peer.name for peer in PEERS], help="one peer alone")
     parser.add_argument(
         "--work-dir",
         type=user_path,
@@ -49,7 +50,6 @@ def compare(windows: Path, work_dir: Path, name: str | None) -> None:
     """Fit each candidate of each peer, or of the one that is named, printing a row as soon as it is known."""
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import fit_peer, hold_out_for
-    from benchmarks.peers.settings import PEERS
     from benchmarks.quality.windows import read_data_set
 
     data = read_data_set(windows)
