@@ -54,14 +54,28 @@ def fit_and_score(
     import pandas as pd
     import pytorch_lightning
     import rectools.models
+    import torch
     from rectools.dataset import Dataset
+    from rectools.models.nn.transformers.lightning import TransformerLightningModule
+
+    class AsksForLabels(TransformerLightningModule):
+        """The library's loss, of those places alone that have a weight: it scores all movies at the others too."""
+
+        def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+            catalogue = self.torch_model.item_model.get_all_embeddings()
+            asked = batch["yw"] > 0
+            queries = self.torch_model.encode_sessions(batch, catalogue)[asked]
+            logits = self.torch_model.similarity_module(queries, catalogue)
+            return torch.nn.functional.cross_entropy(logits, batch["y"][asked])
 
     length = contexts.shape[1]
     options = dict(request["options"])
     most_epochs, patience = options.pop("epochs"), options.pop("patience")
     options["batch_size"] = max(1, options.pop("batch_movies") // length)
     pytorch_lightning.seed_everything(request["seed"])
-    model = getattr(rectools.models, f"{request['model']}Model")(session_max_len=length, **options)
+    model = getattr(rectools.models, f"{request['model']}Model")(
+        session_max_len=length, lightning_module_type=AsksForLabels, **options
+    )
     dataset = Dataset.construct(pd.DataFrame(interactions_of(train, length)))
     best, best_weights, best_epoch, epoch = -1.0, None, 0, 0
     while epoch < most_epochs and epoch - best_epoch <= patience:
@@ -69,7 +83,7 @@ def fit_and_score(
         epoch += 1
         scores = score(model, validation["context"], request["num_movies"])
         recall = recall_of(scores, validation["context"], validation["label"])
-        if recall > best:
+        if recall >= best:
             best, best_weights, best_epoch = recall, copy.deepcopy(model.torch_model.state_dict()), epoch
         print(f"epoch {epoch}: validation recall@{_TOP} {recall:.4f}", file=sys.stderr, flush=True)
     model.torch_model.load_state_dict(best_weights)

@@ -103,7 +103,11 @@ PEERS = (
     Peer(
         "RecTools",
         "SASRec",
-        (_RECTOOLS | {"dropout_rate": 0.3, "lr": 0.003},),
+        (
+            _RECTOOLS | {"lr": 0.003, "dropout_rate": 0.3},
+            _RECTOOLS | {"lr": 0.003, "dropout_rate": 0.5},
+            _RECTOOLS | {"lr": 0.001, "dropout_rate": 0.3},
+        ),
         chosen=0,
     ),
 )
