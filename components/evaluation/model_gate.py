@@ -13,13 +13,15 @@ from components.evaluation.metric_names import LIFT, MARGIN, POPULARITY, RECALL,
 from components.evaluation.paired_difference import PairedDifference
 from components.finding import Finding
 from components.gate_settings import ModelGateSettings
+from components.naming import LAST_BLESSED, SERVED
 
 Metrics = Mapping[str, float]
 
 Slice = tuple[str, str]
 """A feature and one of its values."""
 
-NO_EARLIER_MODEL = "no model of this pipeline was blessed before"
+NO_BASELINE = {LAST_BLESSED: "no model of this pipeline was blessed before", SERVED: "no model is served yet"}
+"""Why there is none to compare with, by which would be."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Evaluation:
     slices
         The candidate's metrics by slice.
     baseline
-        The last blessed model's metrics; None where there is none to compare with.
+        The metrics of the model that it is compared with; None where there is none.
     difference
         Of both models' recall@10 on the same queries; None without a baseline.
     """
@@ -64,6 +66,9 @@ class Evaluation:
     slices: Mapping[Slice, Metrics]
     baseline: Metrics | None = None
     difference: PairedDifference | None = None
+
+
+_NO_WORSE = Requirement(MARGIN, 0.0, against_baseline=True)
 
 
 def requirements(gate: ModelGateSettings) -> list[Requirement]:
@@ -75,17 +80,25 @@ def requirements(gate: ModelGateSettings) -> list[Requirement]:
             for feature, floors in gate.min_recall_at_10_of_slices.items()
             for value, floor in floors.items()
         ),
-        Requirement(MARGIN, 0.0, against_baseline=True),
+        _NO_WORSE,
     ]
 
 
-def decide(evaluation: Evaluation, gate: ModelGateSettings) -> list[Finding]:
-    """Return what came of each requirement; the model is blessed if all are met."""
+def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str = LAST_BLESSED) -> list[Finding]:
+    """Return what came of each requirement; the model is blessed if all are met.
+
+    Parameters
+    ----------
+    evaluation, gate
+        What was measured, and what is asked.
+    compared_with
+        Which model the baseline is, in words.
+    """
     checks: list[Finding] = []
     for requirement in requirements(gate):
         if requirement.against_baseline:
             if evaluation.difference is not None:
-                checks.append(_compare(evaluation.difference, requirement, gate))
+                checks.append(compare(evaluation.difference, gate, compared_with))
         elif requirement.of_slice is not None:
             checks.append(_check_slice(evaluation.slices, requirement))
         else:
@@ -123,12 +136,23 @@ def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> F
     return _finding(requirement, metrics[RECALL], met, sentence)
 
 
-def _compare(difference: PairedDifference, requirement: Requirement, gate: ModelGateSettings) -> Finding:
+def compare(difference: PairedDifference, gate: ModelGateSettings, other: str) -> Finding:
+    """Return how a model compares with another one.
+
+    Parameters
+    ----------
+    difference
+        Its recall@10 minus the other's on the same queries.
+    gate
+        What is allowed.
+    other
+        Which the other model is, in words.
+    """
     drop = gate.max_recall_at_10_drop
     margin = difference.margin(drop, non_inferior=gate.non_inferior)
-    met = margin >= requirement.least
+    met = margin >= _NO_WORSE.least
     measured = (
-        f"recall@10 differs by {difference.mean:+.4f} from the last blessed model's on the same "
+        f"recall@10 differs by {difference.mean:+.4f} from the {other} model's on the same "
         f"{difference.queries:,} queries (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
     )
     if gate.non_inferior:
@@ -137,7 +161,7 @@ def _compare(difference: PairedDifference, requirement: Requirement, gate: Model
         verdict = f"within the allowed drop of {drop:g}"
     else:
         verdict = f"beyond the allowed drop of {drop:g}, {'but within chance' if met else 'and beyond chance'}"
-    return _finding(requirement, margin, met, f"{measured}: {verdict}")
+    return _finding(_NO_WORSE, margin, met, f"{measured}: {verdict}")
 
 
 def _finding(requirement: Requirement, measured: float | None, met: bool, what: str) -> Finding:

@@ -50,7 +50,7 @@ def share_interval(share: float, queries: int) -> tuple[float, float]:
 
 
 def metric_rows(evaluation_result: EvaluationResult) -> list[MetricRow]:
-    """Return a model's metrics beside popularity's, the last blessed model's, and what the gate asks of all queries."""
+    """Return a model's metrics beside popularity's, the other model's, and what the gate asks of all queries."""
     evaluation = evaluation_result.evaluation
     candidate, baseline = evaluation.candidate, evaluation.baseline
     asked = {check.kind: check for check in evaluation_result.checks if check.where is None}

@@ -349,11 +349,12 @@ def test_every_step_stands_in_the_drawing_in_its_stage_and_says_what_became_of_i
     stages = stages_of(steps)
 
     assert [stage.title for stage in stages] == ["Data", "Training", "Judgement", "Publication"]
-    assert [step.name for stage in stages for step in stage.steps] == [*STEPS, "A step of tomorrow"]
+    behind = STEPS.index("Trainer") + 1
+    names = [step.name for stage in stages for step in stage.steps]
+    assert names == [*STEPS[:behind], "A step of tomorrow", *STEPS[behind:]]
     text = " ".join(Outline(render_report(full_facts(steps=steps))).text.split())
     assert "Data ExampleGen cached SchemaImporter not run" in text
-    assert "Training Transform not run Trainer failed, 30.0 s Judgement Audit not run Evaluator not run" in text
-    assert "A step of tomorrow done, 2.0 s" in text
+    assert "Training Transform not run Trainer failed, 30.0 s A step of tomorrow done, 2.0 s Judgement Audit" in text
 
 
 def test_the_page_says_what_the_figures_were_made_with() -> None:
