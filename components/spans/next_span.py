@@ -18,7 +18,6 @@ from data.environment import temporary_folder
 from data.errors import InputError
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.schema import write_schema
-from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.span_settings import SpanSettings
@@ -67,11 +66,7 @@ def NextSpan(  # noqa: N802
     manifest = Manifest.load(folder)
     check_given(manifest, wanted.model_copy(update={name: getattr(manifest.options, name) for name in NOT_DECIDING}))
     print(f"span {chosen}, {manifest.counts.train + manifest.counts.eval:,} labels", flush=True)
-    shutil.copytree(
-        folder,
-        span_folder(local_path(data.uri), chosen),
-        ignore=shutil.ignore_patterns(EVENTS_FILE, TIMELINES_FILE),
-    )
+    shutil.copytree(folder, span_folder(local_path(data.uri), chosen))
     write_schema(
         local_path(schema.uri), manifest, Catalogue.load(folder / CATALOGUE_FILE), drift_tolerance=drift_tolerance
     )
