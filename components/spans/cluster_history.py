@@ -152,11 +152,12 @@ def SpanKeeper(  # noqa: N802
 
 def keep_statistics(statistics: Path, folder: Path, span: int) -> None:
     """Copy the statistics of a range to `<folder>/span-<its last>`, and remove those that no run asks for again."""
-    target = span_folder(folder, span)
-    with exclusive(target, print), staged(target) as staging:
-        shutil.copytree(statistics, staging, dirs_exist_ok=True)
-    for number in _kept(folder)[:-_KEPT_STATISTICS]:
-        shutil.rmtree(span_folder(folder, number))
+    with exclusive(folder, print):
+        folder.mkdir(exist_ok=True)
+        with staged(span_folder(folder, span)) as staging:
+            shutil.copytree(statistics, staging, dirs_exist_ok=True)
+        for number in _kept(folder)[:-_KEPT_STATISTICS]:
+            shutil.rmtree(span_folder(folder, number))
 
 
 def _kept(folder: Path) -> list[int]:
