@@ -196,6 +196,8 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         else ()
     )
 
+    kept = backend.conclude(examples, learning, push.outputs[PUSHED_MODEL.name])
+
     pages = backend.pages(report.outputs["report"], statistics.outputs["unpadded"], examples)
 
     return tfx.dsl.Pipeline(
@@ -220,6 +222,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             push,
             *answers,
             report,
+            *kept,
             *pages,
         ],
         enable_cache=True,

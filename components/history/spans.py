@@ -10,8 +10,8 @@ from tfx import types
 from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict
-from components.history.seen_data import SPAN_PROPERTY, check_unseen
-from components.naming import MODEL, MODEL_RUN, RANGE_STATISTICS
+from components.history.seen_data import check_unseen
+from components.naming import MODEL, MODEL_RUN, RANGE_STATISTICS, SPAN_PROPERTY
 
 _Event = metadata_store_pb2.Event
 

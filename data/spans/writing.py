@@ -36,7 +36,7 @@ from data.timelines.periods import TimeRange
 from data.timelines.timelines import RATING_DTYPE
 
 _DEFAULTS = SpanSettings()
-_NOT_DECIDING = ("shards", "words")
+NOT_DECIDING = ("shards", "words")
 """Options that may differ between the spans of a series."""
 
 _BYTES_AN_EVENT = 25
@@ -232,7 +232,7 @@ def _check_can_be_spans(options: GenerateOptions) -> None:
 def _check_alike(options: GenerateOptions, last: Manifest, series: Path) -> None:
     for name in GenerateOptions.model_fields:
         was, wanted = getattr(last.options, name), getattr(options, name)
-        if was != wanted and name not in _NOT_DECIDING:
+        if was != wanted and name not in NOT_DECIDING:
             raise InputError(
                 f"the spans in {series} have {name} = {was}, and not {wanted}: all spans of a series are alike; give "
                 "the same, or another folder",
