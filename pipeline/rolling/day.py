@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE
-from data.spans.series import list_spans, next_span, span_folder
+from data.spans.series import list_spans, next_span, revisions_of, span_folder
 from data.spans.writing import write_span, write_spans
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE
@@ -107,6 +107,9 @@ def run_span(
                 "spans are taken in their order",
                 code="A13",
             )
+        if settings.batch_answers.enabled:
+            accepted = [span for span, ended in outcomes.items() if ended.outcome != "refused" and span < chosen]
+            _check_histories(series, [*sorted(accepted), chosen][-settings.rolling.num_spans :])
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
         print(f"  span {chosen} of {len(spans)}, {manifest.counts.train + manifest.counts.eval:,} labels", flush=True)
@@ -129,7 +132,7 @@ def _run(
             settings,
             paths,
             work_dir,
-            backend=_backend(number, settings.rolling),
+            backend=_backend(number, settings.rolling, revisions_of(Path(paths.data_root))),
             use_cache=use_cache,
             verbose=verbose,
         )
@@ -145,12 +148,12 @@ def _run(
     return published
 
 
-def _backend(number: int, rolling: RollingPipelineSettings) -> Callable[[], Backend]:
+def _backend(number: int, rolling: RollingPipelineSettings, revisions: Mapping[int, int]) -> Callable[[], Backend]:
     def make() -> Backend:
         # Imported late: TFX takes its time.
         from pipeline.rolling.backend import SpanBackend
 
-        return SpanBackend(number, rolling)
+        return SpanBackend(number, rolling, tuple(sorted(revisions.items())))
 
     return make
 
@@ -162,6 +165,8 @@ def _write_what_arrived(
     spans, present = settings.data.spans, list_spans(series)
     if spans is None:
         return
+    answers = settings.batch_answers
+    last_histories = answers.history_length if answers.enabled else None
 
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
@@ -173,6 +178,7 @@ def _write_what_arrived(
             by=spans.by,
             first_through=spans.first_through,
             min_labels=spans.min_labels,
+            last_histories=last_histories,
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
@@ -189,9 +195,23 @@ def _write_what_arrived(
             items=settings.data.items,
             max_seen_share=spans.max_seen_share,
             max_unknown_share=spans.max_unknown_share,
+            last_histories=last_histories,
             beam_args=beam_args,
             progress=tell,
         )
+
+
+def _check_histories(series: Path, in_range: Sequence[int]) -> None:
+    """Refuse a range whose users can't all be answered, before anything is trained."""
+    for span in in_range:
+        folder = span_folder(series, span)
+        # A span that was learned from may have been removed since: its examples are copies.
+        if folder.is_dir() and Manifest.load(folder).last_histories is None:
+            raise InputError(
+                f"{folder} holds no last histories, which batch_answers needs: switch it off until span {span} is out "
+                "of range, or write the spans again in a new work directory",
+                code="G16",
+            )
 
 
 def _lay_out(
