@@ -63,6 +63,12 @@ COLD_COMPARISON = "ColdComparison"
 CHOSEN_MODEL = "ChosenModel"
 """Ids of the further steps of a pipeline that learns from spans."""
 
+REVISION_TYPE = f"{NAMESPACE}.SpanRevision"
+"""ML Metadata's type of executions that read a span again of which a user was forgotten.
+
+They are of no step: the examples that one makes take the place of those that it reads.
+"""
+
 STEPS = (
     EXAMPLE_GEN,
     "SchemaImporter",

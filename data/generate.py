@@ -312,9 +312,8 @@ def _run_spans(
     """Write one span, or those of a first file."""
     from data.spans.writing import write_span, write_spans
 
-    for option in ("last_histories", "requests"):
-        if getattr(parsed, option) is not None:
-            raise InputError(f"--{option.replace('_', '-')} is not for spans: leave it out", code="N10")
+    if parsed.requests is not None:
+        raise InputError("--requests is not for spans: leave it out", code="N10")
     number = getattr(parsed, "span", None)
     if (number is None) is ("by" not in chosen):
         raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="N09")
@@ -327,7 +326,7 @@ def _run_spans(
     except ValidationError as error:
         [fault, *_] = error.errors()
         raise InputError(f"{fault['loc'][0]} = {fault['input']!r}: {fault['msg']}", code="C07") from error
-    limits = {name: getattr(settings, name) for name in used}
+    limits = {name: getattr(settings, name) for name in used} | {"last_histories": parsed.last_histories}
     if number is None:
         manifests = write_spans(options, parsed.output, **limits, **sources)
     else:

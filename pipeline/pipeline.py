@@ -184,7 +184,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
     answers = (
         (
             BatchRecommender(
-                examples=examples,
+                examples=learning.examples,
                 pushed_model=push.outputs[PUSHED_MODEL.name],
                 serving=paths.serving,
                 settings=settings.batch_answers.model_dump_json(),

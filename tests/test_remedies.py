@@ -1026,7 +1026,7 @@ def begin_a_series_anew_with_all_that_has_arrived(folder):
 @remedy("N10")
 def leave_out_what_is_not_for_spans(folder):
     _, new = begun(folder)
-    yield spans(folder, "new", new, "--span", "2", "--last-histories", "5")
+    yield spans(folder, "new", new, "--span", "2", "--requests", folder)
     yield spans(folder, "new", new, "--span", "2")
 
 

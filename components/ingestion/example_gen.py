@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,16 +14,12 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
+from components.ingestion.layout import DIGEST_PROPERTY, places_of_files
 from components.local_paths import local_path
 from components.naming import EXAMPLE_GEN, SPAN_PROPERTY
 from data.errors import InputError
-from data.examples.last_histories import LAST_HISTORIES_FILE
-from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.shards import SPLITS, TIMELINES, shard_pattern
-from data.releases.catalogue import CATALOGUE_FILE
-
-DIGEST_PROPERTY = "manifest_digest"
-"""Custom property of the Examples artifact: the digest of the data that it was copied from."""
+from data.examples.manifest import Manifest
+from data.examples.shards import SPLITS, shard_pattern
 
 _MANIFEST_KEY = "manifest_digest"
 
@@ -33,8 +30,7 @@ SPAN_FOLDER = "span-{SPAN}"
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
 
-    Timelines, catalogue and manifest are copied into the artifact's root too, so that later steps need nothing but the
-    artifact.
+    Where they lie there, `components.ingestion.layout` says.
     """
 
     def Do(  # noqa: N802
@@ -82,23 +78,12 @@ def copy_examples(source: Path, manifest: Manifest, root: str) -> None:
         A split is empty.
     """
     for split in SPLITS:
-        names = sorted(shard.name for shard in manifest.shards if shard.split == split)
-        if not names:
+        if not manifest.shards_of(split):
             raise InputError(f"{source} holds no {split} shards: generate the data again", code="G06")
-        folder = f"{root}/Split-{split}"
-        tfx.dsl.io.fileio.makedirs(folder)
-        for number, name in enumerate(names):
-            target = f"{folder}/data_tfrecord-{number:05d}-of-{len(names):05d}.gz"
-            tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
-    histories = (LAST_HISTORIES_FILE,) if manifest.last_histories is not None else ()
-    # Beside the splits, since they are no examples: statistics and Transform have no use for them.
-    timelines = [shard.name for shard in manifest.shards_of(TIMELINES)]
-    if timelines:
-        tfx.dsl.io.fileio.makedirs(f"{root}/{TIMELINES}")
-    for name in timelines:
-        tfx.dsl.io.fileio.copy(str(source / name), f"{root}/{TIMELINES}/{name}", overwrite=True)
-    for name in (CATALOGUE_FILE, MANIFEST_FILE, *histories):
-        tfx.dsl.io.fileio.copy(str(source / name), f"{root}/{name}", overwrite=True)
+    for name, place in places_of_files(manifest):
+        target = f"{root}/{place}"
+        tfx.dsl.io.fileio.makedirs(posixpath.dirname(target))
+        tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
 
 
 def describe_examples(examples: types.Artifact) -> None:

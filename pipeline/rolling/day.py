@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE, schema_of
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
-from data.spans.series import list_spans, span_folder
+from data.spans.series import list_spans, revisions_of, span_folder
 from data.spans.writing import write_span, write_spans
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE
@@ -94,6 +94,9 @@ def run_span(
         if chosen is None:
             return True
         manifest = Manifest.load(span_folder(series, chosen))
+        if settings.batch_answers.enabled:
+            accepted = [span for span, ended in outcomes.items() if ended.outcome != "refused" and span < chosen]
+            _check_histories(series, [*sorted(accepted), chosen][-settings.rolling.num_spans :])
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
         print(
@@ -119,7 +122,7 @@ def _run(
             settings,
             paths,
             work_dir,
-            backend=_backend(number, settings.rolling),
+            backend=_backend(number, settings.rolling, revisions_of(Path(paths.data_root))),
             days=partial(_days, number),
             use_cache=use_cache,
             verbose=verbose,
@@ -149,12 +152,12 @@ def _days(number: int, record: RunRecord, reason: CodedMessage | None) -> list[S
     return read_days(record.metadata_file, number, now)
 
 
-def _backend(number: int, rolling: RollingPipelineSettings) -> Callable[[], Backend]:
+def _backend(number: int, rolling: RollingPipelineSettings, revisions: Mapping[int, int]) -> Callable[[], Backend]:
     def make() -> Backend:
         # Imported late: TFX takes its time.
         from pipeline.rolling.backend import SpanBackend
 
-        return SpanBackend(number, rolling)
+        return SpanBackend(number, rolling, tuple(sorted(revisions.items())))
 
     return make
 
@@ -166,6 +169,8 @@ def _write_what_arrived(
     spans, present = settings.data.spans, list_spans(series)
     if spans is None:
         return
+    answers = settings.batch_answers
+    last_histories = answers.history_length if answers.enabled else None
 
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
@@ -177,6 +182,7 @@ def _write_what_arrived(
             by=spans.by,
             first_through=spans.first_through,
             min_labels=spans.min_labels,
+            last_histories=last_histories,
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
@@ -193,9 +199,23 @@ def _write_what_arrived(
             items=settings.data.items,
             max_seen_share=spans.max_seen_share,
             max_unknown_share=spans.max_unknown_share,
+            last_histories=last_histories,
             beam_args=beam_args,
             progress=tell,
         )
+
+
+def _check_histories(series: Path, in_range: Sequence[int]) -> None:
+    """Refuse a range whose users can't all be answered, before anything is trained."""
+    for span in in_range:
+        folder = span_folder(series, span)
+        # A span that was learned from may have been removed since: its examples are copies.
+        if folder.is_dir() and Manifest.load(folder).last_histories is None:
+            raise InputError(
+                f"{folder} holds no last histories, which batch_answers needs: switch it off until span {span} is out "
+                "of range, or write the spans again in a new work directory",
+                code="G16",
+            )
 
 
 def _lay_out(

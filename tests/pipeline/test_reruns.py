@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
+from shared_run import OF_ANY_QUALITY
 
+import history
 from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__, commit
 from pipeline.eval_config import BASELINE, CANDIDATE
@@ -121,6 +123,23 @@ def test_a_run_may_begin_at_a_later_step(sample_run):
         assert {"Evaluator", "Pusher"} <= worked(record)
         assert not worked(record) & {"ExampleGen", "Transform", "Trainer"}
         assert f"published: {sample_run.model}" in output
+
+
+def test_after_old_runs_are_deleted_the_same_run_is_cached_and_another_one_judged_against_what_stayed(sample_run):
+    values = OF_ANY_QUALITY
+    with sample_run.put_back():
+        sample_run.run_again(values=values)
+        evaluation = sample_run.artifact("Evaluator", "evaluation")
+        assert history.main(["gc", "--keep-runs", "1", "--work-dir", str(sample_run.work_dir)]) == 0
+        assert not evaluation.exists()
+        again, _ = sample_run.run_again(values=values)
+        assert {"ExampleGen", "StatisticsGen", "Transform", "Trainer"}.isdisjoint(worked(again))
+        newer, output = sample_run.run_again(values=[*values, "training.seed=5"])
+        assert "Trainer" in worked(newer)
+        assert "from the last blessed model's" in output
+        assert published_versions(Path(sample_run.paths.serving)) == [1, 2, 3]
+        page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+        assert newer.run_id in page
 
 
 def test_an_unknown_step_is_answered_with_the_known_ones(sample_run):
