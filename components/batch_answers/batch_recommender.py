@@ -17,6 +17,7 @@ from components.batch_answers.answers import ANSWERS_FILE, MODEL_DIGEST, USERS, 
 from components.batch_answers.served_version import served_version
 from components.batch_answers.settings import BatchAnswersSettings
 from components.local_paths import local_path
+from components.naming import SPAN_PROPERTY
 from data.environment import temporary_folder
 from data.errors import InputError
 from data.examples.last_histories import LAST_HISTORIES_FILE, merge_last_histories
