@@ -68,7 +68,8 @@ def save_model(
     write_warm_up(f"{folder}/{WARM_UP_FILE}", histories, plain_id(movie_ids[0]), serving.pad)
     record = ExportRecord(
         format=FORMAT,
-        max_context_length=serving.max_context_length,
+        max_context_length=None if serving.reads_histories else serving.max_context_length,
+        reads="history" if serving.reads_histories else "context",
         pad_movie_id=serving.pad,
         words=words,
         data=data,
