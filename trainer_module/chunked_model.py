@@ -39,7 +39,7 @@ class ChunkedNextMovieModel(NextMovieModel):
 
 
 def asked(movies: tf.Tensor, is_label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the places int32 `[num_labels, 2]` at which chunks are asked, each the movie before a label, and labels."""
+    """Return the places int32 `[num_labels, 2]` of the movies before chunks' labels, and these, int `[num_labels]`."""
     places = tf.cast(tf.where(is_label[:, 1:]), tf.int32)
     return places, tf.gather_nd(movies[:, 1:], places)
 

@@ -29,8 +29,8 @@ class ModelSettings(BaseModel):
     """Whether the GRU passes over padding. The tutorial's doesn't: it reads pads as the unknown movie."""
 
     gru_reads: int = Field(default=10, ge=1)
-    """How many of a context's last movies the GRU reads (of a history all); the recency mean is over all. A context's order says
-    most at its end, and each movie that the GRU reads costs as much as any other."""
+    """How many of a context's last movies the GRU reads, of a history all; the recency mean is always over all. A
+    context's order says most at its end, and each movie that the GRU reads costs as much as any other."""
 
     item_bias: bool = True
     """Whether each candidate has a learned offset, which carries its popularity."""

@@ -275,7 +275,7 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
 
 
 def whole_batches(timelines: TrainTimelines, num_movies: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Yield all labels in their order, each asked for by all that was watched before it, as `chunk_batches` yields them.
+    """Yield all labels in their order, each with all that was watched before it, in the form of `chunk_batches`.
 
     Parameters
     ----------
@@ -308,8 +308,8 @@ def first_columns(timelines: TrainTimelines, chunks: Chunks, num_movies: int) ->
     Returns
     -------
     np.ndarray
-        int32 `[chunks, num_movies + 1]`: the column of a chunk, below 0 before it reads, and the largest number for what
-        is not watched; for no movie the smallest.
+        int32 `[chunks, num_movies + 1]`: the column of a chunk, below 0 before it reads, and the largest number for
+        what is not watched; for no movie the smallest.
     """
     first = np.full((len(chunks.ends), num_movies + 1), np.iinfo(np.int32).max, np.int32)
     starts = timelines.starts[np.searchsorted(timelines.starts, chunks.reads_from, side="right") - 1]

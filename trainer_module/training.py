@@ -105,8 +105,8 @@ def validation_ranks(model: NextMovieModel, held_out: Windows | TrainTimelines) 
             ranks.append(rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0])).numpy())
     else:
         rank = tf.function(functools.partial(_ranks_along, model, candidates), reduce_retracing=True)
-        for batch in whole_batches(held_out, candidates.shape[0]):
-            ranks.append(rank(*map(tf.constant, batch)).numpy())
+        batches = whole_batches(held_out, candidates.shape[0])
+        ranks.extend(rank(*map(tf.constant, batch)).numpy() for batch in batches)
     found = np.concatenate(ranks)
     # A label that can't be offered ranks behind all movies, which in a small catalogue is not far behind.
     return np.where(found > candidates.shape[0], _NOT_OFFERED, found)
