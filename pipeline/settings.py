@@ -36,6 +36,9 @@ _LONGEST_PIPELINE_NAME = 63
 _READS_HISTORY = "--history"
 """Ends the name of a serving folder; after two hyphens, so that no name or data set is taken for it."""
 
+_ALL = 1_000_000
+"""More movies than a timeline has."""
+
 _BRIEFLY = reprlib.Repr()
 """Spells refused values: a few lines of YAML, by aliases to aliases, can stand for more text than fits into memory."""
 _BRIEFLY.maxlevel = 2
@@ -153,6 +156,13 @@ class Settings(BaseModel):
         Models that read histories have one of their own: who asks models that read contexts may send less.
         """
         return self._data_set_name + (_READS_HISTORY if self.model.reads == "history" else "")
+
+    @property
+    def last_histories(self) -> int | None:
+        """How many of each user's last movies every user is answered by; None where nobody is."""
+        if not self.batch_answers.enabled:
+            return None
+        return _ALL if self.model.reads == "history" else self.batch_answers.history_length
 
     @property
     def _data_set_name(self) -> str:

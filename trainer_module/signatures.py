@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +75,8 @@ class ServingModel(tf.Module):
         `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
     vocabulary
         The model's vocabulary, where it is not the Transform step's.
+    history_lengths
+        Lengths of histories, by a name, that answers are timed for before the model is published; by default none.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class ServingModel(tf.Module):
         years: np.ndarray | None = None,
         genres: Sequence[Sequence[str]] | None = None,
         vocabulary: Vocabulary | None = None,
+        history_lengths: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -96,6 +99,7 @@ class ServingModel(tf.Module):
         query_tower: Callable[..., tf.Tensor] = model.query_tower
         self._query = functools.partial(query_tower, training=False)
         self.reads_histories = model.reads_histories
+        self.history_lengths = dict(history_lengths or {})
         self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         self.pad = pad

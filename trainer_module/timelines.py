@@ -53,6 +53,11 @@ class TrainTimelines:
         """Return the number of labels."""
         return int(np.count_nonzero(self.is_label))
 
+    def typical_lengths(self) -> dict[str, int]:
+        """Return how many movies the timeline of the median, called `median`, and the longest, `longest`, have."""
+        lengths = np.diff(self.starts, append=len(self.movies))
+        return {"median": int(np.median(lengths)), "longest": int(lengths.max())}
+
     def take(self, rows: np.ndarray) -> TrainTimelines:
         """Return the same timelines with the given labels only (int or bool, among `len(self)` in their order).
 
