@@ -25,7 +25,7 @@ TOP_K = 100
 FILLER_SCORE = tf.float32.min
 """Score of what fills an answer up. Finite, since JSON has no infinity, and a model server could not answer."""
 
-NO_HISTORY = "the model reads whole histories, and an example has no seen_movie_id"
+NO_HISTORY = "the model reads whole histories, and an example holds none"
 """What evaluation says of examples that were written without `data.leave_out: history`."""
 
 EVALUATION_TOP_K = 10

@@ -25,7 +25,7 @@ _LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class _Window:
-    """An eval example: its context, the history to ask with, the movie that followed, and all as they lie in the file."""
+    """An eval example: context, what to ask with, the movie that followed, and all of it as it lies in the file."""
 
     context: list[MovieId]
     history: list[MovieId]
