@@ -81,7 +81,7 @@ def save_model(
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, Any]]:
-    """Return requests and answers for a short, a long, an empty, an unknown-only and a gappy history, and some to time."""
+    """Return requests and answers for a short, a long, an empty, an unknown and a gappy history, and some to time."""
     known = [plain_id(movie_id) for movie_id in movie_ids.tolist()]
     pad = serving.pad
     one, other = itertools.islice(_unknown_ids({*known, pad}, text=isinstance(pad, str)), 2)
