@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,13 @@ from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFF
 from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
 from components.gate_settings import ModelGateSettings
+from serving.export_record import read_record
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
 
+_CONFIG_FILE = "eval_config.json"
+_READS = {"context": "the last movies alone", "history": "whole histories"}
 _BLESSED_FILE = "BLESSED"
 _OF_DIFFERENCES = "_diff"
 """What is appended to the names of metrics that compare two models, as TFMA's own views do."""
@@ -40,17 +45,20 @@ class EvaluationResult:
         The gate's checks with their outcomes.
     no_baseline
         Why there was no model to compare with; None where there was one.
+    forms
+        What either model reads, where they differ; else None.
     """
 
     blessed: bool
     evaluation: Evaluation
     checks: list[Check]
     no_baseline: str | None = None
+    forms: str | None = None
 
     @property
     def reasons(self) -> list[str]:
         """The decision in words, one sentence for each check."""
-        sentences = [check.sentence for check in self.checks]
+        sentences = [check.sentence for check in self.checks] + ([self.forms] if self.forms is not None else [])
         return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
 
@@ -74,7 +82,26 @@ def read_evaluation_result(
         evaluation=found,
         checks=decide(found, gate),
         no_baseline=(no_baseline or NO_EARLIER_MODEL) if found.baseline is None else None,
+        forms=_forms_of(evaluation) if found.baseline is not None else None,
     )
+
+
+def _forms_of(evaluation: Path) -> str | None:
+    """Return in a sentence what candidate and baseline read, where it is not the same.
+
+    TFMA says where it had them from; one that is no longer there tells nothing.
+    """
+    with suppress(OSError, ValueError):
+        models = json.loads((evaluation / _CONFIG_FILE).read_text(encoding="utf-8"))["modelLocations"]
+        records = {name: read_record(folder) for name, folder in models.items()}
+        baseline = records.pop(BASELINE)
+        (candidate,) = records.values()
+        if candidate.data is not None and baseline.data is not None and candidate.reads != baseline.reads:
+            return (
+                f"asked about the same examples, this model reads {_READS[candidate.reads]} and the last blessed one "
+                f"{_READS[baseline.reads]}"
+            )
+    return None
 
 
 def is_blessed(blessing: Path) -> bool:

@@ -257,6 +257,8 @@ class DecisionFacts(_Facts):
         To the last blessed model; None where there was none to compare with.
     no_baseline
         Why there was none.
+    forms
+        What that model and this one read, where it is not the same.
     servable
         What the servable check found wrong; None where it did not run.
     published
@@ -269,6 +271,7 @@ class DecisionFacts(_Facts):
     checks: list[CheckFacts] = []
     difference: DifferenceFacts | None = None
     no_baseline: str | None = None
+    forms: str | None = None
     servable: list[str] | None = None
     published: str | None = None
     model_folder: str | None = None
