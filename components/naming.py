@@ -20,6 +20,15 @@ A Kubeflow task has to fill each of its outputs; the container's entrypoint leav
 of the tasks that follow.
 """
 
+SPAN_PROPERTY = "span"
+"""TFX's property of Examples of a span."""
+
+SPANS_PROPERTY = "spans"
+"""Custom property of an artifact that stands for several: a JSON list of numbers, each of a folder `span-N` in it.
+
+A Kubeflow task puts out one artifact; the container's entrypoint hands on several to the tasks that follow.
+"""
+
 SAVED_MODEL = "Format-Serving"
 """Folder of the SavedModel in a Model artifact, as TFX names it."""
 
@@ -40,6 +49,7 @@ BATCH_RECOMMENDER = "BatchRecommender"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
 
+NEXT_SPAN = "NextSpan"
 PREVIOUS_SPANS = "PreviousSpans"
 SPAN_GATE = "SpanGate"
 PREQUENTIAL = "PrequentialEvaluation"
@@ -47,6 +57,10 @@ ACCEPTED_SPANS = "AcceptedSpans"
 SPAN_RANGE = "SpanRange"
 RANGE_STATISTICS = "RangeStatistics"
 HELD_OUT = "HeldOut"
+COLD_TRAINER = "ColdTrainer"
+COLD_HELD_OUT = "ColdHeldOut"
+COLD_COMPARISON = "ColdComparison"
+CHOSEN_MODEL = "ChosenModel"
 """Ids of the further steps of a pipeline that learns from spans."""
 
 STEPS = (
@@ -66,6 +80,11 @@ STEPS = (
     RUN_REPORT,
 )
 """All steps of a local run, in their order, but for those that a setting adds."""
+
+
+LAST_BLESSED = "last blessed"
+SERVED = "served"
+"""Which model a candidate is held against: the last blessed one of the same data; with spans, what is served."""
 
 
 class Output(NamedTuple):
@@ -96,6 +115,10 @@ AUDIT_RECORD = Output(AUDIT, "record")
 BASELINE = Output(BASELINE_NODE, "model")
 PASSED_OVER = Output(BASELINE_NODE, "passed_over")
 """The last blessed model, where it can't be compared with."""
+PREQUENTIAL_FIGURES = Output(PREQUENTIAL, "figures")
+CHOICE = Output(COLD_COMPARISON, "choice")
+CHOSEN = {MODEL: Output(CHOSEN_MODEL, MODEL.name), MODEL_RUN: Output(CHOSEN_MODEL, MODEL_RUN.name)}
+"""Where a cold training ran beside the warm one, the outputs that stand for the Trainer's."""
 EVALUATION = Output(EVALUATOR, "evaluation")
 BLESSING = Output(EVALUATOR, "blessing")
 SERVABILITY = Output(SERVABLE_CHECK, "blessing")

@@ -60,7 +60,7 @@ class TrainingSettings(BaseModel):
     """Passes over the train windows; with `patience`, the most of them."""
 
     batch_size: int = Field(default=1024, ge=1)
-    """Windows in one step."""
+    """Windows in one step, or labels of chunks, about."""
 
     form: Literal["windows", "chunks"] = "windows"
     """What a step reads: windows, each a label with the movies before it, or chunks of timelines, in which a movie is

@@ -232,7 +232,7 @@ def chunk_batches(
     timelines
         At least one label.
     batch_size
-        How many labels the chunks of a batch have room for; there is one chunk at least.
+        How many labels the chunks of a batch have, about; there is one chunk at least.
     chunk_length
         Labels in a chunk at most.
     seed
@@ -252,9 +252,9 @@ def chunk_batches(
     """
     lead_length = lead_length or timelines.max_context_length
     width = lead_length + chunk_length
-    num_chunks = max(1, batch_size // chunk_length)
-    first_epoch = draw_chunks(timelines, chunk_length, _generator(seed, 0), lead_length)
-    steps = max(1, round(len(first_epoch.ends) / num_chunks))
+    num_drawn = len(draw_chunks(timelines, chunk_length, _generator(seed, 0), lead_length).ends)
+    num_chunks = max(1, round(batch_size * num_drawn / len(timelines)))
+    steps = max(1, round(num_drawn / num_chunks))
     epochs = itertools.count()
 
     def batches() -> Iterator[tuple[np.ndarray, ...]]:

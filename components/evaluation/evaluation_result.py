@@ -11,9 +11,11 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
+from components.evaluation.model_gate import NO_BASELINE, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
+from components.naming import LAST_BLESSED
 from serving.export_record import read_record
 
 CANDIDATE = "candidate"
@@ -42,28 +44,35 @@ class EvaluationResult:
     evaluation
         The figures that it was made on.
     checks
-        The gate's checks with their outcomes.
+        What came of each of the gate's requirements.
     no_baseline
         Why there was no model to compare with; None where there was one.
+    compared_with
+        Which model that is, in words.
     forms
         What either model reads, where they differ; else None.
     """
 
     blessed: bool
     evaluation: Evaluation
-    checks: list[Check]
+    checks: list[Finding]
     no_baseline: str | None = None
+    compared_with: str = LAST_BLESSED
     forms: str | None = None
 
     @property
     def reasons(self) -> list[str]:
-        """The decision in words, one sentence for each check."""
+        """The decision in words, one sentence for each requirement."""
         sentences = [check.sentence for check in self.checks] + ([self.forms] if self.forms is not None else [])
         return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
 
 def read_evaluation_result(
-    evaluation: Path, blessing: Path, gate: ModelGateSettings, no_baseline: str | None = None
+    evaluation: Path,
+    blessing: Path,
+    gate: ModelGateSettings,
+    no_baseline: str | None = None,
+    compared_with: str = LAST_BLESSED,
 ) -> EvaluationResult:
     """Read what the Evaluator wrote.
 
@@ -75,18 +84,21 @@ def read_evaluation_result(
         The thresholds that were asked for.
     no_baseline
         Why there was no model to compare with, if it is known and there was none.
+    compared_with
+        Which model that is, in words.
     """
     found = read_evaluation(evaluation)
     return EvaluationResult(
         blessed=is_blessed(blessing),
         evaluation=found,
-        checks=decide(found, gate),
-        no_baseline=(no_baseline or NO_EARLIER_MODEL) if found.baseline is None else None,
-        forms=_forms_of(evaluation) if found.baseline is not None else None,
+        checks=decide(found, gate, compared_with),
+        no_baseline=(no_baseline or NO_BASELINE[compared_with]) if found.baseline is None else None,
+        compared_with=compared_with,
+        forms=_forms_of(evaluation, compared_with) if found.baseline is not None else None,
     )
 
 
-def _forms_of(evaluation: Path) -> str | None:
+def _forms_of(evaluation: Path, compared_with: str) -> str | None:
     """Return in a sentence what candidate and baseline read, where it is not the same.
 
     TFMA says where it had them from; one that is no longer there tells nothing.
@@ -97,10 +109,8 @@ def _forms_of(evaluation: Path) -> str | None:
         baseline = records.pop(BASELINE)
         (candidate,) = records.values()
         if candidate.data is not None and baseline.data is not None and candidate.reads != baseline.reads:
-            return (
-                f"asked about the same examples, this model reads {_READS[candidate.reads]} and the last blessed one "
-                f"{_READS[baseline.reads]}"
-            )
+            ours, other = _READS[candidate.reads], _READS[baseline.reads]
+            return f"asked about the same examples, this model reads {ours} and the {compared_with} one {other}"
     return None
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
-from data.errors import InputError
+from components.spans.choosing import choose_span
+from components.spans.ledger import REFUSALS
+from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
-from data.examples.schema import SCHEMA_FILE
-from data.spans.series import list_spans, next_span, span_folder
+from data.examples.schema import SCHEMA_FILE, schema_of
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.spans.series import list_spans, span_folder
 from data.spans.writing import write_span, write_spans
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE
@@ -33,10 +36,9 @@ from pipeline.run_lock import only_run_in
 from pipeline.settings import RunPaths, Settings
 
 if TYPE_CHECKING:
+    from components.report.report_model import SpanDay
     from pipeline.backend import Backend
-
-_REFUSALS = frozenset({"G08", "G13", "G17"})
-"""Codes of the refusal of data: damaged arrays, the data gate, the span gate."""
+    from pipeline.runs.record import RunRecord
 
 
 def run_span(
@@ -86,30 +88,18 @@ def run_span(
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         series = work_dir / "data" / settings.pipeline_name
         _write_what_arrived(settings, series, number, source, own, beam_args)
-        spans = list_spans(series)
         metadata = work_dir / "pipelines" / settings.pipeline_name / METADATA_FILE
         outcomes = read_outcomes(open_store(str(metadata))) if metadata.is_file() else {}
-        chosen = number if number is not None else next_span(series, outcomes)
+        chosen = choose_span(series, outcomes, number, print)
         if chosen is None:
-            print(f"nothing to do: {_newest_of(spans)}")
             return True
-        if chosen not in spans:
-            raise InputError(f"{series} holds no span {chosen}: {_newest_of(spans)}", code="A12")
-        folder = span_folder(series, chosen)
-        manifest = Manifest.load(folder)
-        before = outcomes.get(chosen)
-        if before is not None and before.outcome == "published" and before.manifest_digest == manifest.digest:
-            print(f"nothing to do: span {chosen} was learned from and its model published")
-            return True
-        if chosen < max(outcomes, default=0):
-            raise InputError(
-                f"span {chosen} can't be learned from any more, since span {max(outcomes)} has been decided about: "
-                "spans are taken in their order",
-                code="A13",
-            )
+        manifest = Manifest.load(span_folder(series, chosen))
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
-        print(f"  span {chosen} of {len(spans)}, {manifest.counts.train + manifest.counts.eval:,} labels", flush=True)
+        print(
+            f"  span {chosen} of {len(list_spans(series))}, {manifest.counts.train + manifest.counts.eval:,} labels",
+            flush=True,
+        )
         return _run(settings, paths, work_dir, chosen, manifest, use_cache=use_cache, verbose=verbose)
 
 
@@ -130,11 +120,12 @@ def _run(
             paths,
             work_dir,
             backend=_backend(number, settings.rolling),
+            days=partial(_days, number),
             use_cache=use_cache,
             verbose=verbose,
         )
     except InputError as error:
-        if error.code not in _REFUSALS:
+        if error.code not in REFUSALS:
             raise
         print(f"\nspan {number} is refused, and what was served before still is\n  {error.line}")
         ended = SpanOutcome(outcome="refused", manifest_digest=manifest.digest, reason=error.line)
@@ -143,6 +134,19 @@ def _run(
     ended = SpanOutcome(outcome="published" if published else "judged", manifest_digest=manifest.digest)
     keep_outcome(open_store(paths.local_metadata), number, ended)
     return published
+
+
+def _days(number: int, record: RunRecord, reason: CodedMessage | None) -> list[SpanDay]:
+    """Return what is known of the spans, a run's own among them, of which nothing is kept yet."""
+    from pipeline.rolling.days import read_days
+
+    if reason is not None:
+        now = (
+            SpanOutcome(outcome="refused", manifest_digest="", reason=reason.line) if reason.code in REFUSALS else None
+        )
+    else:
+        now = SpanOutcome(outcome="published" if record.published is not None else "judged", manifest_digest="")
+    return read_days(record.metadata_file, number, now)
 
 
 def _backend(number: int, rolling: RollingPipelineSettings) -> Callable[[], Backend]:
@@ -205,19 +209,14 @@ def _lay_out(
 ) -> RunPaths:
     """Return where the run reads and writes, with a schema that tolerates more drift than data that are drawn anew."""
     paths = lay_out(settings, manifest, span_folder(series, number), work_dir, beam_args)
-    schema = text_format.Parse(Path(paths.schema_file).read_text(encoding="utf-8"), schema_pb2.Schema())
-    for feature in schema.feature:
-        for name in ("jensen_shannon_divergence", "infinity_norm"):
-            if feature.drift_comparator.HasField(name):
-                threshold = getattr(feature.drift_comparator, name)
-                # Neither distance is ever above 1.
-                threshold.threshold = min(1.0, threshold.threshold * rolling.span_gate.drift_tolerance)
-    text = text_format.MessageToString(schema)
+    text = text_format.MessageToString(
+        schema_of(
+            manifest,
+            Catalogue.load(span_folder(series, number) / CATALOGUE_FILE),
+            drift_tolerance=rolling.span_gate.drift_tolerance,
+        )
+    )
     file = Path(paths.schema_file).parents[1] / hashlib.sha256(text.encode()).hexdigest()[:16] / SCHEMA_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return replace(paths, data_root=str(series), schema_file=str(file))
-
-
-def _newest_of(spans: Sequence[int]) -> str:
-    return f"span {spans[-1]} is the newest" if spans else "there are no spans yet"
