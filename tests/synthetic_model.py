@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -40,18 +40,27 @@ def export_untrained_model(
     first_id: int = 1,
     pad: int = 0,
     make_movie: Callable[[int], Movie] = dated_drama,
+    settings: ModelSettings | None = None,
+    history_lengths: Mapping[str, int] | None = None,
 ) -> Path:
     """Write a model of the default size that knows `num_movies` movies from `first_id` on, and return its folder."""
     with tempfile.TemporaryDirectory() as scratch:
         transform_output = analyse(Path(scratch), num_movies, context_length, first_id)
-        model = NextMovieModel(num_movies, context_length, ModelSettings())
+        model = NextMovieModel(num_movies, context_length, settings or ModelSettings())
         catalogue_file = Path(scratch) / CATALOGUE_FILE
         catalogue = Catalogue.of(map(make_movie, range(first_id, first_id + num_movies)))
         catalogue.save(catalogue_file)
         movie_ids = np.array([int(word) for word in transform_output.vocabulary_by_name(VOCABULARY)])
         years, genres = catalogue.years_and_genres(movie_ids)
         serving = make_serving(
-            model, transform_output, np.arange(num_movies), context_length, pad=pad, years=years, genres=genres
+            model,
+            transform_output,
+            np.arange(num_movies),
+            context_length,
+            pad=pad,
+            years=years,
+            genres=genres,
+            history_lengths=history_lengths,
         )
         save_model(serving, str(catalogue_file), movie_ids, str(folder))
     return folder

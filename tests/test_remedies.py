@@ -82,7 +82,7 @@ NOT_FOLLOWED = {
     ),
     "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15 G16",
     "another value of the same kind is to be given": (
-        "A05 A11 A12 A13 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09"
+        "A05 A11 A12 A13 C08 D13 F06 F07 R07 R10 S07 S09 S10 K28 B02 B03 B04 B06 B09"
     ),
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,9 @@ TOP_K = 100
 
 FILLER_SCORE = tf.float32.min
 """Score of what fills an answer up. Finite, since JSON has no infinity, and a model server could not answer."""
+
+NO_HISTORY = "the model reads whole histories, and an example holds none"
+"""What evaluation says of examples that were written without `data.leave_out: history`."""
 
 EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
@@ -71,7 +74,7 @@ class ServingModel(tf.Module):
     label_counts
         int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
     max_context_length
-        How many of the last movies the query tower reads.
+        How many of the last movies the query tower reads, unless it reads whole histories.
     recent_popularity
         int `[num_movies]`: larger for movies that were labels in train more often lately, below 2^24, in the
         vocabulary's order; by default popularity of all time stands in.
@@ -84,6 +87,8 @@ class ServingModel(tf.Module):
         `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
     vocabulary
         The model's vocabulary, where it is not the Transform step's.
+    history_lengths
+        Lengths of histories, by a name, that answers are timed for before the model is published; by default none.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class ServingModel(tf.Module):
         years: np.ndarray | None = None,
         genres: Sequence[Sequence[str]] | None = None,
         vocabulary: Vocabulary | None = None,
+        history_lengths: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -104,6 +110,8 @@ class ServingModel(tf.Module):
         self._query_variables = model.query_tower.by_name()
         query_tower: Callable[..., tf.Tensor] = model.query_tower
         self._query = functools.partial(query_tower, training=False)
+        self.reads_histories = model.reads_histories
+        self.history_lengths = dict(history_lengths or {})
         self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         self.pad = pad
@@ -169,8 +177,8 @@ class ServingModel(tf.Module):
         ----------
         context_movie_id
             int64 `[batch, any length]`, oldest first. Pads and unknown movies are passed over wherever they
-            stand, and the last `max_context_length` of the others are read. A history that holds none is
-            answered by popularity.
+            stand, and the last `max_context_length` of the others are read, or all of them where the model reads
+            histories. A history that holds none is answered by popularity.
 
         Returns
         -------
@@ -257,7 +265,7 @@ class ServingModel(tf.Module):
         examples
             string `[batch]`: serialised `tf.Example` windows, with contexts of any length: they are read as `recommend`
             reads a history, so that data of other settings can be ranked too. What `seen_movie_id` of an example holds
-            is left out beside the context, and not read.
+            is left out beside the context, and read in its place where the model reads histories.
 
         Returns
         -------
@@ -269,12 +277,23 @@ class ServingModel(tf.Module):
             of that shape `top_label_count`, how often these are labels in train, and `label_count` int64 `[batch]`, how
             often the label is one. And `pad_movie_id`, `catalogue_size` and `num_train_labels` int64 `[batch]`, the
             same everywhere.
+
+        Raises
+        ------
+        tf.errors.InvalidArgumentError
+            The model reads histories, and an example holds none.
         """
         context, label_movie_id = parse_any_length(examples, self.pad)
-        index = self._look_up(context)
         label = self._place(label_movie_id)
+        seen = parse_seen(examples, self.pad)
+        if self.reads_histories:
+            is_there = tf.reduce_any(seen != self._pad, axis=1) | tf.reduce_all(context == self._pad, axis=1)
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_there), [NO_HISTORY])]):
+                index = left_out = self._look_up(seen)
+        else:
+            index = self._look_up(context)
+            left_out = tf.concat([index, self._look_up(seen)], axis=1)
         scores = self._scores(index)
-        left_out = tf.concat([index, self._look_up(parse_seen(examples, self.pad))], axis=1)
         excluded = seen_mask(left_out, self._num_movies())
         best = self._best(scores, excluded, EVALUATION_TOP_K)
         top_label_count = tf.gather(self._label_counts, best.column)
@@ -310,9 +329,14 @@ class ServingModel(tf.Module):
     def _scores(self, index: tf.Tensor) -> tf.Tensor:
         """Return the scores of all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
         length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
+        if self.reads_histories:
+            return self._answered(self._query(index), length)
         last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self.max_context_length :]
         context = last.to_tensor(shape=[None, self.max_context_length])
-        scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
+        return self._answered(self._query(context), length)
+
+    def _answered(self, query: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        scores = tf.matmul(query, self._candidates, transpose_b=True)
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity.scores)
 
     def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:

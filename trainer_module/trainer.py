@@ -79,6 +79,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     catalogue = read_catalogue(catalogue_file)
     counts = counts_of_range([read_catalogue(f"{root}/{CATALOGUE_FILE}") for root in roots], movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
+    lengths = None
+    if isinstance(train, TrainTimelines) and model_settings.reads == "history":
+        lengths = train.typical_lengths()
     start, learning = None, train
     # Spans have no timelines: a warm training reads windows.
     if beginning.learnt is not None and rolling is not None and isinstance(train, Windows):
@@ -97,6 +100,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         years=years,
         genres=genres,
         vocabulary=vocabulary,
+        history_lengths=lengths,
     )
     save_model(
         serving,

@@ -192,7 +192,8 @@ def why_other(
         return "the served model's ids are of the other kind"
     if record.max_context_length != max_context_length:
         return f"max_context_length was {record.max_context_length} and is {max_context_length}"
-    was, now = record.training.model, model.model_dump(mode="json")
+    # What there was no setting for, models did as its default does.
+    was, now = ModelSettings().model_dump(mode="json") | record.training.model, model.model_dump(mode="json")
     found = [
         f"model.{name} was {was.get(name)} and is {now.get(name)}"
         for name in dict.fromkeys([*now, *was])

@@ -40,12 +40,15 @@ class System:
         Makes its scorer from the train windows.
     read
         Returns the data as the system reads them: with longer contexts, say.
+    reads_histories
+        Whether its scorer is given whole histories, in place of contexts.
     """
 
     name: str
     made_of: Any
     fit: Callable[[DataSet], Scorer]
     read: Callable[[DataSet], DataSet] = lambda data: data
+    reads_histories: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +65,8 @@ def _run(options: argparse.Namespace) -> None:
     models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
     if options.peers or any(other.data.timelines for other in models):
         settings = with_values(settings, {"data.timelines": True})
+    if any(other.model.reads == "history" for other in models):
+        settings = with_values(settings, {"data.leave_out": "history"})
     systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
     _check_names(systems)
     if options.peers:
@@ -116,7 +121,8 @@ def fit_and_rank(system: System, data: DataSet) -> Ranks:
     from benchmarks.quality.scoring import rank_windows
 
     data = system.read(data)
-    return rank_windows(system.fit(data), data.evaluation, data.num_movies, data.histories)
+    score = system.fit(data)
+    return rank_windows(score, data.evaluation, data.num_movies, data.histories, reads_histories=system.reads_histories)
 
 
 def _check_names(systems: Sequence[System]) -> None:
@@ -145,7 +151,8 @@ def model_system(settings: Settings) -> System:
     from pipeline.code_digest import code_digest
 
     made_of = [settings.model.model_dump(), settings.training.model_dump(), code_digest("trainer_module.training")]
-    return System(settings.name, made_of, functools.partial(_trained, settings=settings))
+    trained = functools.partial(_trained, settings=settings)
+    return System(settings.name, made_of, trained, reads_histories=settings.model.reads == "history")
 
 
 def _peers(settings: Settings, work_dir: Path) -> list[System]:

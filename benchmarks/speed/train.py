@@ -214,7 +214,7 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
     training = settings.training.model_copy(update={"batch_size": options.batch, "reshuffle": True})
     train = data.train_for(training)
-    batches = epoch_batches(train, training)
+    batches = epoch_batches(train, training, data.num_movies if settings.model.reads == "history" else None)
     steps_per_epoch = int(batches.cardinality())
     keras.utils.set_random_seed(training.seed)
     model = new_model(train, data.num_movies, settings.model, training, steps_per_epoch)
@@ -321,7 +321,7 @@ def _training(
 
     training = settings.training
     clock = _Clock()
-    batches = epoch_batches(train, training)
+    batches = epoch_batches(train, training, num_movies if settings.model.reads == "history" else None)
     steps_per_epoch = int(batches.cardinality())
     keras.utils.set_random_seed(training.seed)
     model = new_model(train, num_movies, settings.model, training, steps_per_epoch)

@@ -254,6 +254,7 @@ def _decide(
         if difference is not None
         else None,
         no_baseline=evaluation_result.no_baseline,
+        forms=evaluation_result.forms,
         servable=servable,
         published=artifacts.published,
     )

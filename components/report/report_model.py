@@ -233,6 +233,8 @@ class DecisionFacts(_Facts):
         To the model that it is compared with; None where there was none.
     no_baseline
         Why there was none.
+    forms
+        What that model and this one read, where it is not the same.
     servable
         What the servable check found wrong; None where it did not run.
     published
@@ -245,6 +247,7 @@ class DecisionFacts(_Facts):
     checks: list[Finding] = []
     difference: DifferenceFacts | None = None
     no_baseline: str | None = None
+    forms: str | None = None
     servable: list[Finding] | None = None
     published: str | None = None
     model_folder: str | None = None

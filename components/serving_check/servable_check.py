@@ -25,12 +25,13 @@ logger = logging.getLogger("next_movie.servable_check")
 
 
 class Servability(BaseModel):
-    """What the check found; `latency_ms` is None where the model did not answer."""
+    """What the check found; latencies are None where the model did not answer, or has no longest history."""
 
     model_config = ConfigDict(extra="forbid")
 
     findings: list[Finding]
     latency_ms: float | None = None
+    longest_latency_ms: float | None = None
 
 
 def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
@@ -49,7 +50,8 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
         Without findings if the model can be served. A process that dies or hangs is a finding too.
     """
     # Isolated (-I): neither PYTHONPATH nor the working directory brings the project's code along.
-    command = [sys.executable, "-I", str(_CHECKER), folder, str(settings.max_latency_ms)]
+    limits = [str(settings.max_latency_ms), str(settings.max_longest_latency_ms)]
+    command = [sys.executable, "-I", str(_CHECKER), folder, *limits]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
         process = subprocess.run(

@@ -48,7 +48,7 @@ class ClusterBackend(WholeData):
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
         options = settings.data.options.model_dump_json()
         # Named only where it is asked for: all other compiled files stay as they were.
-        asked = {"last_histories": settings.batch_answers.history_length} if settings.batch_answers.enabled else {}
+        asked = {"last_histories": settings.last_histories} if settings.batch_answers.enabled else {}
         given = self.importer()
         if given is None:
             nodes: tuple[BaseNode, ...] = ()

@@ -11,12 +11,13 @@ import pytest
 from benchmarks.quality import comparison, gate, search
 from benchmarks.quality.comparison import System
 from benchmarks.quality.rank_cache import keep_ranks
-from benchmarks.quality.scoring import Ranks, gains
+from benchmarks.quality.scoring import Ranks, gains, rank_windows
 from benchmarks.quality.windows import DataSet, make_data_set
 from components.gate_settings import ModelGateSettings
 from data.options import GenerateOptions
 from pipeline.settings import load_settings
 from trainer_module.dataset import Windows
+from trainer_module.timelines import whole_batches
 
 QUICK = """
 name: quick
@@ -200,14 +201,41 @@ def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, mon
         assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", row.split("|")[2].strip())
 
 
-def test_a_temporal_search_compares_by_the_last_train_windows(tmp_path):
+def test_a_system_that_reads_histories_is_asked_with_them_and_keeps_the_order_of_the_queries():
+    histories = [[4, 2, 0, 5, 1], [3], [4, 2, 5, 1, 3], [6, 3]]
+    contexts = np.array([[5, 1], [3, 0], [1, 3], [6, 3]], np.int32)
+    windows = Windows(contexts, np.array([6, 1, 6, 2], np.int32))
+    asked = []
+
+    def score(given: np.ndarray) -> np.ndarray:
+        asked.extend(row[row > 0].tolist() for row in given)
+        # Each movie that is read lifts the next one.
+        return np.array([[-abs(movie - row[row > 0].sum() % 7) for movie in range(1, 7)] for row in given], np.float32)
+
+    of_histories = tuple(np.array(history, np.int32) for history in histories)
+    ranks = rank_windows(score, windows, 6, of_histories, reads_histories=True)
+
+    assert sorted(asked) == sorted([[4, 2, 5, 1], [3], [4, 2, 5, 1, 3], [6, 3]])
+    expected = []
+    for history, label in zip(histories, windows.label, strict=True):
+        scores = {movie: -abs(movie - sum(history) % 7) for movie in range(1, 7)}
+        expected.append(sum(scores[movie] >= scores[label] for movie in scores if movie not in history))
+    assert ranks.excluded.tolist() == expected
+
+
+@pytest.mark.parametrize("timelines", [False, True])
+def test_a_temporal_search_compares_by_the_last_train_windows(timelines, tmp_path):
     """Of 20 ratings of one user, one a second, with contexts of 2."""
     source = tmp_path / "ml-100k"
     source.mkdir()
     (source / "u.data").write_text("".join(f"1\t{movie}\t5\t{880_000_000 + movie}\n" for movie in range(1, 21)))
     (source / "u.item").write_text("".join(f"{movie}|M{movie} (1990)|||{'|0' * 19}\n" for movie in range(1, 21)))
-    options = GenerateOptions(release="ml-100k", split="temporal", max_context_length=2)
+    options = GenerateOptions(release="ml-100k", split="temporal", max_context_length=2, timelines=timelines)
     fitted, held_out, num_movies = search._held_out(options, source, tmp_path / "work")
+    if timelines:
+        # The timelines are whole, for models that read them so.
+        assert [movies.tolist() for movies, *_ in whole_batches(held_out, num_movies)] == [[list(range(1, 19))]]
+        fitted, held_out = fitted.windows(), held_out.windows()
     # 19 windows have a context; 17 train, and 15 are nine tenths of those.
     assert sorted(fitted.label) == list(range(2, 17))
     assert sorted(held_out.label) == [17, 18]

@@ -57,6 +57,23 @@ def test_sound_data_have_no_finding_under_any_split(tmp_path: Path):
         assert result.data.eval.examples > 0
 
 
+def test_a_model_that_reads_histories_is_asked_with_all_of_them(tmp_path: Path):
+    examples = own_examples(tmp_path, sound_events(), split="leave_one_out", leave_out="history")
+    asked = []
+
+    def ask(contexts: np.ndarray) -> np.ndarray:
+        asked.append(contexts.tolist())
+        return np.zeros((len(contexts), 10), np.int64)
+
+    run_audit(examples, ask, AuditSettings(queries=7), reads_histories=True)
+
+    # Of twelve movies each; a context holds ten.
+    histories = [examples.catalogue.codes_of(np.array(drawn(user, 11))).tolist() for user in range(40)]
+    assert len(asked[0]) == 7
+    assert all(history in histories for history in asked[0])
+    assert {len(row) for changed in asked[1:] for row in changed} == {11}
+
+
 @pytest.mark.parametrize("split", SPLIT_NAMES)
 def test_the_data_of_the_sample_have_no_finding(tmp_path: Path, split: str):
     assert names(audited(sample_examples(tmp_path, split=split))) == []

@@ -16,8 +16,9 @@ from data.examples.shards import TIMELINES
 from data.generate import generate
 from data.movie_ids import id_array
 from data.options import GenerateOptions
-from trainer_module.chunked_model import ChunkedNextMovieModel, contexts_at
+from trainer_module.chunked_model import ChunkedNextMovieModel
 from trainer_module.dataset import Windows, hold_out
+from trainer_module.long_runs import movies_up_to
 from trainer_module.model import NextMovieModel
 from trainer_module.recurrence import states_along
 from trainer_module.settings import ModelSettings, TrainingSettings
@@ -108,7 +109,7 @@ def test_what_is_asked_for_in_an_epoch_is_the_labels_with_their_contexts():
     asked: Counter = Counter()
     for movies, is_label in chunk_batches(timelines, 1, 3, seed=1).as_numpy_iterator():
         places = np.argwhere(is_label[:, 1:])
-        contexts = contexts_at(tf.constant(movies), tf.constant(places, tf.int32), LENGTH).numpy()
+        contexts = movies_up_to(tf.constant(movies), tf.constant(places, tf.int32), LENGTH).numpy()
         for (row, column), context in zip(places, contexts, strict=True):
             asked[tuple(context[context > 0].tolist()), int(movies[row, column + 1])] += 1
     # A chunk alone in its batch: the first epoch has room for each, once.
