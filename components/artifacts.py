@@ -41,9 +41,18 @@ class SpanVerdict(tfx.dsl.Artifact):
 
 
 class PrequentialFigures(tfx.dsl.Artifact):
-    """The served model's figures on a span before it was learned from: `figures.json`, and the property `span`."""
+    """The served model's figures on a span before it was learned from.
+
+    `figures.json` holds all; the property `span`, and the figures of the curve, stay when files are deleted.
+    """
 
     TYPE_NAME = f"{NAMESPACE}.PrequentialFigures"
+
+
+class ColdChoice(tfx.dsl.Artifact):
+    """Whether a cold training's model won against the warm one's: `choice.json`, and the property `cold_wins`."""
+
+    TYPE_NAME = f"{NAMESPACE}.ColdChoice"
 
 
 class AuditRecord(tfx.dsl.Artifact):

@@ -47,6 +47,10 @@ ACCEPTED_SPANS = "AcceptedSpans"
 SPAN_RANGE = "SpanRange"
 RANGE_STATISTICS = "RangeStatistics"
 HELD_OUT = "HeldOut"
+COLD_TRAINER = "ColdTrainer"
+COLD_HELD_OUT = "ColdHeldOut"
+COLD_COMPARISON = "ColdComparison"
+CHOSEN_MODEL = "ChosenModel"
 """Ids of the further steps of a pipeline that learns from spans."""
 
 STEPS = (
@@ -66,6 +70,11 @@ STEPS = (
     RUN_REPORT,
 )
 """All steps of a local run, in their order, but for those that a setting adds."""
+
+
+LAST_BLESSED = "last blessed"
+SERVED = "served"
+"""Which model a candidate is held against: the last blessed one of the same data; with spans, what is served."""
 
 
 class Output(NamedTuple):
@@ -96,6 +105,10 @@ AUDIT_RECORD = Output(AUDIT, "record")
 BASELINE = Output(BASELINE_NODE, "model")
 PASSED_OVER = Output(BASELINE_NODE, "passed_over")
 """The last blessed model, where it can't be compared with."""
+PREQUENTIAL_FIGURES = Output(PREQUENTIAL, "figures")
+CHOICE = Output(COLD_COMPARISON, "choice")
+CHOSEN = {MODEL: Output(CHOSEN_MODEL, MODEL.name), MODEL_RUN: Output(CHOSEN_MODEL, MODEL_RUN.name)}
+"""Where a cold training ran beside the warm one, the outputs that stand for the Trainer's."""
 EVALUATION = Output(EVALUATOR, "evaluation")
 BLESSING = Output(EVALUATOR, "blessing")
 SERVABILITY = Output(SERVABLE_CHECK, "blessing")

@@ -231,7 +231,7 @@ def _present_manifest(
     InputError
         The output holds files that are not ours to replace.
     """
-    from data.examples.manifest import FORMAT_VERSION, Manifest
+    from data.examples.manifest import Manifest
 
     if not output.exists():
         return None
@@ -240,11 +240,7 @@ def _present_manifest(
         return None
     try:
         manifest = Manifest.load(output)
-        is_wanted = (manifest.format_version, manifest.options, manifest.source_digest) == (
-            FORMAT_VERSION,
-            options,
-            digest,
-        )
+        is_wanted = manifest.is_current and (manifest.options, manifest.source_digest) == (options, digest)
         if is_wanted and extras.are_in(manifest):
             manifest.verify(output)
             return manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.batch_answers.served_version import served_state
 from components.history.resolving import ComparableModel, PreviousStatistics
 from components.ingestion.example_gen import shard_example_gen
-from components.naming import BASELINE, EXAMPLES, PASSED_OVER, PREVIOUS
+from components.naming import BASELINE, EXAMPLES, MODEL, MODEL_RUN, PASSED_OVER, PREVIOUS
 from pipeline.code_digest import code_digest
 from pipeline.settings import RunPaths, Settings
 
@@ -58,6 +58,27 @@ class Learning:
     custom_config: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """The model that is judged.
+
+    Attributes
+    ----------
+    nodes
+        Those that choose it, in the order in which they run.
+    model, model_run
+        Channels of the model and of what its training wrote.
+    """
+
+    nodes: tuple[BaseNode, ...]
+    model: types.BaseChannel
+    model_run: types.BaseChannel
+
+
+Train = Callable[[Mapping[str, Any], types.BaseChannel | None], BaseNode]
+"""Returns a Trainer, given what it is told besides and the model that training may start from."""
+
+
 class Backend(Protocol):
     """The differences between places to run."""
 
@@ -76,6 +97,9 @@ class Backend(Protocol):
         self, settings: Settings, source: Ingestion, baseline: BaseNode, verdict: types.BaseChannel
     ) -> Learning:
         """Return what is learned from, once the data gate let the run's examples pass."""
+
+    def candidate(self, settings: Settings, examples: types.BaseChannel, trainer: BaseNode, train: Train) -> Candidate:
+        """Return the model that is judged: the Trainer's, or that of another one made by `train`."""
 
     def held_out(
         self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode
@@ -106,6 +130,10 @@ class WholeData:
     ) -> Learning:
         """Return the run's examples."""
         return Learning((), source.examples)
+
+    def candidate(self, settings: Settings, examples: types.BaseChannel, trainer: BaseNode, train: Train) -> Candidate:
+        """Return the Trainer's model."""
+        return Candidate((), trainer.outputs[MODEL.name], trainer.outputs[MODEL_RUN.name])
 
     def held_out(
         self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode

@@ -29,7 +29,9 @@ from serving.signing import load_private_key
 from serving.versions import adopt
 
 if TYPE_CHECKING:
+    from components.report.report_model import SpanDay
     from pipeline.backend import Backend
+    from pipeline.runs.record import RunRecord
 
 DEFAULT_RELEASE = "ml-1m"
 FALLBACK_RELEASE = "sample"
@@ -261,6 +263,7 @@ def run_graph(
     work_dir: Path,
     *,
     backend: Callable[[], Backend] | None = None,
+    days: Callable[[RunRecord, CodedMessage | None], list[SpanDay]] = lambda *_: [],
     from_node: str | None = None,
     use_cache: bool = True,
     verbose: bool = False,
@@ -273,6 +276,8 @@ def run_graph(
         As for `run_locally`, and what `lay_out` returned.
     backend
         Makes what depends on the kind of data, once TFX is loaded; by default that of data that stand for themselves.
+    days
+        Returns what is known of all spans, given the run's record and why it ended early, if it did.
 
     Raises
     ------
@@ -304,22 +309,23 @@ def run_graph(
             FreshNodeRunner(from_node).run(graph, run_options=run_options)
         except InputError as error:
             reason = _for_the_whole_run(CodedMessage(error.message, code=error.code), from_node)
-            _report_failure(settings, run_paths, steps.running, reason)
+            _report_failure(settings, run_paths, steps.running, reason, days)
             raise InputError(reason.message, code=reason.code) from error
         except Exception as error:
             reason = _for_the_whole_run(describe_failure(error, work_dir, Path(run_paths.pipeline_root)), from_node)
-            _report_failure(settings, run_paths, steps.running, reason)
+            _report_failure(settings, run_paths, steps.running, reason, days)
             if verbose:
                 raise
             raise StepFailedError(
                 f"step {steps.running or '(none)'} failed: {reason.message}", code=reason.code
             ) from error
-    record = read_run_record(run_paths.local_metadata, settings.model_gate)
-    print_summary(record, settings.data.wording)
+    record = read_run_record(run_paths.local_metadata, settings.model_gate, settings.compared_with)
+    all_days = days(record, None)
+    print_summary(record, settings.data.wording, all_days)
     try:
         # A span is written beside no request log, and the data root holds all spans.
         requests = Manifest.load(Path(run_paths.data_root)).requests if settings.rolling is None else None
-        page = write_local_report(record, settings, requests=requests)
+        page = write_local_report(record, settings, requests=requests, days=all_days)
         print(f"\nReport\n  {page}\n  all runs: {work_dir / INDEX_FILE}")
     except OSError as error:
         reason = describe_failure(error, work_dir, Path(run_paths.pipeline_root))
@@ -336,7 +342,13 @@ def _for_the_whole_run(reason: CodedMessage, from_node: str | None) -> CodedMess
     return CodedMessage(reason.message.replace(NO_CACHE, f"{NO_CACHE} and without --from-node"), code=reason.code)
 
 
-def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, reason: CodedMessage) -> None:
+def _report_failure(
+    settings: Settings,
+    run_paths: RunPaths,
+    step: str | None,
+    reason: CodedMessage,
+    days: Callable[[RunRecord, CodedMessage | None], list[SpanDay]],
+) -> None:
     """Write the page about a run that failed in a step, and print its path; without a step there is no run."""
     from components.report.report_model import Failure
     from pipeline.runs.record import read_run_record
@@ -345,8 +357,9 @@ def _report_failure(settings: Settings, run_paths: RunPaths, step: str | None, r
     if step is None:
         return
     try:
-        record = read_run_record(run_paths.local_metadata, settings.model_gate)
-        page = write_local_report(record, settings, Failure(step=step, error=reason.line))
+        record = read_run_record(run_paths.local_metadata, settings.model_gate, settings.compared_with)
+        failure = Failure(step=step, error=reason.line)
+        page = write_local_report(record, settings, failure, days=days(record, reason))
     except Exception as trouble:
         # Why the step failed matters more, and is still to be printed.
         print(f"  no report could be made: {one_line(trouble)}")

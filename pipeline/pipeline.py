@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from tfx import types
 from tfx import v1 as tfx
 
 from components.audit.audit import Audit
 from components.batch_answers.batch_recommender import BatchRecommender
-from components.data_gate import DataGate
+from components.data_gate.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
     AUDIT_RECORD,
     BASELINE,
     BLESSING,
     EVALUATION,
-    MODEL,
-    MODEL_RUN,
     PASSED_OVER,
     PREVIOUS,
     PUSHED_MODEL,
@@ -31,7 +33,7 @@ from components.publishing.pusher import Pusher
 from components.report.run_report import RunReporter
 from components.serving_check.servable_check import ServableCheck
 from components.statistics.statistics_gen import ShardStatisticsGen
-from components.transform import ShardTransform
+from components.transform.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
 from pipeline.code_digest import code_digest
 from pipeline.eval_config import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
@@ -94,35 +96,40 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
     ).with_id(TRANSFORM)
     transform.add_upstream_node(gate)
 
-    trainer = tfx.components.Trainer(
-        run_fn=RUN_FN,
-        examples=learning.examples,
-        transform_graph=transform.outputs[TRANSFORM_GRAPH.name],
-        schema=schema,
-        base_model=learning.base_model,
-        train_args=tfx.proto.TrainArgs(splits=["train"]),
-        eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config={
-            "model": settings.model.model_dump(),
-            "training": settings.training.model_dump(),
-            "code_digest": code_digest(RUN_FN),
-            **learning.custom_config,
-        },
-    )
+    def train(custom_config: Mapping[str, Any], base_model: types.BaseChannel | None) -> tfx.components.Trainer:
+        return tfx.components.Trainer(
+            run_fn=RUN_FN,
+            examples=learning.examples,
+            transform_graph=transform.outputs[TRANSFORM_GRAPH.name],
+            schema=schema,
+            base_model=base_model,
+            train_args=tfx.proto.TrainArgs(splits=["train"]),
+            eval_args=tfx.proto.EvalArgs(splits=["eval"]),
+            custom_config={
+                "model": settings.model.model_dump(),
+                "training": settings.training.model_dump(),
+                "code_digest": code_digest(RUN_FN),
+                **custom_config,
+            },
+        )
+
+    trainer = train(learning.custom_config, learning.base_model)
+
+    candidate = backend.candidate(settings, examples, trainer, train)
 
     audit = Audit(
         examples=examples,
-        model=trainer.outputs[MODEL.name],
+        model=candidate.model,
         settings=settings.audit.model_dump_json(),
         code_digest=code_digest(Audit),
     )
 
-    choosing, held_out = backend.held_out(examples, trainer.outputs[MODEL.name], baseline)
+    choosing, held_out = backend.held_out(examples, candidate.model, baseline)
 
     evaluator = tfx.components.Evaluator(
         examples=held_out,
         example_splits=["eval"],
-        model=trainer.outputs[MODEL.name],
+        model=candidate.model,
         baseline_model=baseline.outputs[BASELINE.name],
         schema=schema,
         eval_config=evaluation_config(settings.model_gate, code_digest(METRICS_MODULE, EXTRACTORS_MODULE)),
@@ -130,13 +137,13 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
     )
 
     servable = ServableCheck(
-        model=trainer.outputs[MODEL.name],
+        model=candidate.model,
         settings=settings.servable_check.model_dump_json(),
         code_digest=code_digest(ServableCheck),
     )
 
     push = Pusher(
-        model=trainer.outputs[MODEL.name],
+        model=candidate.model,
         model_blessing=evaluator.outputs[BLESSING.name],
         infra_blessing=servable.outputs[SERVABILITY.name],
         audit=audit.outputs[AUDIT_RECORD.name],
@@ -160,8 +167,8 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         statistics=statistics.outputs[UNPADDED_STATISTICS.name],
         anomalies=validator.outputs[ANOMALIES.name],
         verdict=gate.outputs[VERDICT.name],
-        model=trainer.outputs[MODEL.name],
-        model_run=trainer.outputs[MODEL_RUN.name],
+        model=candidate.model,
+        model_run=candidate.model_run,
         evaluation=evaluator.outputs[EVALUATION.name],
         blessing=evaluator.outputs[BLESSING.name],
         servability=servable.outputs[SERVABILITY.name],
@@ -204,6 +211,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             *learning.nodes,
             transform,
             trainer,
+            *candidate.nodes,
             audit,
             baseline,
             *choosing,

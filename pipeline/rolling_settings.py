@@ -19,5 +19,13 @@ class RollingPipelineSettings(BaseModel):
     span_gate: SpanGateSettings = SpanGateSettings()
     """When a span is refused."""
 
+    cold_every: int = Field(default=0, ge=0)
+    """On every span whose number is a multiple of this, a cold training runs beside the warm one, and its model goes on
+    where the gate would refuse the warm one against it; 0 for never."""
+
     start: RollingSettings = RollingSettings()
     """How a model is trained that follows the served one."""
+
+    def is_cold_due(self, span: int) -> bool:
+        """Return whether a cold training runs beside a warm one; the first span's is cold by itself."""
+        return self.start.warm and self.cold_every > 0 and span > 1 and span % self.cold_every == 0

@@ -21,6 +21,7 @@ from pydantic import (
 
 from components.batch_answers.settings import BatchAnswersSettings
 from components.gate_settings import AuditSettings, DataGateSettings, ModelGateSettings, ServableCheckSettings
+from components.naming import LAST_BLESSED, SERVED
 from data.errors import InputError
 from data.options import DataSettings
 from data.splits import spelt
@@ -134,6 +135,11 @@ class Settings(BaseModel):
         if self.data.release is None:
             return f"{self.serving_name}-{spelt(self.data.split)}"
         return _joined(self.name, self.data.release, spelt(self.data.split))
+
+    @property
+    def compared_with(self) -> str:
+        """Which model a candidate is held against, in words."""
+        return LAST_BLESSED if self.rolling is None else SERVED
 
     @property
     def serving_name(self) -> str:

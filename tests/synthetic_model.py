@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,14 @@ def analyse(
     scratch: Path, num_movies: int, context_length: int = CONTEXT_LENGTH, first_id: int = 1
 ) -> tft.TFTransformOutput:
     """Make the transform graph that the Transform step would."""
+    made = _analysed(num_movies, context_length, first_id).name
+    return tft.TFTransformOutput(str(shutil.copytree(made, scratch / "transform")))
+
+
+@cache
+def _analysed(num_movies: int, context_length: int, first_id: int) -> tempfile.TemporaryDirectory:
+    """Return the folder of a transform graph; TFT takes seconds for one."""
+    folder = tempfile.TemporaryDirectory(prefix="transform-graph-")
     spec = {
         CONTEXT_MOVIE_ID: tf.io.FixedLenFeature([context_length], tf.int64),
         LABEL_MOVIE_ID: tf.io.FixedLenFeature([1], tf.int64),
@@ -73,11 +83,11 @@ def analyse(
         }
         for label in range(first_id, first_id + num_movies)
     ]
-    with tft_beam.Context(temp_dir=str(scratch / "temp")):
+    with tempfile.TemporaryDirectory() as temporary, tft_beam.Context(temp_dir=temporary):
         transform_fn = (windows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
-        _ = transform_fn | tft_beam.WriteTransformFn(str(scratch / "transform"))
+        _ = transform_fn | tft_beam.WriteTransformFn(folder.name)
     # WriteTransformFn leaves the metadata of what came in to whoever needs it.
-    raw = scratch / "transform" / tft.TFTransformOutput.RAW_METADATA_DIR
+    raw = Path(folder.name) / tft.TFTransformOutput.RAW_METADATA_DIR
     raw.mkdir(exist_ok=True)
     (raw / "schema.pbtxt").write_text(text_format.MessageToString(metadata.schema))
-    return tft.TFTransformOutput(str(scratch / "transform"))
+    return folder

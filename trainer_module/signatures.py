@@ -40,9 +40,21 @@ class _Best(NamedTuple):
     is_filler: tf.Tensor
 
 
-def _traced(method: _Signature, *inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
-    """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
-    return tf.function(method, input_signature=inputs, autograph=False)
+class _Traced:
+    """A method, traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite.
+
+    Held bare by a module, a `tf.function` would be traced once more on saving, and saved beside its signature.
+    """
+
+    def __init__(self, method: _Signature, *inputs: tf.TensorSpec) -> None:
+        self._function = tf.function(method, input_signature=inputs, autograph=False)
+
+    def __call__(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._function(*inputs)
+
+    def concrete(self) -> tf.types.experimental.ConcreteFunction:
+        """Return what is saved as a signature."""
+        return self._function.get_concrete_function()
 
 
 class ServingModel(tf.Module):
@@ -124,9 +136,9 @@ class ServingModel(tf.Module):
             experimental_is_anonymous=True,
         )
         history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
-        self.recommend = _traced(self._recommend, history)
-        self.recommend_seen_too = _traced(self._recommend_seen_too, history)
-        self.recommend_filtered = _traced(
+        self.recommend = _Traced(self._recommend, history)
+        self.recommend_seen_too = _Traced(self._recommend_seen_too, history)
+        self.recommend_filtered = _Traced(
             self._recommend_filtered,
             history,
             tf.TensorSpec([None], tf.bool, name="include_seen"),
@@ -137,17 +149,17 @@ class ServingModel(tf.Module):
             tf.TensorSpec([None], tf.int64, name="first_year"),
             tf.TensorSpec([None], tf.int64, name="last_year"),
         )
-        self.similar = _traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
-        self.evaluate = _traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
+        self.similar = _Traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
+        self.evaluate = _Traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return the signatures to save, by name."""
         return {
-            "serving_default": self.recommend.get_concrete_function(),
-            "include_seen": self.recommend_seen_too.get_concrete_function(),
-            "filtered": self.recommend_filtered.get_concrete_function(),
-            "similar": self.similar.get_concrete_function(),
-            "evaluate": self.evaluate.get_concrete_function(),
+            "serving_default": self.recommend.concrete(),
+            "include_seen": self.recommend_seen_too.concrete(),
+            "filtered": self.recommend_filtered.concrete(),
+            "similar": self.similar.concrete(),
+            "evaluate": self.evaluate.concrete(),
         }
 
     def _recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -36,9 +36,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     fn_args
         TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies; of a range of
         spans the folder of each, the newest first. `custom_config` holds the settings `model` and `training`, and
-        `rolling` where models follow each other, as plain dictionaries. `base_model` is the export to start from, if
-        there is one. `eval_files` is not
-        read: the eval split is the Evaluator's.
+        `rolling` where models follow each other, as plain dictionaries, and `cold` where training starts from the
+        beginning whatever is served: why. `base_model` is the export to start from, if there is one. `eval_files` is
+        not read: the eval split is the Evaluator's.
     """
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
@@ -68,6 +68,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         max_context_length=max_context_length,
         data_set=manifest.data_set,
         span=_span_of(manifest),
+        cold=fn_args.custom_config.get("cold"),
     )
     vocabulary = vocabulary.with_more(beginning.vanished, f"{fn_args.model_run_dir}/vocabulary")
     movie_ids = vocabulary.movie_ids

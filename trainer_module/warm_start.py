@@ -94,6 +94,7 @@ def choose_beginning(
     max_context_length: int,
     data_set: str,
     span: int | None = None,
+    cold: str | None = None,
 ) -> Beginning:
     """Decide whether a training starts from the served model, and with which movies.
 
@@ -113,6 +114,8 @@ def choose_beginning(
         The release, or the name of own data: ids of another one mean other movies.
     span
         The newest span of the examples; None where they are of no span.
+    cold
+        Why it starts from the beginning, whatever is served; None where nothing speaks against a warm start.
     """
     towers = model.model_dump(mode="json")
     if rolling is None:
@@ -121,6 +124,8 @@ def choose_beginning(
         )
     record = read_record(base_model) if base_model is not None else ExportRecord()
     try:
+        if cold is not None:
+            raise CanNotStartError(cold)
         if base_model is None:
             raise CanNotStartError("no model is served yet")
         if not rolling.warm:
@@ -130,8 +135,8 @@ def choose_beginning(
             raise CanNotStartError(other)
         learnt = replace(read_learnt(base_model), span=record.training.span if record.training else None)
     except CanNotStartError as why:
-        cold = TrainingRecord(model=towers, start="cold", reason=str(why), rows_new=len(movie_ids), span=span)
-        return Beginning(None, movie_ids[:0], cold)
+        begun = TrainingRecord(model=towers, start="cold", reason=str(why), rows_new=len(movie_ids), span=span)
+        return Beginning(None, movie_ids[:0], begun)
     last_seen = last_seen_in(record.training, learnt.movie_ids, movie_ids)
     vanished = {
         movie_id: seen

@@ -9,9 +9,11 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_EARLIER_MODEL, Check, Evaluation, Metrics, Slice, decide
+from components.evaluation.model_gate import NO_BASELINE, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
+from components.naming import LAST_BLESSED
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
@@ -37,25 +39,32 @@ class EvaluationResult:
     evaluation
         The figures that it was made on.
     checks
-        The gate's checks with their outcomes.
+        What came of each of the gate's requirements.
     no_baseline
         Why there was no model to compare with; None where there was one.
+    compared_with
+        Which model that is, in words.
     """
 
     blessed: bool
     evaluation: Evaluation
-    checks: list[Check]
+    checks: list[Finding]
     no_baseline: str | None = None
+    compared_with: str = LAST_BLESSED
 
     @property
     def reasons(self) -> list[str]:
-        """The decision in words, one sentence for each check."""
+        """The decision in words, one sentence for each requirement."""
         sentences = [check.sentence for check in self.checks]
         return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
 
 def read_evaluation_result(
-    evaluation: Path, blessing: Path, gate: ModelGateSettings, no_baseline: str | None = None
+    evaluation: Path,
+    blessing: Path,
+    gate: ModelGateSettings,
+    no_baseline: str | None = None,
+    compared_with: str = LAST_BLESSED,
 ) -> EvaluationResult:
     """Read what the Evaluator wrote.
 
@@ -67,13 +76,16 @@ def read_evaluation_result(
         The thresholds that were asked for.
     no_baseline
         Why there was no model to compare with, if it is known and there was none.
+    compared_with
+        Which model that is, in words.
     """
     found = read_evaluation(evaluation)
     return EvaluationResult(
         blessed=is_blessed(blessing),
         evaluation=found,
-        checks=decide(found, gate),
-        no_baseline=(no_baseline or NO_EARLIER_MODEL) if found.baseline is None else None,
+        checks=decide(found, gate, compared_with),
+        no_baseline=(no_baseline or NO_BASELINE[compared_with]) if found.baseline is None else None,
+        compared_with=compared_with,
     )
 
 

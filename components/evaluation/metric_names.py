@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 RECALL = "recall_at_10"
-"""The metric by which the gate compares with the last blessed model."""
+"""The metric by which the gate compares with an earlier model."""
+
+NDCG = "ndcg_at_10"
 
 LIFT = "recall_at_10_lift"
 """recall@10 divided by that of train popularity: of all time or of late, whichever is higher."""

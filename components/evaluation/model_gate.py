@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 from components.evaluation.metric_names import LIFT, MARGIN, POPULARITY, RECALL, RECENT_POPULARITY
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
+from components.naming import LAST_BLESSED, SERVED
 
 Metrics = Mapping[str, float]
 
 Slice = tuple[str, str]
 """A feature and one of its values."""
 
-NO_EARLIER_MODEL = "no model of this pipeline was blessed before"
+NO_BASELINE = {LAST_BLESSED: "no model of this pipeline was blessed before", SERVED: "no model is served yet"}
+"""Why there is none to compare with, by which would be."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,6 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Check:
-    """A requirement with its outcome, in a sentence too."""
-
-    requirement: Requirement
-    met: bool
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """What the Evaluator measured.
 
@@ -63,7 +57,7 @@ class Evaluation:
     slices
         The candidate's metrics by slice.
     baseline
-        The last blessed model's metrics; None where there is none to compare with.
+        The metrics of the model that it is compared with; None where there is none.
     difference
         Of both models' recall@10 on the same queries; None without a baseline.
     """
@@ -72,6 +66,9 @@ class Evaluation:
     slices: Mapping[Slice, Metrics]
     baseline: Metrics | None = None
     difference: PairedDifference | None = None
+
+
+_NO_WORSE = Requirement(MARGIN, 0.0, against_baseline=True)
 
 
 def requirements(gate: ModelGateSettings) -> list[Requirement]:
@@ -83,17 +80,25 @@ def requirements(gate: ModelGateSettings) -> list[Requirement]:
             for feature, floors in gate.min_recall_at_10_of_slices.items()
             for value, floor in floors.items()
         ),
-        Requirement(MARGIN, 0.0, against_baseline=True),
+        _NO_WORSE,
     ]
 
 
-def decide(evaluation: Evaluation, gate: ModelGateSettings) -> list[Check]:
-    """Return the checks of an evaluation; the model is blessed if every check is met."""
-    checks = []
+def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str = LAST_BLESSED) -> list[Finding]:
+    """Return what came of each requirement; the model is blessed if all are met.
+
+    Parameters
+    ----------
+    evaluation, gate
+        What was measured, and what is asked.
+    compared_with
+        Which model the baseline is, in words.
+    """
+    checks: list[Finding] = []
     for requirement in requirements(gate):
         if requirement.against_baseline:
             if evaluation.difference is not None:
-                checks.append(_compare(evaluation.difference, requirement, gate))
+                checks.append(compare(evaluation.difference, gate, compared_with))
         elif requirement.of_slice is not None:
             checks.append(_check_slice(evaluation.slices, requirement))
         else:
@@ -101,7 +106,7 @@ def decide(evaluation: Evaluation, gate: ModelGateSettings) -> list[Check]:
     return checks
 
 
-def _check_lift(candidate: Metrics, requirement: Requirement) -> Check:
+def _check_lift(candidate: Metrics, requirement: Requirement) -> Finding:
     lift = candidate[LIFT]
     met = lift >= requirement.least
     floors = {
@@ -113,38 +118,58 @@ def _check_lift(candidate: Metrics, requirement: Requirement) -> Check:
         f"recall@10 is {lift:.2f} times that of {which} popularity ({floors[which]:.4f}), which "
         f"{'meets' if met else 'misses'} the required {requirement.least:g} times"
     )
-    return Check(requirement, met, sentence)
+    return _finding(requirement, lift, met, sentence)
 
 
-def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> Check:
+def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> Finding:
     assert requirement.of_slice is not None  # noqa: S101 - asked of slices alone
     name = " ".join(requirement.of_slice).replace("_", " ")
     metrics = slices.get(requirement.of_slice)
     if metrics is None:
         sentence = f"no query has {name}, so that the required recall@10 of {requirement.least:g} there isn't shown"
-        return Check(requirement, met=False, sentence=sentence)
+        return _finding(requirement, None, met=False, what=sentence)
     met = metrics[RECALL] >= requirement.least
     sentence = (
         f"recall@10 for {name} is {metrics[RECALL]:.4f}, which {'meets' if met else 'misses'} the required "
         f"{requirement.least:g}"
     )
-    return Check(requirement, met, sentence)
+    return _finding(requirement, metrics[RECALL], met, sentence)
 
 
-def _compare(difference: PairedDifference, requirement: Requirement, gate: ModelGateSettings) -> Check:
+def compare(difference: PairedDifference, gate: ModelGateSettings, other: str) -> Finding:
+    """Return how a model compares with another one.
+
+    Parameters
+    ----------
+    difference
+        Its recall@10 minus the other's on the same queries.
+    gate
+        What is allowed.
+    other
+        Which the other model is, in words.
+    """
     drop = gate.max_recall_at_10_drop
-    met = difference.margin(drop, non_inferior=gate.non_inferior) >= requirement.least
+    margin = difference.margin(drop, non_inferior=gate.non_inferior)
+    met = margin >= _NO_WORSE.least
     measured = (
-        f"recall@10 differs by {difference.mean:+.4f} from the last blessed model's on the same "
+        f"recall@10 differs by {difference.mean:+.4f} from the {other} model's on the same "
         f"{difference.queries:,} queries (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
     )
     if gate.non_inferior:
-        verdict = "above" if met else "not above"
-        return Check(
-            requirement, met, f"{measured}: the interval's lower end is {verdict} the allowed drop of {drop:g}"
-        )
-    if difference.mean >= -drop:
+        verdict = f"the interval's lower end is {'above' if met else 'not above'} the allowed drop of {drop:g}"
+    elif difference.mean >= -drop:
         verdict = f"within the allowed drop of {drop:g}"
     else:
         verdict = f"beyond the allowed drop of {drop:g}, {'but within chance' if met else 'and beyond chance'}"
-    return Check(requirement, met, f"{measured}: {verdict}")
+    return _finding(_NO_WORSE, margin, met, f"{measured}: {verdict}")
+
+
+def _finding(requirement: Requirement, measured: float | None, met: bool, what: str) -> Finding:
+    return Finding(
+        kind=requirement.metric,
+        what=what,
+        where=requirement.of_slice,
+        measured=measured,
+        allowed=requirement.least,
+        met=met,
+    )

@@ -11,9 +11,13 @@ from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict
 from components.history.seen_data import SPAN_PROPERTY, check_unseen
-from components.naming import RANGE_STATISTICS
+from components.naming import MODEL, MODEL_RUN, RANGE_STATISTICS
 
 _Event = metadata_store_pb2.Event
+
+COLD_WINS = "cold_wins"
+"""Property of the choice between a warm training's model and a cold one's: 1 or 0."""
+
 _Artifacts = dict[str, list[types.Artifact]]
 
 
@@ -32,7 +36,7 @@ def accepted_spans(store: mlmd.MetadataStore, examples: Iterable[types.Artifact]
 def accepted_ids(store: mlmd.MetadataStore) -> set[int]:
     """Return the ids of all Examples that the data gate let pass, which its verdicts came from."""
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
-    return _read_for(store, _read_for(store, verdicts, "statistics"), "examples")
+    return read_for(store, read_for(store, verdicts, "statistics"), "examples")
 
 
 class PreviousSpans(tfx.dsl.experimental.ResolverStrategy):
@@ -83,7 +87,7 @@ class PreviousRangeStatistics(tfx.dsl.experimental.ResolverStrategy):
             makers = _makers(store, [statistics.id])
             if not any(_node_of(store, maker) == RANGE_STATISTICS for maker in makers):
                 continue
-            counted = store.get_artifacts_by_id(list(_read_for(store, [statistics.id], "examples")))
+            counted = store.get_artifacts_by_id(list(read_for(store, [statistics.id], "examples")))
             if all(examples.custom_properties[SPAN_PROPERTY].int_value < span for examples in counted):
                 return {**input_dict, "previous": [statistics]}
         return {**input_dict, "previous": []}
@@ -92,7 +96,7 @@ class PreviousRangeStatistics(tfx.dsl.experimental.ResolverStrategy):
 class UnseenExamples(tfx.dsl.experimental.ResolverStrategy):
     """Hands on examples whose eval split no given model was trained on, by lineage; else there is an error.
 
-    Inputs are `examples`, and `model` and `served`, each one model or none.
+    Inputs are `examples`, and any others, each one model or none.
     """
 
     def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: _Artifacts) -> _Artifacts:
@@ -103,9 +107,24 @@ class UnseenExamples(tfx.dsl.experimental.ResolverStrategy):
         InputError
             One of the models was trained on that split.
         """
-        for model in [*input_dict["model"], *input_dict["served"]]:
-            check_unseen(store, model.id, span_of(input_dict["examples"][0]), "eval")
+        for name, models in input_dict.items():
+            for model in models if name != "examples" else ():
+                check_unseen(store, model.id, span_of(input_dict["examples"][0]), "eval")
         return input_dict
+
+
+class ChosenModel(tfx.dsl.experimental.ResolverStrategy):
+    """Picks the model that won, of the warm training and the cold one beside it, with what its training wrote.
+
+    Inputs are `choice`, `model` and `model_run` of the warm training, and `cold` and `cold_run` of the other.
+    """
+
+    def resolve_artifacts(self, store: mlmd.MetadataStore, input_dict: _Artifacts) -> _Artifacts:
+        """Return `model` and `model_run` of the winner, and nothing of the other one."""
+        cold, cold_run = input_dict["cold"], input_dict["cold_run"]
+        wins = input_dict["choice"][0].get_int_custom_property(COLD_WINS) == 1
+        won = {MODEL.name: cold, MODEL_RUN.name: cold_run} if wins else {}
+        return {**input_dict, **won, "cold": [], "cold_run": []}
 
 
 def rolling_range(num_spans: int) -> tfx.proto.RangeConfig:
@@ -118,7 +137,7 @@ def _makers(store: mlmd.MetadataStore, artifacts: list[int]) -> list[int]:
     return [event.execution_id for event in events if event.type == _Event.OUTPUT]
 
 
-def _read_for(store: mlmd.MetadataStore, artifacts: Iterable[int], name: str) -> set[int]:
+def read_for(store: mlmd.MetadataStore, artifacts: Iterable[int], name: str) -> set[int]:
     """Return the ids of the inputs of a name that artifacts were made from."""
     makers = _makers(store, list(artifacts))
     events = store.get_events_by_execution_ids(makers) if makers else []

@@ -87,7 +87,7 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions, last_histories
         their manifest.
     """
     manifest = Manifest.load(given)
-    if manifest.format_version != FORMAT_VERSION:
+    if not manifest.is_current:
         raise InputError(
             f"the data root holds data of format {manifest.format_version}, and this version reads format "
             f"{FORMAT_VERSION}: generate them again with `python -m data.generate`",

@@ -13,7 +13,7 @@ import altair as alt
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from components.report.report_model import DifferenceFacts, MetricRow, PastRun, SliceFacts
+    from components.report.report_model import DifferenceFacts, MetricRow, PastRun, SliceFacts, SpanDay
 
 WIDTH = 340
 """Width of every chart in pixels, labels included, made for a phone; wider pages show several charts side by side.
@@ -40,8 +40,9 @@ _COLOURS = {
     "#050505": "var(--floor)",
     "#060606": "var(--before)",
     "#070707": "var(--page)",
+    "#080808": "var(--bad)",
 }
-_INK, _MUTED, _LINE, _MODEL, _FLOOR, _BEFORE, _PAGE = _COLOURS
+_INK, _MUTED, _LINE, _MODEL, _FLOOR, _BEFORE, _PAGE, _BAD = _COLOURS
 _IDS = re.compile(r'(id="|url\(#|href="#)([A-Za-z][\w-]*)')
 _ROLES = re.compile(r' (?:role="graphics-\w+"|aria-(?:label|roledescription)="[^"]*")')
 _numbers = count(1)
@@ -65,13 +66,13 @@ def learning_curve(values: Sequence[float | None], label: str) -> Markup:
     return _svg(chart, description)
 
 
-def recall_bars(rows: Sequence[MetricRow]) -> Markup:
-    """Draw recall at each k for the model, popularity and the last blessed model."""
-    series = [("model", _MODEL), ("popularity", _FLOOR), ("last blessed", _BEFORE)]
+def recall_bars(rows: Sequence[MetricRow], compared_with: str) -> Markup:
+    """Draw recall at each k for the model, popularity and the model that it is compared with, which is so called."""
+    series = [("model", _MODEL), ("popularity", _FLOOR), (compared_with, _BEFORE)]
     bars: list[dict[str, Any]] = []
     for row in rows:
         if row.name.startswith("recall_at_") and row.popularity is not None:
-            values = {"model": row.model, "popularity": row.popularity, "last blessed": row.baseline}
+            values = {"model": row.model, "popularity": row.popularity, compared_with: row.baseline}
             bars += [
                 {"metric": row.label, "who": who, "value": value, "text": f"{value:.3f}"}
                 for who, value in values.items()
@@ -123,7 +124,7 @@ _INTERVAL_ROW = 48
 
 
 def difference_interval(difference: DifferenceFacts) -> Markup:
-    """Draw the difference to the last blessed model with its interval, beside zero and the drop that the gate allows.
+    """Draw the difference to another model with its interval, beside zero and the drop that the gate allows.
 
     Parameters
     ----------
@@ -208,6 +209,38 @@ def history_line(history: Sequence[PastRun]) -> Markup:
     marks = [f"{_as_text(run.recall)} {row['blessed']}" for run, row in zip(history, rows, strict=True)]
     description = f"Line: recall@10 by run: {'; '.join(marks)}."
     return _svg(floor + line + points, description)
+
+
+def span_lines(days: Sequence[SpanDay]) -> Markup:
+    """Draw recall@10, with its 95 % interval, and NDCG@10 over the spans; a line in the height marks a refused one."""
+    series = [("recall@10", _MODEL), ("NDCG@10", _FLOOR)]
+    points = [
+        {"span": day.span, "who": who, "value": value, "low": low, "high": high}
+        for day in days
+        if day.recall is not None
+        for who, value, low, high in (("recall@10", day.recall, day.low, day.high), ("NDCG@10", day.ndcg, None, None))
+    ]
+    refused = [{"span": day.span} for day in days if day.outcome == "refused"]
+    first, last = days[0].span, days[-1].span
+    axis = alt.Axis(values=list(range(first, last + 1)), format="d", grid=False, labelOverlap=True)
+    where = alt.X("span:Q", title="span", axis=axis, scale=alt.Scale(domain=[first, last], padding=12, nice=False))
+    base = alt.Chart(alt.Data(values=points)).encode(x=where)
+    coloured = base.encode(color=_colour(series))
+    value = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    intervals = (
+        base.transform_filter("datum.low !== null")
+        .mark_rule(color=_MODEL, opacity=0.45, strokeWidth=3)
+        .encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    )
+    size = 36 if last - first < _CROWDED else 9
+    drawn = (
+        intervals
+        + coloured.mark_line(strokeWidth=1.5).encode(y=value)
+        + coloured.mark_point(filled=True, size=size, opacity=1).encode(y=value)
+    )
+    marks = alt.Chart(alt.Data(values=refused)).mark_rule(color=_BAD, strokeDash=[4, 3], strokeWidth=1.5)
+    told = [f"span {day.span} {'refused' if day.outcome == 'refused' else _as_text(day.recall)}" for day in days]
+    return _svg(drawn + marks.encode(x=where), f"Line: the served model's recall@10: {'; '.join(told)}.")
 
 
 def run_line(values: Sequence[float | None], label: str) -> Markup:

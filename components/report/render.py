@@ -73,13 +73,14 @@ def render_report(facts: ReportModel) -> str:
         sections=_sections(facts),
         slices=_slice_charts(facts),
         charts={
-            "recall": charts.recall_bars(facts.metrics) if facts.metrics else "",
+            "recall": charts.recall_bars(facts.metrics, facts.compared_with) if facts.metrics else "",
             "difference": charts.difference_interval(facts.decision.difference) if facts.decision.difference else "",
             "curves": [
                 {"title": title, "chart": charts.learning_curve(facts.curves[name], title)}
                 for name, title in _curve_titles(facts).items()
             ],
             "data": _data_charts(data) if data else [],
+            "days": charts.span_lines(facts.days) if sum(day.recall is not None for day in facts.days) > 1 else "",
             "history": charts.history_line(facts.history) if len(facts.history) > 1 else "",
         },
         options=data.options if data else {},
@@ -150,6 +151,7 @@ def _sections(facts: ReportModel) -> list[tuple[str, str]]:
         ("summary", "Summary", True),
         ("decision", "Decision", decision.blessed is not None or decision.servable is not None),
         ("metrics", "Metrics", facts.metrics),
+        ("spans", "Spans", facts.days),
         ("protocol", "Protocol", protocol_rows(facts)),
         ("slices", "Slices", facts.slices),
         ("samples", "Samples", facts.samples),
@@ -256,7 +258,8 @@ def _model_card(facts: ReportModel) -> dict[str, str]:
     judged = (
         f"On the eval split, which training never reads: each example's label is ranked exactly among all {many} of "
         "the catalogue but those of its context, ties counting against the model. It has to stand above "
-        "popularity, of all time and of late, and must not be worse than the last blessed model beyond chance."
+        f"popularity, of all time and of late, and must not be worse than the {facts.compared_with} model, beyond "
+        "chance."
     )
     if data is None:
         return {"data": "Not known: the run did not get to its data.", "licence": "", "judged": judged}

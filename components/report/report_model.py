@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from components.audit.figures import AuditResult
-from components.naming import BASELINE_NODE, PREVIOUS_STATISTICS
+from components.finding import Figure, Finding
+from components.naming import BASELINE_NODE, LAST_BLESSED, PREVIOUS_STATISTICS, SERVED
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
 from data.request_log.facts import ServedFacts
@@ -22,14 +22,6 @@ _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
 
 FACTS_FILE = "facts.json"
 REPORT_FILE = "report.html"
-
-
-def _number_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Figure = Annotated[float | None, BeforeValidator(_number_or_none)]
-"""A measured figure; None where what was measured is no number, which JSON has no way to write."""
 
 
 class _Facts(BaseModel):
@@ -185,19 +177,10 @@ class DataFacts(_Facts):
         return next((split for split in self.splits if split.split == name), None)
 
 
-class DataFinding(_Facts):
-    """Something that the data gate, or the validation before it, found."""
-
-    kind: str
-    split: str
-    feature: str
-    reason: str
-
-
 class DataGateFacts(_Facts):
     """What is wrong with the data, and how far it lies from the last run's."""
 
-    findings: list[DataFinding] = []
+    findings: list[Finding] = []
     distances: dict[str, Figure] = {}
     not_compared: dict[str, str] = {}
     compared_with_previous: bool = False
@@ -218,15 +201,8 @@ class SliceFacts(_Facts):
     examples: int | None = None
 
 
-class CheckFacts(_Facts):
-    """One thing that the gate asked, in words, and whether it was met."""
-
-    sentence: str
-    met: bool
-
-
 class DifferenceFacts(_Facts):
-    """The model's recall@10 minus the last blessed model's on the same queries, with its 95 % interval.
+    """The model's recall@10 minus the other's on the same queries, with its 95 % interval.
 
     Attributes
     ----------
@@ -254,7 +230,7 @@ class DecisionFacts(_Facts):
     checks
         What the gate asked.
     difference
-        To the last blessed model; None where there was none to compare with.
+        To the model that it is compared with; None where there was none.
     no_baseline
         Why there was none.
     servable
@@ -266,10 +242,10 @@ class DecisionFacts(_Facts):
     """
 
     blessed: bool | None = None
-    checks: list[CheckFacts] = []
+    checks: list[Finding] = []
     difference: DifferenceFacts | None = None
     no_baseline: str | None = None
-    servable: list[str] | None = None
+    servable: list[Finding] | None = None
     published: str | None = None
     model_folder: str | None = None
 
@@ -292,6 +268,40 @@ class PastRun(_Facts):
     blessed: bool
     current: bool = False
     audit: dict[str, Figure] = {}
+
+
+class SpanDay(_Facts):
+    """A span, and how the model that was served did on it before anything was learned from it.
+
+    Attributes
+    ----------
+    outcome
+        What became of it: `refused` by a gate of the data, `judged` where its model was refused, or `published`; None
+        where it was not decided about.
+    reason
+        Why it was refused.
+    version
+        As which the served model was published; None where none was served, or nothing was measured.
+    recall, ndcg
+        At 10, of that model; None where nothing was measured.
+    low, high
+        Ends of the 95 % interval of its recall.
+    queries
+        The span's labels.
+    current
+        Whether the run is of this span.
+    """
+
+    span: int
+    outcome: Literal["refused", "judged", "published"] | None = None
+    reason: str | None = None
+    version: str | None = None
+    recall: Figure = None
+    low: Figure = None
+    high: Figure = None
+    ndcg: Figure = None
+    queries: int | None = None
+    current: bool = False
 
 
 class Failure(_Facts):
@@ -338,7 +348,11 @@ class ReportModel(_Facts):
         Learning curves, a list with one value for each epoch; None where it was no number.
     training
         How the model's training began; None where its export doesn't say.
-    steps, history, seconds
+    choice
+        Which of a warm and a cold training's models went on, and why; None where there was one training.
+    days
+        The spans so far, ascending; none where data stand for themselves.
+    steps, history, seconds, choice, days
         Known only where ML Metadata can be read.
     """
 
@@ -361,6 +375,8 @@ class ReportModel(_Facts):
     steps: list[StepFacts] = []
     seconds: float | None = None
     history: list[PastRun] = []
+    choice: str | None = None
+    days: list[SpanDay] = []
     failure: Failure | None = None
     provenance: Provenance | None = None
 
@@ -368,6 +384,11 @@ class ReportModel(_Facts):
     def is_cached(self) -> bool:
         """Whether nothing was computed: all steps but those that always look were taken from the cache."""
         return {step.state for step in self.steps if step.name not in _ALWAYS_RUN} == {"cached"}
+
+    @property
+    def compared_with(self) -> str:
+        """Which model the run's is held against, in words."""
+        return SERVED if self.settings.get("rolling") is not None else LAST_BLESSED
 
     @property
     def words(self) -> Words:

@@ -9,6 +9,7 @@ from components.evaluation.evaluation_result import read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
 from components.local_paths import local_path
+from components.naming import LAST_BLESSED, SERVED
 from components.report.load_run import RunArtifacts, load_run
 from components.report.render import render_report
 from components.report.report_model import FACTS_FILE, REPORT_FILE
@@ -58,6 +59,7 @@ def RunReporter(  # noqa: N802
         local_path(blessing.uri),
         ModelGateSettings.model_validate(chosen["model_gate"]),
         why_passed_over(local_path(passed_over.uri), local_path(examples.uri)) if passed_over is not None else None,
+        SERVED if "rolling" in chosen else LAST_BLESSED,
     )
     facts = load_run(artifacts, pipeline_name, chosen, result, source_digest)
     for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):

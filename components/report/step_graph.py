@@ -33,12 +33,22 @@ def stages_of(steps: Sequence[StepFacts]) -> list[Stage]:
     Returns
     -------
     list of Stage
-        With the local pipeline's steps in their order, and behind them what else ran; steps that did not run say so.
+        With the local pipeline's steps in their order, and what else ran behind the step that it followed; steps that
+        did not run say so.
     """
     ran = {step.name: step for step in steps}
     stages: list[Stage] = []
-    for name in [*STEPS, *(name for name in ran if name not in STEPS)]:
+    for name in _in_order(list(ran)):
         if name in _STAGES or not stages:
             stages.append(Stage(_STAGES.get(name, ""), []))
         stages[-1].steps.append(ran.get(name) or StepFacts(name=name, state=NOT_RUN, seconds=0.0))
     return stages
+
+
+def _in_order(ran: Sequence[str]) -> list[str]:
+    """Return the local pipeline's steps and all that ran."""
+    order = list(STEPS)
+    for name, followed in zip(ran, ["", *ran], strict=False):
+        if name not in order:
+            order.insert(order.index(followed) + 1 if followed in order else len(order), name)
+    return order

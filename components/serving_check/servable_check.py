@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
+from components.finding import Finding
 from components.gate_settings import ServableCheckSettings
 
 FINDINGS_FILE = "findings.json"
@@ -28,7 +29,7 @@ class Servability(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    findings: list[str]
+    findings: list[Finding]
     latency_ms: float | None = None
 
 
@@ -61,12 +62,16 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
             env={**os.environ, **quiet},
         )
     except subprocess.TimeoutExpired:
-        return Servability(findings=[f"the model did not answer all requests within {settings.max_seconds:g} s"])
+        return _failed(f"the model did not answer all requests within {settings.max_seconds:g} s")
     lines = process.stdout.strip().splitlines()
     if process.returncode != 0 or not lines:
         last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        return Servability(findings=[f"the process that asked the model ended with {process.returncode}: {last_line}"])
+        return _failed(f"the process that asked the model ended with {process.returncode}: {last_line}")
     return Servability.model_validate_json(lines[-1])
+
+
+def _failed(what: str) -> Servability:
+    return Servability(findings=[Finding(kind="servable", what=what)])
 
 
 @tfx.dsl.components.component
@@ -83,7 +88,7 @@ def ServableCheck(  # noqa: N802
     result = check_model(path_utils.serving_model_path(model.uri), ServableCheckSettings.model_validate_json(settings))
     blessed = not result.findings
     for finding in result.findings:
-        logger.warning("not servable: %s", finding)
+        logger.warning("not servable: %s", finding.what)
     blessing.set_int_custom_property("blessed", int(blessed))
     with tfx.dsl.io.fileio.open(f"{blessing.uri}/{FINDINGS_FILE}", "w") as file:
         file.write(result.model_dump_json(indent=2))

@@ -7,23 +7,21 @@ has seen none of them.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
 
-import numpy as np
-import tensorflow as tf
 from tfx import v1 as tfx
 from tfx.types import artifact_utils
-from tfx.utils import path_utils
 
 from components.artifacts import PrequentialFigures
-from components.evaluation.rank_sums import RANK_OUTPUTS, RankSums
+from components.evaluation.metric_names import NDCG, QUERIES, RECALL
+from components.evaluation.rank_sums import RankSums
+from components.spans.measuring import add_up, answers_of
 from serving.artifact_files import example_files
 
 FIGURES_FILE = "figures.json"
 """Metrics by name, where a model was served."""
 
-_BATCH = 1_024
+CURVE = (RECALL, NDCG, QUERIES)
+"""The metrics that are properties of the artifact too, so that the curve stays when old files are deleted."""
 
 
 @tfx.dsl.components.component
@@ -39,25 +37,15 @@ def PrequentialEvaluation(  # noqa: N802
     """
     metrics: dict[str, float] = {}
     if model is not None:
-        evaluate = tf.saved_model.load(path_utils.serving_model_path(model.uri)).signatures["evaluate"]
         splits = artifact_utils.decode_split_names(examples.split_names)
         sums = RankSums()
-        for batch in _batches([file for split in splits for file in example_files(examples.uri, split)]):
-            _add(sums, {name: value.numpy() for name, value in evaluate(examples=batch).items()})
+        files = [file for split in splits for file in example_files(examples.uri, split)]
+        for (outputs,) in answers_of([model.uri], files):
+            add_up(sums, outputs)
         metrics = {name: value for name, value in sums.metrics().items() if math.isfinite(value)}
     figures.set_int_custom_property("span", examples.get_int_custom_property("span"))
+    for name in CURVE:
+        if name in metrics:
+            figures.set_float_custom_property(name, float(metrics[name]))
     with tfx.dsl.io.fileio.open(f"{figures.uri}/{FIGURES_FILE}", "w") as file:
         json.dump(metrics, file, allow_nan=False)
-
-
-def _batches(files: list[str]) -> Iterator[tf.Tensor]:
-    yield from tf.data.TFRecordDataset(files, compression_type="GZIP").batch(_BATCH)
-
-
-def _add(sums: RankSums, outputs: Mapping[str, Any]) -> None:
-    pads = set(np.ravel(outputs["pad_movie_id"]).tolist())
-    sums.add(
-        {name: outputs[name] for name in RANK_OUTPUTS if name in outputs},
-        set(np.ravel(outputs["top_movie_id"]).tolist()) - pads,
-        int(np.max(outputs["catalogue_size"])),
-    )

@@ -1,11 +1,13 @@
 """The span gate: holds a new span's size and catalogue against the accepted spans before it.
 
 The data gate compares distributions; it doesn't see that most of a span is missing, or that its catalogue is another.
+How these figures lie in real series is in `docs/continuous.md`.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
 
 import numpy as np
 from tfx import v1 as tfx
@@ -20,6 +22,73 @@ from serving.artifact_files import read_catalogue, read_manifest
 VERDICT_FILE = "verdict.json"
 
 logger = logging.getLogger("next_movie.span_gate")
+
+
+@dataclass(frozen=True)
+class SpanMeasures:
+    """A span beside the accepted spans before it. All but `labels` and `usual` are shares.
+
+    Attributes
+    ----------
+    labels
+        Of the span.
+    usual
+        Labels of a span before it, on average.
+    lost
+        Train labels before it, of movies that its catalogue lacks.
+    unknown
+        Its train labels, of movies that are no train label before it.
+    unlisted
+        The movies of its events that the list which arrived with them lacks. A catalogue keeps all movies of those
+        before it, so that only this tells of a list that lost some.
+    undated, no_genres
+        Its train labels, of movies without a year, and without genres.
+    unlisted_before, undated_before, no_genres_before
+        The same of the spans before it, on average.
+    """
+
+    labels: int
+    usual: float
+    lost: float
+    unknown: float
+    unlisted: float
+    undated: float
+    no_genres: float
+    unlisted_before: float
+    undated_before: float
+    no_genres_before: float
+
+    @property
+    def times(self) -> float:
+        """Its labels, as a multiple of the usual."""
+        return self.labels / self.usual
+
+
+def measure(span: Manifest, catalogue: Catalogue, before: Sequence[tuple[Manifest, Catalogue]]) -> SpanMeasures:
+    """Return how a span lies beside those before it.
+
+    Parameters
+    ----------
+    span, catalogue
+        The span's.
+    before
+        Those of the accepted spans before it, at least one.
+    """
+    known: dict[int | bytes, int] = {}
+    for _, earlier in before:
+        for movie, count in _labels_of(earlier).items():
+            known[movie] = known.get(movie, 0) + count
+    own, listed = _labels_of(catalogue), set(catalogue.ids.tolist())
+    emptiness = [_empty_shares(*earlier) for earlier in before]
+    empty_before = np.mean(emptiness, axis=0).tolist()
+    return SpanMeasures(
+        span.counts.train + span.counts.eval,
+        sum(manifest.counts.train + manifest.counts.eval for manifest, _ in before) / len(before),
+        _share(known, known.keys() - listed),
+        _share(own, own.keys() - known.keys()),
+        *_empty_shares(span, catalogue),
+        *empty_before,
+    )
 
 
 def find_faults(
@@ -41,29 +110,27 @@ def find_faults(
     """
     if not before:
         return
-    labels = span.counts.train + span.counts.eval
-    usual = sum(manifest.counts.train + manifest.counts.eval for manifest, _ in before) / len(before)
-    if not settings.min_volume * usual <= labels <= settings.max_volume * usual:
+    found = measure(span, catalogue, before)
+    if not settings.min_volume <= found.times <= settings.max_volume:
         yield (
-            f"it has {labels:,} labels, {labels / usual:.2f} times the {usual:,.0f} of the spans before it on average, "
-            f"and {settings.min_volume:g} to {settings.max_volume:g} times are allowed"
+            f"it has {found.labels:,} labels, {found.times:.2f} times the {found.usual:,.0f} of the spans before it on "
+            f"average, and {settings.min_volume:g} to {settings.max_volume:g} times are allowed"
         )
-    known: dict[int | bytes, int] = {}
-    for _, earlier in before:
-        for movie, count in _labels_of(earlier).items():
-            known[movie] = known.get(movie, 0) + count
-    listed = set(catalogue.ids.tolist())
-    lost = _share(known, {movie for movie in known if movie not in listed})
-    if lost > settings.max_lost_share:
+    if found.lost > settings.max_lost_share:
         yield (
-            f"its catalogue lacks movies that {lost:.0%} of the labels before are of, and "
+            f"its catalogue lacks movies that {found.lost:.0%} of the labels before are of, and "
             f"{settings.max_lost_share:.0%} are allowed"
         )
-    own = _labels_of(catalogue)
-    unknown = _share(own, own.keys() - known.keys())
-    if unknown > settings.max_unknown_share:
+    for share, earlier, what in (
+        (found.unlisted, found.unlisted_before, "of the movies of its events are not in the list that arrived"),
+        (found.undated, found.undated_before, "of its labels are of movies without a year"),
+        (found.no_genres, found.no_genres_before, "of its labels are of movies without genres"),
+    ):
+        if share > earlier + settings.max_lost_share:
+            yield f"{share:.0%} {what}, {earlier:.0%} before, and {settings.max_lost_share:.0%} more are allowed"
+    if found.unknown > settings.max_unknown_share:
         yield (
-            f"{unknown:.0%} of its labels are of movies that are no label in the spans before it, and "
+            f"{found.unknown:.0%} of its labels are of movies that are no label in the spans before it, and "
             f"{settings.max_unknown_share:.0%} are allowed"
         )
 
@@ -100,6 +167,17 @@ def _read(uri: str) -> tuple[Manifest, Catalogue]:
     return read_manifest(uri), read_catalogue(f"{uri}/{CATALOGUE_FILE}")
 
 
+def _empty_shares(span: Manifest, catalogue: Catalogue) -> tuple[float, float, float]:
+    """Return the shares of a span's movies that are not listed, and of its labels without a year, and genres."""
+    unlisted = span.span.unlisted / max(span.profile.rated_movies, 1) if span.span and span.profile else 0.0
+    if catalogue.train_labels is None:
+        return unlisted, 0.0, 0.0
+    weights = catalogue.train_labels.sum(axis=1)
+    total = max(int(weights.sum()), 1)
+    has_genres = np.array([len(genres) > 0 for genres in catalogue.genres], dtype=bool)
+    return unlisted, weights[catalogue.years == 0].sum() / total, weights[~has_genres].sum() / total
+
+
 def _labels_of(catalogue: Catalogue) -> dict[int | bytes, int]:
     """Return how often movies are train labels, by id, without those that are none."""
     if catalogue.train_labels is None:
@@ -109,6 +187,6 @@ def _labels_of(catalogue: Catalogue) -> dict[int | bytes, int]:
     return dict(zip(catalogue.ids[places].tolist(), counts[places].tolist(), strict=True))
 
 
-def _share(counts: dict[int | bytes, int], of: set[int | bytes]) -> float:
+def _share(counts: dict[int | bytes, int], of: Set[int | bytes]) -> float:
     total = sum(counts.values())
     return sum(counts[movie] for movie in of) / total if total else 0.0

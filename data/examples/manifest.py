@@ -105,6 +105,11 @@ class Manifest(BaseModel):
         content: dict[str, Any] = write(self)
         return {name: value for name, value in content.items() if value is not None or name not in _LEFT_OUT_IF_NONE}
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the files are of the format that this version writes."""
+        return self.format_version == FORMAT_VERSION
+
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Read the manifest of a folder.

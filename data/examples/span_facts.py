@@ -42,5 +42,7 @@ class SpanFacts(BaseModel):
     """The digest of the content of `EVENTS_FILE`."""
     timelines_sha256: str
     """The digest of the content of `TIMELINES_FILE`."""
+    unlisted: int = 0
+    """Movies of its events that the list which arrived with them lacks, where there is one."""
     revision: int = 0
     """How often it was written anew without a user's events."""

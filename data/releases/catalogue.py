@@ -191,6 +191,10 @@ class Catalogue:
                 movies[movie.id] = movie
         return Catalogue.of(movies.values())
 
+    def are_stand_ins(self, word: str = MOVIES.one) -> NDArray[np.bool_]:
+        """Return which movies no list named, bool `[num_movies]`: see `of`, also for the word."""
+        return np.array([movie == _unlisted(movie.id, word) for movie in self], dtype=bool)
+
     def only(self, is_kept: NDArray[np.bool_]) -> Catalogue:
         """Return some of the movies, given bool `[num_movies]`, without counts."""
         rows = np.flatnonzero(is_kept)

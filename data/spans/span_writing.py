@@ -97,11 +97,19 @@ class SpanOrigin:
     previous_sha256: str | None
     series: str
     max_rating: float | None
+    unlisted: int = 0
     former: SpanFacts | None = None
 
     @classmethod
     def behind(
-        cls, previous: Manifest | None, source_digest: str, *, by: Stretch | None, seen: int = 0, late: int = 0
+        cls,
+        previous: Manifest | None,
+        source_digest: str,
+        *,
+        by: Stretch | None,
+        seen: int = 0,
+        late: int = 0,
+        unlisted: int = 0,
     ) -> SpanOrigin:
         """Return the origin of the span that follows another one, or of the first."""
         before = previous.span if previous is not None else None
@@ -114,6 +122,7 @@ class SpanOrigin:
             previous_sha256=previous.digest if previous is not None else None,
             series=before.series if before is not None else source_digest,
             max_rating=previous.max_rating if previous is not None else None,
+            unlisted=unlisted,
         )
 
     @classmethod
@@ -129,6 +138,7 @@ class SpanOrigin:
             previous_sha256=previous.digest if previous is not None else facts.previous_sha256,
             series=facts.series,
             max_rating=manifest.max_rating,
+            unlisted=facts.unlisted,
             former=facts,
         )
 
@@ -216,6 +226,7 @@ def write_span_folder(
         cut=written.cut,
         events_sha256=file_sha256(folder / EVENTS_FILE),
         timelines_sha256=file_sha256(folder / TIMELINES_FILE),
+        unlisted=origin.unlisted,
         revision=former.revision + 1 if former is not None else 0,
     )
     manifest = written.manifest.model_copy(update={"span": facts})

@@ -99,7 +99,7 @@ def write_span(
             raise InputError(f"span {number} is not the next one of {series}: that is span {following}", code="N02")
         work = stack.enter_context(work_folder(series))
         before = Catalogue.load(span_folder(series, numbers[-1]) / CATALOGUE_FILE) if numbers else None
-        arrived, full = _read(
+        arrived, full, unlisted = _read(
             options, reader, work, series, numbers, before, lambda times: np.full(len(times), number), progress
         )
         _check_arrived(reader.label, arrived, options, numbers, max_seen_share, max_unknown_share)
@@ -110,7 +110,9 @@ def write_span(
                 code="N06",
             )
         pieces = cut_blocks(arrived.blocks, lambda spans: spans, number, options.max_context_length)
-        origin = SpanOrigin.behind(last, digest, by=None, seen=arrived.seen, late=arrived.late)
+        totals = SpanTotals.of(pieces.get(number, []))
+        lacking = int(np.isin(totals.movies, unlisted).sum())
+        origin = SpanOrigin.behind(last, digest, by=None, seen=arrived.seen, late=arrived.late, unlisted=lacking)
         with staged(span_folder(series, number)) as folder:
             known = full if before is None else full.behind(before)
             return _write(options, origin, pieces.get(number, []), full, known, folder, beam_args, progress).manifest
@@ -166,7 +168,7 @@ def write_spans(
                 _check_same(span_folder(series, number), digest, by)
         work = stack.enter_context(work_folder(series))
         floor = np.iinfo(np.int32).min if first_through is None else stretch_of_day(first_through, by)
-        arrived, full = _read(
+        arrived, full, unlisted = _read(
             options, reader, work, series, [], None, lambda times: np.maximum(stretches_of(times, by), floor), progress
         )
         firsts = join_stretches(arrived.labels, min_labels)
@@ -189,7 +191,8 @@ def write_spans(
                 known = _with_pad_of(full, first_of <= number)
                 if before is not None:
                     known = known.behind(before)
-                origin = SpanOrigin.behind(previous, digest, by=by)
+                lacking = int(np.isin(totals[number].movies, unlisted).sum())
+                origin = SpanOrigin.behind(previous, digest, by=by, unlisted=lacking)
                 written = _write(options, origin, pieces[number], full, known, folder, beam_args, progress)
                 previous, before = written.manifest, written.catalogue
         return [load_span(span_folder(series, number))[0] for number in list_spans(series) if number in totals]
@@ -300,7 +303,7 @@ def _read(
     before: Catalogue | None,
     span_of: SpanOf,
     progress: Callable[[str], None],
-) -> tuple[Arrived, Catalogue]:
+) -> tuple[Arrived, Catalogue, NDArray[np.int64]]:
     """Read what arrived, and order it behind the events of earlier spans.
 
     Parameters
@@ -315,7 +318,8 @@ def _read(
     Returns
     -------
     tuple
-        What arrived, and the catalogue of all movies that it and the spans before know.
+        What arrived, the catalogue of all movies that it and the spans before know, and the codes of those that the
+        list which arrived lacks; none where there is no list.
     """
     progress(f"reading {reader.label}")
     manifests = [load_span(span_folder(series, number))[0] for number in numbers]
@@ -333,6 +337,7 @@ def _read(
     files, rated = user_blocks.spill_ratings(with_users_noted(), work / "arrived", num_blocks)
     full = reader.catalogue(rated)
     codes_of = reader.codes_of
+    unlisted = full.ids[full.are_stand_ins(options.wording.one)] if reader.num_unlisted else full.ids[:0]
     newest = -1
     is_known = np.zeros(len(full), dtype=bool)
     if before is not None:
@@ -345,7 +350,7 @@ def _read(
     arrived = own_blocks(files, work / "earlier", options, codes_of(full), span_of, is_known, newest)
     if arrived.repeated is not None and options.duplicates is None:
         reader.report_repeat(arrived.repeated, progress)
-    return arrived, full
+    return arrived, full, full.codes_of(unlisted)
 
 
 def _spill_earlier(

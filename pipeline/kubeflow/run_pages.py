@@ -72,5 +72,5 @@ def summarize(facts: ReportModel) -> str:
     reasons = [f"{'met' if check.met else '**not met**'}: {check.sentence}" for check in decision.checks]
     reasons += [f"compared with none: {decision.no_baseline}"] if decision.no_baseline else []
     reasons += [f"**out of bounds**: {finding.sentence}" for finding in facts.audit.findings] if facts.audit else []
-    reasons += [f"**can't be served**: {finding}" for finding in decision.servable or []]
+    reasons += [f"**can't be served**: {finding.sentence}" for finding in decision.servable or []]
     return "\n".join([f"# {facts.pipeline}: {decision_of(facts)}", "", *(f"- {reason}" for reason in reasons), ""])

@@ -11,6 +11,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from components.history.served_model import ServedModel
 from components.history.spans import (
     AcceptedSpans,
+    ChosenModel,
     PreviousRangeStatistics,
     PreviousSpans,
     UnseenExamples,
@@ -20,18 +21,25 @@ from components.ingestion.example_gen import shard_example_gen
 from components.naming import (
     ACCEPTED_SPANS,
     BASELINE,
+    CHOICE,
+    CHOSEN_MODEL,
+    COLD_HELD_OUT,
+    COLD_TRAINER,
     EXAMPLES,
     HELD_OUT,
+    MODEL,
+    MODEL_RUN,
     PASSED_OVER,
     PREVIOUS,
     PREVIOUS_SPANS,
     RANGE_STATISTICS,
     SPAN_RANGE,
 )
+from components.spans.cold_comparison import ColdComparison
 from components.spans.prequential import PrequentialEvaluation
 from components.spans.span_gate import SpanGate
 from components.statistics.statistics_gen import ShardStatisticsGen
-from pipeline.backend import Ingestion, Learning, LocalBackend
+from pipeline.backend import Candidate, Ingestion, Learning, LocalBackend, Train
 from pipeline.code_digest import code_digest
 from pipeline.rolling_settings import RollingPipelineSettings
 from pipeline.settings import RunPaths, Settings
@@ -127,6 +135,35 @@ class SpanBackend(LocalBackend):
             base_model=served,
             custom_config={"rolling": self.rolling.start.model_dump()},
         )
+
+    def candidate(self, settings: Settings, examples: types.BaseChannel, trainer: BaseNode, train: Train) -> Candidate:
+        """Return the Trainer's model, or on a day when a cold training is due the better of both."""
+        warm = super().candidate(settings, examples, trainer, train)
+        if not self.rolling.is_cold_due(self.span):
+            return warm
+        reason = f"a cold training was due beside the warm one (rolling.cold_every = {self.rolling.cold_every})"
+        # Without a base model: what that has seen, this one hasn't.
+        trainer = train({"rolling": self.rolling.start.model_dump(), "cold": reason}, None).with_id(COLD_TRAINER)
+        cold = super().candidate(settings, examples, trainer, train)
+        unseen = tfx.dsl.Resolver(
+            strategy_class=UnseenExamples, examples=examples, model=warm.model, cold=cold.model
+        ).with_id(COLD_HELD_OUT)
+        comparison = ColdComparison(
+            examples=unseen.outputs["examples"],
+            warm=warm.model,
+            cold=cold.model,
+            settings=settings.model_gate.model_dump_json(),
+            code_digest=code_digest(ColdComparison),
+        )
+        chosen = tfx.dsl.Resolver(
+            strategy_class=ChosenModel,
+            choice=comparison.outputs[CHOICE.name],
+            **{MODEL.name: warm.model, MODEL_RUN.name: warm.model_run},
+            cold=cold.model,
+            cold_run=cold.model_run,
+        ).with_id(CHOSEN_MODEL)
+        nodes = (trainer, unseen, comparison, chosen)
+        return Candidate(nodes, chosen.outputs[MODEL.name], chosen.outputs[MODEL_RUN.name])
 
     def held_out(
         self, examples: types.BaseChannel, model: types.BaseChannel, baseline: BaseNode

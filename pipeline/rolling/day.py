@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from data.errors import InputError
+from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
 from data.examples.schema import SCHEMA_FILE
 from data.spans.series import list_spans, next_span, span_folder
@@ -33,7 +34,9 @@ from pipeline.run_lock import only_run_in
 from pipeline.settings import RunPaths, Settings
 
 if TYPE_CHECKING:
+    from components.report.report_model import SpanDay
     from pipeline.backend import Backend
+    from pipeline.runs.record import RunRecord
 
 _REFUSALS = frozenset({"G08", "G13", "G17"})
 """Codes of the refusal of data: damaged arrays, the data gate, the span gate."""
@@ -130,6 +133,7 @@ def _run(
             paths,
             work_dir,
             backend=_backend(number, settings.rolling),
+            days=partial(_days, number),
             use_cache=use_cache,
             verbose=verbose,
         )
@@ -143,6 +147,19 @@ def _run(
     ended = SpanOutcome(outcome="published" if published else "judged", manifest_digest=manifest.digest)
     keep_outcome(open_store(paths.local_metadata), number, ended)
     return published
+
+
+def _days(number: int, record: RunRecord, reason: CodedMessage | None) -> list[SpanDay]:
+    """Return what is known of the spans, a run's own among them, of which nothing is kept yet."""
+    from pipeline.rolling.days import read_days
+
+    if reason is not None:
+        now = (
+            SpanOutcome(outcome="refused", manifest_digest="", reason=reason.line) if reason.code in _REFUSALS else None
+        )
+    else:
+        now = SpanOutcome(outcome="published" if record.published is not None else "judged", manifest_digest="")
+    return read_days(record.metadata_file, number, now)
 
 
 def _backend(number: int, rolling: RollingPipelineSettings) -> Callable[[], Backend]:

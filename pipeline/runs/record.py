@@ -11,7 +11,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.audit.figures import AuditResult, read_audit
-from components.data_gate import VERDICT_FILE
+from components.data_gate.rules import VERDICT_FILE
 from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over
@@ -19,14 +19,18 @@ from components.history.lineage import manifest_behind
 from components.naming import (
     AUDIT_RECORD,
     BLESSING,
+    CHOICE,
+    CHOSEN,
     EVALUATION,
     EXAMPLES,
+    LAST_BLESSED,
     PASSED_OVER,
     PUSHED_MODEL,
     SERVABILITY,
     VERDICT,
 )
 from components.serving_check.servable_check import FINDINGS_FILE, Servability
+from components.spans.choice import CHOICE_FILE, Choice
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 
@@ -66,7 +70,8 @@ class RunRecord:
     steps
         In the order in which they ran.
     outputs
-        By node and name of the output, such as `components.naming.MODEL`, which is `("Trainer", "model")`.
+        By node and name of the output, such as `components.naming.MODEL`, which is `("Trainer", "model")`; where a
+        cold training won, its outputs stand there too.
     evaluation_result
         None where the Evaluator did not run.
     data_verdict
@@ -75,6 +80,8 @@ class RunRecord:
         What the servable check found; None where it did not run.
     audit
         What the audit measured and found; None where it did not run.
+    choice
+        Which of a warm and a cold training's models went on; None where there was one training.
     passed_over
         Folder of the last blessed model's artifact, where it could not be compared with; None otherwise.
     metadata_file
@@ -88,6 +95,7 @@ class RunRecord:
     data_verdict: dict[str, Any] = field(default_factory=dict)
     servability: Servability | None = None
     audit: AuditResult | None = None
+    choice: Choice | None = None
     passed_over: Path | None = None
     metadata_file: str = ""
 
@@ -104,7 +112,7 @@ class RunRecord:
         return self.outputs[output].uri if output in self.outputs else None
 
 
-def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
+def read_run_record(metadata_file: str, gate: ModelGateSettings, compared_with: str = LAST_BLESSED) -> RunRecord:
     """Read the latest run.
 
     Parameters
@@ -113,6 +121,8 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         The pipeline's SQLite file.
     gate
         The thresholds that the run was judged by, for the decision in words.
+    compared_with
+        Which model it was held against, in words.
 
     Raises
     ------
@@ -133,8 +143,9 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         steps.append(Step(node, state, milliseconds / 1000, execution.create_time_since_epoch / 1000))
         for name, artifact in _outputs_of(store, execution.id, home):
             outputs[node, name] = artifact
+    outputs |= {made: outputs[chosen] for made, chosen in CHOSEN.items() if chosen in outputs}
     evaluation, examples, passed_over = (outputs.get(name) for name in (EVALUATION, EXAMPLES, PASSED_OVER))
-    verdict, servable, audit = (outputs.get(name) for name in (VERDICT, SERVABILITY, AUDIT_RECORD))
+    verdict, servable, audit, choice = (outputs.get(name) for name in (VERDICT, SERVABILITY, AUDIT_RECORD, CHOICE))
     no_baseline = None
     if passed_over and examples:
         fitted_to = manifest_behind(store, passed_over.id, home.present)
@@ -144,13 +155,16 @@ def read_run_record(metadata_file: str, gate: ModelGateSettings) -> RunRecord:
         steps=steps,
         outputs=outputs,
         evaluation_result=(
-            read_evaluation_result(evaluation.uri, outputs[BLESSING].uri, gate, no_baseline) if evaluation else None
+            read_evaluation_result(evaluation.uri, outputs[BLESSING].uri, gate, no_baseline, compared_with)
+            if evaluation
+            else None
         ),
         data_verdict=json.loads((verdict.uri / VERDICT_FILE).read_text(encoding="utf-8")) if verdict else {},
         servability=Servability.model_validate_json((servable.uri / FINDINGS_FILE).read_text(encoding="utf-8"))
         if servable
         else None,
         audit=read_audit(audit.uri) if audit else None,
+        choice=Choice.model_validate_json((choice.uri / CHOICE_FILE).read_text(encoding="utf-8")) if choice else None,
         passed_over=passed_over.uri if passed_over else None,
         metadata_file=metadata_file,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from components import naming
 from components.report.load_run import RunArtifacts, load_run
 from components.report.provenance import describe_process
 from components.report.render import render_report
-from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, StepFacts
+from components.report.report_model import FACTS_FILE, REPORT_FILE, Failure, ReportModel, SpanDay, StepFacts
 from data.request_log.facts import ServedFacts
 from data.version import __version__, commit
 from pipeline.pipeline import source_digest
@@ -20,7 +21,11 @@ from pipeline.settings import Settings
 
 
 def write_local_report(
-    record: RunRecord, settings: Settings, failure: Failure | None = None, requests: ServedFacts | None = None
+    record: RunRecord,
+    settings: Settings,
+    failure: Failure | None = None,
+    requests: ServedFacts | None = None,
+    days: Sequence[SpanDay] = (),
 ) -> Path:
     """Write the page about a run beside its metadata, and keep it among those of earlier runs, with an index of all.
 
@@ -32,6 +37,8 @@ def write_local_report(
         What ended it early.
     requests
         What the data folder's manifest holds of served requests; None where no request log was ever given.
+    days
+        The spans so far.
 
     Returns
     -------
@@ -58,6 +65,8 @@ def write_local_report(
             ],
             "seconds": ended - began,
             "history": read_history(record),
+            "days": list(days),
+            "choice": record.choice.sentence if record.choice is not None else None,
             "failure": failure,
             # A log changes no example, so that the examples' own manifest may be one of before.
             "data": facts.data.model_copy(update={"requests": requests}) if facts.data is not None else None,

@@ -90,6 +90,35 @@ def test_systems_are_compared_query_by_query(capsys):
     assert re.search(r"\[\+0\.0000, \+0\.[57]", cells[1])
 
 
+def test_cold_labels_count_as_misses_in_a_row_of_their_own(capsys):
+    comparison._print_row("default", ranks_of(1, 10, 30, 30), 1.0, cold_labels=4)
+    rows = [line.split("|")[1:] for line in capsys.readouterr().out.splitlines()]
+    assert [row[0].strip() for row in rows] == [
+        "default, context left out",
+        "default, unfiltered",
+        "default, cold labels as misses",
+    ]
+    # Two of four labels are among the first ten, and two of eight with the cold ones.
+    assert [rows[place][3].split()[0] for place in (0, 2)] == ["0.5000", "0.2500"]
+    comparison._print_row("default", ranks_of(1, 10), 1.0)
+    assert "misses" not in capsys.readouterr().out
+
+
+def test_labels_that_a_split_by_time_leaves_out_are_counted_as_cold(tmp_path):
+    """Train ends at 7 s. Later come a movie that it shows, one that it doesn't, and somebody new with two labels."""
+    ratings = [(1, movie, min(movie, 7)) for movie in range(1, 9)] + [(3, 20 + place, place) for place in (1, 2, 3)]
+    ratings += [(1, 9, 30), (1, 21, 31), (2, 1, 40), (2, 2, 41), (2, 3, 42)]
+    source = tmp_path / "ml-100k"
+    source.mkdir()
+    lines = [f"{user}\t{movie}\t5\t{880_000_000 + second}\n" for user, movie, second in ratings]
+    (source / "u.data").write_text("".join(lines))
+    (source / "u.item").write_text("".join(f"{movie}|M{movie} (1990)|||{'|0' * 19}\n" for movie in range(1, 24)))
+    options = GenerateOptions(release="ml-100k", split="global-time", train_fraction=0.65, max_context_length=2)
+    data = make_data_set(options, source, tmp_path / "work")
+    assert data.movie_ids[data.evaluation.label - 1].tolist() == [21]
+    assert data.cold_labels == 3
+
+
 def test_two_systems_of_one_name_are_refused():
     twice = [System("default", None, lambda data: None)] * 2
     with pytest.raises(comparison.InputError, match="two of the configurations are called 'default'"):

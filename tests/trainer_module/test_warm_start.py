@@ -119,6 +119,7 @@ def test_movies_that_vanished_are_recommended_as_before_and_stand_behind_the_oth
         pytest.param({"max_context_length": 5}, "max_context_length was 4 and is 5", id="contexts"),
         pytest.param({"data_set": "club"}, "the served model is of shop, and the data are of club", id="data"),
         pytest.param({"rolling": RollingSettings(warm=False)}, "rolling.warm is off", id="setting"),
+        pytest.param({"cold": "a cold training was due"}, "a cold training was due", id="due"),
     ],
 )
 def test_what_does_not_fit_begins_cold_and_says_why(served, changed, reason) -> None:
