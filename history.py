@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from pipeline.defaults import DEFAULT_WORK_DIR, METADATA_FILE
 
 if TYPE_CHECKING:
     from pipeline.housekeeping.deletion import Plan
+    from pipeline.housekeeping.forgetting import Holdings
 
 KEEP_RUNS = 20
 """As many as a report's history shows."""
@@ -61,6 +62,15 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     deleting.add_argument("--dry-run", action="store_true", help="say what would be deleted, and change nothing")
     forgetting = commands.add_parser("forget", parents=[common], help="take a user's events out of what is kept")
     forgetting.add_argument("--user", required=True, metavar="ID", help="as in the ratings or interactions")
+    forgetting.add_argument(
+        "--requests",
+        action="append",
+        type=user_path,
+        default=[],
+        metavar="FOLDER",
+        help="a request log to look into too, as serve.py --request-log names it; may be given several times",
+    )
+    forgetting.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
     return parser.parse_args(arguments)
 
 
@@ -85,14 +95,12 @@ def _run(options: argparse.Namespace) -> int:
     from pipeline.run_lock import only_run_in
 
     try:
-        if options.command == "gc" and options.dry_run:
-            _delete(found, options)
+        carry_out = _delete if options.command == "gc" else _forget
+        if options.dry_run:
+            carry_out(found, options)
         else:
             with only_run_in(work_dir):
-                if options.command == "gc":
-                    _delete(found, options)
-                else:
-                    _forget(found, work_dir, options)
+                carry_out(found, options)
     except OSError as error:
         reason = describe_failure(error, work_dir)
         raise InputError(reason.message, code=reason.code) from error
@@ -176,28 +184,73 @@ def _tell(plan: Plan, *, verb: str) -> None:
         print(f"  left as it is, since it is a link or lies behind one: {path}")
 
 
-def _forget(found: list[Path], work_dir: Path, options: argparse.Namespace) -> None:
-    from data.spans.forgetting import forget_user
+def _forget(found: list[Path], options: argparse.Namespace) -> None:
+    from data.request_log.forgetting import find_records, forget_records
+    from data.spans.forgetting import tidy_up_spans
+    from pipeline.housekeeping.deletion import bring_up_to_date
+    from pipeline.housekeeping.forgetting import find_holdings, forget
 
-    data = [work_dir / "data" / metadata.parent.name for metadata in found]
-    series = [folder for folder in data if any(folder.glob("span-*"))]
-    if not series:
+    # All is read before anything is changed.
+    logs = {folder: find_records(folder, options.user) for folder in options.requests}
+    for metadata in () if options.dry_run else found:
+        bring_up_to_date(metadata)
+        tidy_up_spans(metadata.parents[2] / "data" / metadata.parent.name)
+    kept = {metadata: find_holdings(metadata, options.user) for metadata in found}
+    if not logs and not any(holdings.has_spans or holdings.looked_into for holdings in kept.values()):
         raise InputError(
-            f"{work_dir} holds no spans, and examples hold no user ids: "
-            f"take user {options.user} out of your own files, and run again",
+            f"{found[0].parents[2]} holds no spans, no batch answers and no last histories, and examples hold no user "
+            f"ids: take user {options.user} out of your own files, and run again",
             code="R09",
         )
-    for folder in series:
-        forgotten = forget_user(folder, options.user)
-        if not forgotten.spans:
-            print(f"{folder.name}: no span holds events of user {options.user}")
-            continue
-        spans = ", ".join(map(str, forgotten.spans))
+    for metadata, holdings in kept.items():
+        print("\n  ".join([metadata.parent.name, *_told(holdings, options)]))
+        if not options.dry_run:
+            forget(metadata, options.user, holdings)
+    for folder, records in logs.items():
         print(
-            f"{folder.name}: {_counted(forgotten.events, 'event')} of user {options.user} taken out of spans {spans}\n"
-            "  Artifacts and models of earlier runs still hold what was learned from them: to train without the user, "
-            f"copy {folder} into the data/ of a new work directory, and run there."
+            f"request log {folder}\n  {_counted(len(records.requests), 'request')} of user {options.user}, with "
+            f"{_counted(records.feedback, 'record')} of feedback, {_done(options, 'taken out')}"
         )
+        if records.nameless:
+            print(f"  {_counted(records.nameless, 'request')} without a user: whose they are can't be told")
+        if not options.dry_run:
+            forget_records(folder, records)
+    if not logs:
+        print("no request log is named by --requests, and none was looked into")
+
+
+def _told(holdings: Holdings, options: argparse.Namespace) -> Iterator[str]:
+    """Yield lines about what a pipeline holds of a user: before it is carried out, when all of it can still be told."""
+    user = f"user {options.user}"
+    if holdings.spans:
+        events = _counted(sum(holdings.spans.values()), "event")
+        yield f"{events} of {user} {_done(options, 'taken out')} of spans {_listed(holdings.spans)}"
+    elif holdings.has_spans:
+        yield f"no span holds events of {user}"
+    if holdings.examples:
+        again = f"; read again: spans {_listed(holdings.again)}" if holdings.again else ""
+        yield f"{_counted(len(holdings.examples), 'copy of a span', 'copies of spans')} that earlier runs read " + (
+            f"{_done(options, 'deleted')}{again}"
+        )
+    for things, name in ((holdings.answers, "file of batch answers"), (holdings.histories, "file of last histories")):
+        if things:
+            files = _counted(len(things), name, name.replace("file", "files"))
+            yield f"{files} {_done(options, 'written')} without {user}"
+    for versions, whom in ((holdings.versions, user), (holdings.others, "users who were forgotten before")):
+        if versions:
+            served = [version.name for version in versions if version in holdings.served]
+            cold = f" ({served[0]} is served: the next training is cold)" if served else ""
+            yield f"published versions that learned from {whom}: {_listed(version.name for version in versions)}{cold}"
+    if not holdings.has_spans:
+        yield f"its examples hold no user ids: take {user} out of your own files too, and run again"
+
+
+def _done(options: argparse.Namespace, what: str) -> str:
+    return f"would be {what}" if options.dry_run else what
+
+
+def _listed(things: Iterable[object]) -> str:
+    return ", ".join(map(str, things))
 
 
 def in_words(size: int) -> str:
@@ -214,8 +267,8 @@ def in_words(size: int) -> str:
     return f"{amount:.0f} B" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+def _counted(count: int, thing: str, things: str | None = None) -> str:
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def _above_zero(text: str) -> int:

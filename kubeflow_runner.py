@@ -53,6 +53,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
     submitting = commands.add_parser("submit", help="start a run of a compiled file")
     _add_run_options(submitting)
+    submitting.add_argument("--span", type=int, metavar="N", help="the span to learn from (default: the next one)")
     submitting.add_argument("--wait", action="store_true", help="wait until the run has ended, and fail if it fails")
 
     storing = commands.add_parser("upload", help="store a compiled file on the cluster, or a version of it, for others")
@@ -112,6 +113,8 @@ def _check_cluster_options(parser: argparse.ArgumentParser, parsed: argparse.Nam
         parser.error("--host is needed, unless for --dry-run")
     if getattr(parsed, "epochs", None) is not None and parsed.epochs < 1:
         parser.error(f"--epochs {parsed.epochs}: at least one is needed")
+    if getattr(parsed, "span", None) is not None and parsed.span < 1:
+        parser.error(f"--span {parsed.span}: the first is 1")
     if parsed.command == "schedule":
         starts_runs = parsed.cron is not None or parsed.every is not None
         if starts_runs and parsed.file is None:
@@ -240,6 +243,8 @@ def _request(options: argparse.Namespace) -> RunRequest:
     chosen: dict[str, Any] = {
         "data_root": options.data_root,
         "epochs": options.epochs,
+        # A schedule's runs each take the next one.
+        "span": getattr(options, "span", None),
         "beam_args": shlex.join(options.beam_arg) or None,
     }
     return RunRequest(

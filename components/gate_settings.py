@@ -91,6 +91,10 @@ class ServableCheckSettings(BaseModel):
     max_latency_ms: float = Field(default=250.0, gt=0)
     """The most milliseconds that the median single request may take, once warm, in a process of its own."""
 
+    max_longest_latency_ms: float = Field(default=2000.0, gt=0)
+    """The same for the longest history of train, where the model reads whole histories; `max_latency_ms` is for the
+    median one there."""
+
     max_seconds: float = Field(default=300.0, gt=0)
     """The most seconds for the whole check; TensorFlow's import is most of it."""
 

@@ -20,6 +20,15 @@ A Kubeflow task has to fill each of its outputs; the container's entrypoint leav
 of the tasks that follow.
 """
 
+SPAN_PROPERTY = "span"
+"""TFX's property of Examples of a span."""
+
+SPANS_PROPERTY = "spans"
+"""Custom property of an artifact that stands for several: a JSON list of numbers, each of a folder `span-N` in it.
+
+A Kubeflow task puts out one artifact; the container's entrypoint hands on several to the tasks that follow.
+"""
+
 SAVED_MODEL = "Format-Serving"
 """Folder of the SavedModel in a Model artifact, as TFX names it."""
 
@@ -40,6 +49,7 @@ BATCH_RECOMMENDER = "BatchRecommender"
 RUN_REPORT = "RunReport"
 """Ids of the steps, which users name too. `BASELINE_NODE` looks for the model to compare with."""
 
+NEXT_SPAN = "NextSpan"
 PREVIOUS_SPANS = "PreviousSpans"
 SPAN_GATE = "SpanGate"
 PREQUENTIAL = "PrequentialEvaluation"
@@ -52,6 +62,12 @@ COLD_HELD_OUT = "ColdHeldOut"
 COLD_COMPARISON = "ColdComparison"
 CHOSEN_MODEL = "ChosenModel"
 """Ids of the further steps of a pipeline that learns from spans."""
+
+REVISION_TYPE = f"{NAMESPACE}.SpanRevision"
+"""ML Metadata's type of executions that read a span again of which a user was forgotten.
+
+They are of no step: the examples that one makes take the place of those that it reads.
+"""
 
 STEPS = (
     EXAMPLE_GEN,

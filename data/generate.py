@@ -231,7 +231,7 @@ def _present_manifest(
     InputError
         The output holds files that are not ours to replace.
     """
-    from data.examples.manifest import FORMAT_VERSION, Manifest
+    from data.examples.manifest import Manifest
 
     if not output.exists():
         return None
@@ -240,11 +240,7 @@ def _present_manifest(
         return None
     try:
         manifest = Manifest.load(output)
-        is_wanted = (manifest.format_version, manifest.options, manifest.source_digest) == (
-            FORMAT_VERSION,
-            options,
-            digest,
-        )
+        is_wanted = manifest.is_current and (manifest.options, manifest.source_digest) == (options, digest)
         if is_wanted and extras.are_in(manifest):
             manifest.verify(output)
             return manifest
@@ -316,9 +312,8 @@ def _run_spans(
     """Write one span, or those of a first file."""
     from data.spans.writing import write_span, write_spans
 
-    for option in ("last_histories", "requests"):
-        if getattr(parsed, option) is not None:
-            raise InputError(f"--{option.replace('_', '-')} is not for spans: leave it out", code="N10")
+    if parsed.requests is not None:
+        raise InputError("--requests is not for spans: leave it out", code="N10")
     number = getattr(parsed, "span", None)
     if (number is None) is ("by" not in chosen):
         raise InputError("spans are written by --span, or cut by --spans-by: give one of the two", code="N09")
@@ -331,7 +326,7 @@ def _run_spans(
     except ValidationError as error:
         [fault, *_] = error.errors()
         raise InputError(f"{fault['loc'][0]} = {fault['input']!r}: {fault['msg']}", code="C07") from error
-    limits = {name: getattr(settings, name) for name in used}
+    limits = {name: getattr(settings, name) for name in used} | {"last_histories": parsed.last_histories}
     if number is None:
         manifests = write_spans(options, parsed.output, **limits, **sources)
     else:

@@ -106,6 +106,11 @@ class Backend(Protocol):
     ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
         """Return the channel of examples that models are compared on, and the nodes that choose them."""
 
+    def conclude(
+        self, examples: types.BaseChannel, learning: Learning, pushed_model: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
+        """Return nodes, if any are needed, that keep for later runs what became of this one."""
+
     def pages(
         self, report: types.BaseChannel, statistics: types.BaseChannel, examples: types.BaseChannel
     ) -> tuple[BaseNode, ...]:
@@ -140,6 +145,12 @@ class WholeData:
     ) -> tuple[tuple[BaseNode, ...], types.BaseChannel]:
         """Return the run's examples."""
         return (), examples
+
+    def conclude(
+        self, examples: types.BaseChannel, learning: Learning, pushed_model: types.BaseChannel
+    ) -> tuple[BaseNode, ...]:
+        """Return nothing."""
+        return ()
 
 
 class LocalBackend(WholeData):

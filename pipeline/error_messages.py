@@ -24,6 +24,9 @@ _NOT_OPENED = re.compile(r"unable to open database|readonly database|disk I/O er
 _NO_FILES = re.compile(r"No files (?:matched|found)|SavedModel file does not exist")
 """What libraries say, where their exceptions' types don't tell."""
 
+_NO_HISTORY = "the model reads whole histories, and an example holds none"
+"""What a model's own graph says, in the midst of what TensorFlow does: see `trainer_module.signatures`."""
+
 _KIND = re.compile(r"(?:\w+\.)*(\w+): ")
 _NO_PATH = re.compile(r"\{\{.*?\}\}|\[(?:Op:|while running ).*", re.DOTALL)
 _REST_OF_PATH = r"/(?:[^;:'\"\n]|:(?!\s))+"
@@ -174,6 +177,11 @@ def _meaning_of(error: BaseException, work_dir: Path, artifacts: Path | None) ->
     if "ModuleNotFoundError" in kinds and (module := _NO_MODULE.search(text)):
         return CodedMessage(
             f"the Python module {module[1]} is missing: install the pinned requirements (requirements.txt)", code="R06"
+        )
+    if _NO_HISTORY in text:
+        return CodedMessage(
+            "the model reads whole histories, and an example holds none: set data.leave_out to history and run again",
+            code="R10",
         )
     if _LOCKED.search(text):
         return _held_open(artifacts.parent / METADATA_FILE if artifacts is not None else "the metadata")

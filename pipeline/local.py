@@ -124,7 +124,7 @@ def run_locally(
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
-            last_histories=settings.batch_answers.history_length if settings.batch_answers.enabled else None,
+            last_histories=settings.last_histories,
             requests=Path(settings.data.requests).expanduser() if settings.data.requests is not None else None,
             beam_args=beam_args,
             progress=lambda line: print(f"  {line}"),

@@ -10,7 +10,7 @@ from tfx import v1 as tfx
 
 from components.audit.audit import Audit
 from components.batch_answers.batch_recommender import BatchRecommender
-from components.data_gate import DataGate
+from components.data_gate.data_gate import DataGate
 from components.naming import (
     ANOMALIES,
     AUDIT_RECORD,
@@ -33,7 +33,7 @@ from components.publishing.pusher import Pusher
 from components.report.run_report import RunReporter
 from components.serving_check.servable_check import ServableCheck
 from components.statistics.statistics_gen import ShardStatisticsGen
-from components.transform import ShardTransform
+from components.transform.transform import ShardTransform
 from pipeline.backend import Backend, LocalBackend
 from pipeline.code_digest import code_digest
 from pipeline.eval_config import EXTRACTORS_MODULE, METRICS_MODULE, evaluation_config
@@ -184,7 +184,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
     answers = (
         (
             BatchRecommender(
-                examples=examples,
+                examples=learning.examples,
                 pushed_model=push.outputs[PUSHED_MODEL.name],
                 serving=paths.serving,
                 settings=settings.batch_answers.model_dump_json(),
@@ -195,6 +195,8 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
         if settings.batch_answers.enabled
         else ()
     )
+
+    kept = backend.conclude(examples, learning, push.outputs[PUSHED_MODEL.name])
 
     pages = backend.pages(report.outputs["report"], statistics.outputs["unpadded"], examples)
 
@@ -220,6 +222,7 @@ def create_pipeline(settings: Settings, paths: RunPaths, backend: Backend | None
             push,
             *answers,
             report,
+            *kept,
             *pages,
         ],
         enable_cache=True,

@@ -34,6 +34,12 @@ CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "configs"
 _LONGEST_PIPELINE_NAME = 63
 """In characters: TFX refuses longer ones."""
 
+_READS_HISTORY = "--history"
+"""Ends the name of a serving folder; after two hyphens, so that no name or data set is taken for it."""
+
+_ALL = 1_000_000
+"""More movies than a timeline has."""
+
 _BRIEFLY = reprlib.Repr()
 """Spells refused values: a few lines of YAML, by aliases to aliases, can stand for more text than fits into memory."""
 _BRIEFLY.maxlevel = 2
@@ -114,7 +120,15 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _check_form(self) -> Settings:
-        """Refuse chunks where the data lack timelines, or where the model would be served otherwise than trained."""
+        """Refuse a form that the data don't have, or in which the model would be served otherwise than trained."""
+        if self.model.reads == "history":
+            if self.training.form != "chunks":
+                raise ValueError("`model.reads` is history, which is fitted to chunks: set `training.form` to chunks")
+            if self.data.leave_out != "history":
+                raise ValueError(
+                    "`model.reads` is history, which examples hold where all of it is left out when ranking: set "
+                    "`data.leave_out` to history"
+                )
         if self.training.form == "chunks":
             if not self.data.timelines:
                 raise ValueError("`training.form` is chunks, which are cut of timelines: set `data.timelines` to true")
@@ -122,7 +136,7 @@ class Settings(BaseModel):
                 raise ValueError("`training.form` is chunks, and spans have no timelines: leave out `rolling`")
             if self.model.loss != "full_softmax":
                 raise ValueError("`training.form` is chunks, and these are fitted with the `model.loss` full_softmax")
-            if self.model.gru_reads < self.data.max_context_length:
+            if self.model.reads == "context" and self.model.gru_reads < self.data.max_context_length:
                 raise ValueError(
                     f"`training.form` is chunks, whose GRU reads no less than a context, and `model.gru_reads` is "
                     f"{self.model.gru_reads}: set it to {self.data.max_context_length}, the `data.max_context_length`"
@@ -133,7 +147,7 @@ class Settings(BaseModel):
     def pipeline_name(self) -> str:
         """Name of the pipeline: no two data sets or configurations share one."""
         if self.data.release is None:
-            return f"{self.serving_name}-{spelt(self.data.split)}"
+            return f"{self._data_set_name}-{spelt(self.data.split)}"
         return _joined(self.name, self.data.release, spelt(self.data.split))
 
     @property
@@ -143,7 +157,21 @@ class Settings(BaseModel):
 
     @property
     def serving_name(self) -> str:
-        """Name of the folder of published versions, which is the same for all splits of a data set."""
+        """Name of the folder of published versions, which is the same for all splits of a data set.
+
+        Models that read histories have one of their own: who asks models that read contexts may send less.
+        """
+        return self._data_set_name + (_READS_HISTORY if self.model.reads == "history" else "")
+
+    @property
+    def last_histories(self) -> int | None:
+        """How many of each user's last movies every user is answered by; None where nobody is."""
+        if not self.batch_answers.enabled:
+            return None
+        return _ALL if self.model.reads == "history" else self.batch_answers.history_length
+
+    @property
+    def _data_set_name(self) -> str:
         if self.data.release is None:
             # Neither part may hold two hyphens: no other two names are joined to the same.
             return f"next-movie-{self.name}--{self.data.name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tensorflow as tf
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,7 +39,9 @@ class ExportRecord(BaseModel):
     format
         Counts up when the export's signatures change. Exports without a record are of format 1.
     max_context_length
-        How many of a history's last movies the model reads.
+        How many of a history's last movies the model reads; None where it reads all.
+    reads
+        Whether it reads these last movies alone, or the whole history, of any length.
     pad_movie_id
         What stands for no movie in requests and answers: a text where ids are texts. No movie has this id.
     words
@@ -55,6 +57,7 @@ class ExportRecord(BaseModel):
 
     format: Annotated[int, Field(strict=True)] = 1
     max_context_length: int | None = None
+    reads: Literal["context", "history"] = "context"
     pad_movie_id: MovieId = PAD_MOVIE_ID
     words: Words = MOVIES
     data: DataIdentity | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -31,6 +32,8 @@ class TrainingRecord(BaseModel):
     last_seen
         The movies that the train examples no longer hold, each with the newest span of the last training whose
         examples held it.
+    spans
+        The spans that it, or a model that it was started from, learnt from, each with the revision of the span's data.
     """
 
     # A later version's record may say more.
@@ -45,3 +48,19 @@ class TrainingRecord(BaseModel):
     rows_dropped: int = 0
     span: int | None = None
     last_seen: tuple[tuple[MovieId, int], ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def learnt(self) -> dict[int, int]:
+        """`spans` by number; of a record that lacks them all spans up to the newest, as they were first written."""
+        return dict(self.spans) or dict.fromkeys(range(1, (self.span or 0) + 1), 0)
+
+    def outdated(self, revisions: Mapping[int, int]) -> list[int]:
+        """Return the spans that it learnt from in an earlier revision: these held users who are forgotten since.
+
+        Parameters
+        ----------
+        revisions
+            The revisions that spans have now, by number; of those that are left out nobody was forgotten.
+        """
+        return sorted(span for span, revision in self.learnt.items() if revision < revisions.get(span, 0))

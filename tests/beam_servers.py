@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from forked_runs import can_mount, mount_small_disk
+from forks import Fork, Zygote, start_python, write_to, zygote
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -23,15 +26,6 @@ import engines  # noqa: E402
 
 JOB_SERVER = "apache_beam.runners.portability.local_job_service_main"
 WORKER_POOL = "apache_beam.runners.worker.worker_pool_main"
-
-POOL_APART = """
-import sys; sys.path.insert(0, {tests!r})
-from pathlib import Path
-from forked_runs import mount_small_disk
-mount_small_disk(Path({folder!r}), 1 << 20)
-from apache_beam.runners.worker import worker_pool_main
-worker_pool_main.main(["pool", *sys.argv[1:]])
-"""
 
 
 def free_port() -> int:
@@ -51,14 +45,30 @@ def serving(
     # In a group of its own, so that its workers end with it, however it ends.
     with (log or Path(os.devnull)).open("w") as written:
         process = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
+    with _listening(process, port):
+        yield port
+
+
+@contextmanager
+def serving_in_a_fork(words: list[str], port_flag: str) -> Iterator[int]:
+    """Run what `python WORDS` would, a server, in a fork of a process that has loaded Beam, until the block ends."""
+    port, nowhere = free_port(), Path(os.devnull)
+    server = start_python([*words, port_flag, port], nowhere, nowhere, environment=worker_environment())
+    with _listening(server, port):
+        yield port
+
+
+@contextmanager
+def _listening(process: subprocess.Popen[bytes] | Fork, port: int) -> Iterator[None]:
+    """Wait until a process listens at a port, and end its group when the block ends."""
     try:
         for _ in range(600):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert process.poll() is None, f"{module} ended"
+            assert process.poll() is None, "the server ended"
             time.sleep(0.1)
-        yield port
+        yield
     finally:
         _signal_group(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -67,7 +77,7 @@ def serving(
         process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def _signal_group(process: subprocess.Popen[bytes] | Fork, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
@@ -125,17 +135,41 @@ def prism_server(program: Path, log: Path) -> Iterator[int]:
 
 @contextmanager
 def engine(hidden: Path | None = None) -> Iterator[list[str]]:
-    """Run a job server and a pool of workers, from which a folder may be hidden; yield a command's options for them."""
-    environment = worker_environment()
-    pool: str | list[str] = WORKER_POOL if hidden is None else _pool_apart(hidden)
-    with serving(JOB_SERVER, "-p", environment) as jobs, serving(pool, "--service_port", environment) as workers:
-        yield portable(jobs, workers)
+    """Run a job server and a pool of workers, from which a folder may be hidden; yield a command's options for them.
 
-
-def _pool_apart(hidden: Path) -> list[str]:
-    may_mount = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import forked_runs; forked_runs._own_mounts()"
-    )
-    if subprocess.run([sys.executable, "-c", may_mount], stderr=subprocess.DEVNULL, check=False).returncode:
+    They and the workers are forks of a process that has loaded Beam and TFX; `fresh_engine` has processes of their own.
+    """
+    if hidden is not None and not can_mount():
         pytest.skip("needs the right to mount a disk")
-    return [sys.executable, "-c", POOL_APART.format(tests=str(ROOT / "tests"), folder=str(hidden))]
+    pool = free_port()
+    workers = zygote().start(_serve_workers, pool, hidden, worker_environment())
+    with _listening(workers, pool), serving_in_a_fork(["-m", JOB_SERVER], "-p") as jobs:
+        yield portable(jobs, pool)
+
+
+@contextmanager
+def fresh_engine() -> Iterator[list[str]]:
+    """Run a job server and a pool of workers, each a Python of its own, as they are outside the tests."""
+    environment = worker_environment()
+    with serving(JOB_SERVER, "-p", environment) as jobs, serving(WORKER_POOL, "--service_port", environment) as pool:
+        yield portable(jobs, pool)
+
+
+def _serve_workers(port: int, hidden: Path | None, environment: dict[str, str]) -> None:
+    os.setsid()
+    os.environ.update(environment)
+    nowhere = Path(os.devnull)
+    write_to(nowhere, nowhere)
+    if hidden is not None:
+        mount_small_disk(hidden, 1 << 20)
+    from apache_beam.runners.worker import worker_pool_main
+
+    # Before the pool's own threads are there.
+    parent = Zygote()
+
+    def start(command: list[str], **_: object) -> Fork:
+        return start_python(command[1:], nowhere, nowhere, group=False, parent=parent)
+
+    names = {"PIPE": subprocess.PIPE, "TimeoutExpired": subprocess.TimeoutExpired}
+    worker_pool_main.subprocess = SimpleNamespace(Popen=start, **names)
+    worker_pool_main.main(["pool", "--service_port", str(port)])

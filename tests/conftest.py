@@ -57,6 +57,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
+    """Make the process that forks commands, before a test uses what is imported, and pytest takes logs and warnings."""
+    slow = [item for item in session.items if item.get_closest_marker("slow")]
+    if slow and ("forks" in sys.modules or any("sample_run" in item.fixturenames for item in slow)):
+        from forks import zygote
+
+        zygote()
+    return (yield)
+
+
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
     """Run the whole pipeline on the sample release, once for all tests: look, and leave it as it is."""

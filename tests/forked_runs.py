@@ -1,19 +1,15 @@
-"""Commands, run again and again in forks of one process that has loaded TFX already.
-
-A fork has the command's exit code, standard output and standard error, and can be killed, without the twenty seconds
-that loading TFX takes.
-"""
+"""Runs of the pipeline in forks of the process that has loaded TFX, and what may happen to them."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib
 import logging
-import multiprocessing
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -21,27 +17,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import pytest
-from forked_check import Zygote, execute, forked_check
+from forked_check import forked_check
+from forks import Zygote, write_to, zygote
 
-_PRELOADED = [
-    "local_runner",
-    "pipeline.pipeline",
-    "pipeline.local",
-    "pipeline.runs.report",
-    "pipeline.runs.summary",
-    "pipeline.kubeflow.entrypoint",
-    "pipeline.kubeflow.tfx_internals",
-    "trainer_module.trainer",
-    "components.evaluation.retrieval_metrics",
-]
 _TIMEOUT_SECONDS = 300
-
-_ROOT = Path(__file__).resolve().parent.parent
-_CONTEXT = multiprocessing.get_context("forkserver")
 
 Hook = Callable[[], None]
 
@@ -55,19 +36,9 @@ class Ended:
     errors: str
 
 
-def _start(*arguments: object, **options: object) -> multiprocessing.Process:
-    """Start a fork. The server that forks looks for what it loads in the environment's path only, not in ours."""
-    _CONTEXT.set_forkserver_preload(_PRELOADED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(_ROOT))
-        process = _CONTEXT.Process(*arguments, **options)
-        process.start()
-    return process
-
-
 def check_in_a_fork() -> AbstractContextManager[None]:
     """Have runs in this process start the servable check's process as a fork, until the block ends."""
-    return forked_check(partial(execute, _start))
+    return forked_check(zygote())
 
 
 class Run:
@@ -85,17 +56,18 @@ class Run:
         self._folder = Path(tempfile.mkdtemp(prefix="forked-run-"))
         self._said = [self._folder / name for name in ("output", "errors")]
         words = [str(argument) for argument in arguments]
-        self._process = _start(target=_run_here, args=(words, *self._said, before, after))
+        self._process = zygote().start(_run_here, words, *self._said, before, after)
 
     def end(self) -> Ended:
         """Wait until it is over."""
-        self._process.join(_TIMEOUT_SECONDS)
-        if self._process.exitcode is None:
+        try:
+            self._process.wait(_TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.join()
+            self._process.wait()
         output, errors = (path.read_text(errors="replace") for path in self._said)
         shutil.rmtree(self._folder)
-        return Ended(self._process.exitcode, output, errors)
+        return Ended(self._process.returncode, output, errors)
 
 
 def run(*arguments: object, before: Hook | None = None, after: Hook | None = None) -> Ended:
@@ -108,13 +80,11 @@ def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, 
 
     What it writes is appended to `log`.
     """
-    process = _start(target=_run_module_here, args=(module, list(arguments), dict(environment), folder, log))
-    process.join()
-    return process.exitcode
+    return zygote().start(_run_module_here, module, list(arguments), dict(environment), folder, log).wait()
 
 
 def _run_module_here(module: str, arguments: list[str], environment: dict[str, str], folder: Path, log: Path) -> None:
-    _write_to(log, log)
+    write_to(log, log)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -122,13 +92,8 @@ def _run_module_here(module: str, arguments: list[str], environment: dict[str, s
         importlib.import_module(module).main(arguments)
 
 
-def _write_to(output: Path, errors: Path) -> None:
-    for path, descriptor in ((output, 1), (errors, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), descriptor)
-
-
 def _run_here(arguments: list[str], output: Path, errors: Path, before: Hook | None, after: Hook | None) -> None:
-    _write_to(output, errors)
+    write_to(output, errors)
     import local_runner
 
     if before is not None:
@@ -215,9 +180,7 @@ def tell_whether_published(serving: Path, digest: str) -> None:
 
 def can_mount() -> bool:
     """Tell whether this machine lets tests mount disks of their own."""
-    process = _start(target=_own_mounts)
-    process.join(_TIMEOUT_SECONDS)
-    return process.exitcode == 0
+    return zygote().start(_own_mounts).wait(_TIMEOUT_SECONDS) == 0
 
 
 _CLONE_NEW_MOUNTS, _CLONE_NEW_USER = 0x00020000, 0x10000000

@@ -25,12 +25,15 @@ _MODEL_SIGNING = "needs the package model_signing, which has to be installed in 
 
 _OPTUNA = "needs Optuna in an environment of its own, which takes a package index to make"
 
+_PEERS = "needs RecTools in an environment of its own, which takes a package index to make"
+
 _GO = "needs an engine that tools/engines.py builds with Go, which not every machine has"
 
 _TREE = "needs a tree of a newer Debian, which tools/lane.py makes with debootstrap, root and mounts of its own"
 
 ALLOWED: dict[str, str] = {
     "tests/benchmarks/test_search.py::": _OPTUNA,
+    "tests/benchmarks/test_peers.py::test_the_real_": _PEERS,
     "tests/components/test_data_gate.py::test_two_halves_of_ml_latest_small_are_no_drift": _REAL_DATA,
     "tests/data/test_interactions.py::test_the_real_ml_latest_small_": _REAL_DATA,
     "tests/data/test_reference_semantics.py::test_examples_of_the_real_ml_latest_small_": _REAL_DATA,

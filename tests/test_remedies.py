@@ -78,11 +78,11 @@ NOT_FOLLOWED = {
     ),
     "another machine, program, disk or memory is to be taken": "F04 F10 F11 F16 R06 R08 B01 B05",
     "something is to be looked at, and no command ends well after it alone": (
-        "M33 M34 R01 R09 K01 K02 K20 S03 S05 S06 B07"
+        "M33 M34 M35 R01 R09 K01 K02 K20 S03 S05 S06 B07"
     ),
     "what is to be put back or made anew is a user's own, in the midst of a run": "F14 F15 G06 G07 G08 G10 G11 G15 G16",
     "another value of the same kind is to be given": (
-        "A05 A11 A12 A13 C08 D13 F06 F07 R07 S07 S09 S10 K28 B02 B03 B04 B06 B09"
+        "A05 A11 A12 A13 C08 D13 F06 F07 R07 R10 S07 S09 S10 K28 B02 B03 B04 B06 B09"
     ),
     "the project has an address of every release, so that it can't come up": "D10",
     "the place is given in the run on a cluster": "G09",
@@ -1026,7 +1026,7 @@ def begin_a_series_anew_with_all_that_has_arrived(folder):
 @remedy("N10")
 def leave_out_what_is_not_for_spans(folder):
     _, new = begun(folder)
-    yield spans(folder, "new", new, "--span", "2", "--last-histories", "5")
+    yield spans(folder, "new", new, "--span", "2", "--requests", folder)
     yield spans(folder, "new", new, "--span", "2")
 
 
@@ -1157,21 +1157,28 @@ def name_the_image_as_registries_do(folder):
     yield compiling(folder, {})
 
 
-def compiling(folder: Path, kubeflow: dict[str, Any], *options: str) -> Command:
-    """Compile a configuration with settings for the cluster."""
-    settings = {"name": "mine", "data": {"release": "sample"}, "kubeflow": kubeflow}
+def compiling(folder: Path, kubeflow: dict[str, Any], *options: str, more: dict[str, Any] | None = None) -> Command:
+    """Compile a configuration with settings for the cluster, and others."""
+    settings = {"name": "mine", "data": {"release": "sample"}, "kubeflow": kubeflow, **(more or {})}
     config = written(folder / "mine.yaml", yaml.safe_dump(settings))
     output = folder / ("out.json" if "vertex" in options else "out.yaml")
     image = () if "--image" in options else ("--image", "registry.example/next-movie:1")
     return ("kubeflow", "compile", "--config", config, "--output", output, *image, *options)
 
 
-def recompiled(code: str, what: str, wrong: dict[str, Any], right: dict[str, Any], *options: str) -> None:
+def recompiled(
+    code: str,
+    what: str,
+    wrong: dict[str, Any],
+    right: dict[str, Any],
+    *options: str,
+    more: dict[str, Any] | None = None,
+) -> None:
     """Add a scenario of settings for the cluster that are wrong, and are changed."""
 
     def scenario(folder: Path) -> Iterator[Command]:
-        yield compiling(folder, wrong, *options)
-        yield compiling(folder, right, *options)
+        yield compiling(folder, wrong, *options, more=more)
+        yield compiling(folder, right, *options, more=more)
 
     scenario.__name__ = what
     remedy(code)(scenario)
@@ -1186,6 +1193,14 @@ recompiled(
 )
 recompiled("K29", "let the cache be off where data may change", {"components": {"Pusher": {"caching": True}}}, {})
 recompiled("K30", "take pod settings out for Vertex", {"defaults": {"image_pull_policy": "Always"}}, {}, *VERTEX)
+SPANS: dict[str, Any] = {"data": {"release": "sample", "spans": {"by": "year"}}, "rolling": {}}
+recompiled(
+    "K43",
+    "leave the digest of data out for spans",
+    {"data_root": "minio://mlpipeline/spans", "data_digest": "0" * 64},
+    {"data_root": "minio://mlpipeline/spans"},
+    more=SPANS,
+)
 recompiled("K41", "take the webhook out for Vertex", {"webhook": {"secret": "hook"}}, {}, *VERTEX)
 
 

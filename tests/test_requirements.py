@@ -19,6 +19,7 @@ BENCHMARKS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("bench
 OURS = {*ROOMS, "benchmarks", "tools", *(path.stem for path in [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *TESTS])}
 ELSEWHERE = {
     ROOT / "benchmarks" / "peers" / "fit_recbole.py",
+    ROOT / "benchmarks" / "peers" / "fit_rectools.py",
     ROOT / "benchmarks" / "studies" / "ask_optuna.py",
     ROOT / "tests" / "serving" / "kserve_server.py",
     ROOT / "tests" / "serving" / "kserve_types.py",

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from trainer_module.model import NO_MOVIE, NextMovieModel, catalogue_loss
+from trainer_module.long_runs import movies_up_to
+from trainer_module.model import NextMovieModel, catalogue_loss, loss_without
 
 
 class ChunkedNextMovieModel(NextMovieModel):
     """Retrieval of the next movie, fitted to all labels of a chunk at once."""
 
-    def compute_loss(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
+    def compute_loss(self, inputs: tuple[tf.Tensor, ...], training: bool = False) -> tf.Tensor:
         """Return the loss of a batch of chunks.
 
         Parameters
         ----------
         inputs
-            Movies int `[chunks, length]`, post-padded, and which of them are labels, bool of the same shape.
+            Movies int `[chunks, length]`, post-padded, which of them are labels, bool of the same shape, and where the
+            model reads histories the table of `trainer_module.timelines.first_columns`.
         training
             Whether dropout applies.
 
@@ -24,30 +26,32 @@ class ChunkedNextMovieModel(NextMovieModel):
         -------
         tf.Tensor
             Scalar: the mean over the labels of the cross-entropy over the catalogue without the movies that serving
-            leaves out, the last ones before the label, as many as a context has.
+            leaves out: the last ones before the label, as many as a context has, or all earlier ones.
         """
-        movies, is_label = inputs
-        # A label is asked for at the movie before it.
-        places = tf.cast(tf.where(is_label[:, 1:]), tf.int32)
-        label = tf.gather_nd(movies[:, 1:], places)
+        movies, is_label, *first = inputs
+        places, label = asked(movies, is_label)
         query = self.query_tower.along(movies[:, :-1], places, training=training)
-        context = contexts_at(movies, places, self.max_context_length)
-        return tf.reduce_mean(catalogue_loss(query, self.candidate_tower.by_index(), context, label))
+        candidates = self.candidate_tower.by_index()
+        if first:
+            return tf.reduce_mean(loss_without(query, candidates, watched_before(first[0], places), label))
+        context = movies_up_to(movies, places, self.max_context_length)
+        return tf.reduce_mean(catalogue_loss(query, candidates, context, label))
 
 
-def contexts_at(movies: tf.Tensor, places: tf.Tensor, length: int) -> tf.Tensor:
-    """Return the last movies up to places of chunks, int `[num_places, length]`, filled up at the beginning.
+def asked(movies: tf.Tensor, is_label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the places int32 `[num_labels, 2]` of the movies before chunks' labels, and these, int `[num_labels]`."""
+    places = tf.cast(tf.where(is_label[:, 1:]), tf.int32)
+    return places, tf.gather_nd(movies[:, 1:], places)
+
+
+def watched_before(first: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+    """Return what is watched up to places of chunks, bool `[num_places, num_movies + 1]`; no movie counts as watched.
 
     Parameters
     ----------
-    movies
-        int `[chunks, any length]`.
+    first
+        The table of `trainer_module.timelines.first_columns`.
     places
         int32 `[num_places, 2]`: row and column.
-    length
-        How many movies.
     """
-    padded = tf.pad(movies, [[0, 0], [length - 1, 0]], constant_values=NO_MOVIE)
-    columns = places[:, 1:] + tf.range(length)
-    rows = tf.broadcast_to(places[:, :1], tf.shape(columns))
-    return tf.gather_nd(padded, tf.stack([rows, columns], axis=-1))
+    return tf.gather(first, places[:, 0]) <= places[:, 1:]

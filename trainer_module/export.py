@@ -64,11 +64,13 @@ def save_model(
     tf.io.gfile.copy(catalogue_file, f"{extra}/{Path(catalogue_file).name}", overwrite=True)
     with tf.io.gfile.GFile(f"{extra}/{CANARIES_FILE}", "w") as file:
         json.dump(canaries, file, allow_nan=False)
-    histories = [canary["context_movie_id"] for canary in canaries]
+    # A server needs no long one to be warm.
+    histories = [canary["context_movie_id"] for canary in canaries if canary["name"] not in serving.history_lengths]
     write_warm_up(f"{folder}/{WARM_UP_FILE}", histories, plain_id(movie_ids[0]), serving.pad)
     record = ExportRecord(
         format=FORMAT,
-        max_context_length=serving.max_context_length,
+        max_context_length=None if serving.reads_histories else serving.max_context_length,
+        reads="history" if serving.reads_histories else "context",
         pad_movie_id=serving.pad,
         words=words,
         data=data,
@@ -79,7 +81,7 @@ def save_model(
 
 
 def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str, Any]]:
-    """Return requests and answers for a short, a long, an empty, an unknown-only and a gappy history."""
+    """Return requests and answers for a short, a long, an empty, an unknown and a gappy history, and some to time."""
     known = [plain_id(movie_id) for movie_id in movie_ids.tolist()]
     pad = serving.pad
     one, other = itertools.islice(_unknown_ids({*known, pad}, text=isinstance(pad, str)), 2)
@@ -91,6 +93,9 @@ def _ask_canaries(serving: ServingModel, movie_ids: np.ndarray) -> list[dict[str
         "unknown": [one, other],
         "gaps": [pad, known[0], pad, one, known[1 % len(known)], pad],
     }
+    for name, length in serving.history_lengths.items():
+        # What a long one leaves to be offered are the last of the vocabulary, unless own data have repeats.
+        histories[name] = list(itertools.islice(itertools.cycle(known), length))
     canaries = []
     for name, history in histories.items():
         answer = serving.recommend(tf.constant([history], serving.id_type))

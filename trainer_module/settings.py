@@ -29,8 +29,8 @@ class ModelSettings(BaseModel):
     """Whether the GRU passes over padding. The tutorial's doesn't: it reads pads as the unknown movie."""
 
     gru_reads: int = Field(default=10, ge=1)
-    """How many of a context's last movies the GRU reads; the recency mean is always over all. A context's order says
-    most at its end, and each movie that the GRU reads costs as much as any other."""
+    """How many of a context's last movies the GRU reads, of a history all; the recency mean is always over all. A
+    context's order says most at its end, and each movie that the GRU reads costs as much as any other."""
 
     item_bias: bool = True
     """Whether each candidate has a learned offset, which carries its popularity."""
@@ -45,6 +45,11 @@ class ModelSettings(BaseModel):
     """Softmax over the catalogue without the context's own movies, or over the batch's own labels
     (`tfrs.tasks.Retrieval`)."""
 
+    reads: Literal["context", "history"] = "context"
+    """What a query is made of: the last movies, as many as a context holds, or all that were watched before, of which
+    the GRU reads every one. The loss leaves out the same. Histories need `data.leave_out: history` and
+    `training.form: chunks`."""
+
 
 class TrainingSettings(BaseModel):
     """How the model is fitted."""
@@ -55,14 +60,17 @@ class TrainingSettings(BaseModel):
     """Passes over the train windows; with `patience`, the most of them."""
 
     batch_size: int = Field(default=1024, ge=1)
-    """Windows in one step."""
+    """Windows in one step, or labels of chunks, about."""
 
     form: Literal["windows", "chunks"] = "windows"
     """What a step reads: windows, each a label with the movies before it, or chunks of timelines, in which a movie is
     read once for several labels. Chunks need `data.timelines`."""
 
     chunk_length: int = Field(default=8, ge=1)
-    """Labels in a chunk at most; before its first one it reads as many movies as a context has."""
+    """Labels in a chunk at most."""
+
+    lead_length: int | None = Field(default=None, ge=1)
+    """Movies that a chunk reads before its first label, without asking for them; None for as many as a context has."""
 
     optimizer: Literal["adamw", "adagrad"] = "adamw"
     """`adagrad` is the tutorial's."""
@@ -89,6 +97,10 @@ class TrainingSettings(BaseModel):
 
     seed: int = 42
     """Fixes initial weights, dropout, batches and the validation slice."""
+
+    def lead_of(self, max_context_length: int) -> int:
+        """Return how many movies a chunk reads before its first label."""
+        return self.lead_length or max_context_length
 
 
 class RollingSettings(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,9 @@ TOP_K = 100
 FILLER_SCORE = tf.float32.min
 """Score of what fills an answer up. Finite, since JSON has no infinity, and a model server could not answer."""
 
+NO_HISTORY = "the model reads whole histories, and an example holds none"
+"""What evaluation says of examples that were written without `data.leave_out: history`."""
+
 EVALUATION_TOP_K = 10
 """Movies that the evaluation signature names, for the catalogue coverage."""
 
@@ -40,9 +43,21 @@ class _Best(NamedTuple):
     is_filler: tf.Tensor
 
 
-def _traced(method: _Signature, *inputs: tf.TensorSpec) -> tf.types.experimental.GenericFunction:
-    """Return a method traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite."""
-    return tf.function(method, input_signature=inputs, autograph=False)
+class _Traced:
+    """A method, traced once for inputs of any size. It has no Python control flow for AutoGraph to rewrite.
+
+    Held bare by a module, a `tf.function` would be traced once more on saving, and saved beside its signature.
+    """
+
+    def __init__(self, method: _Signature, *inputs: tf.TensorSpec) -> None:
+        self._function = tf.function(method, input_signature=inputs, autograph=False)
+
+    def __call__(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self._function(*inputs)
+
+    def concrete(self) -> tf.types.experimental.ConcreteFunction:
+        """Return what is saved as a signature."""
+        return self._function.get_concrete_function()
 
 
 class ServingModel(tf.Module):
@@ -59,7 +74,7 @@ class ServingModel(tf.Module):
     label_counts
         int `[num_movies]`: how often each movie is a label in train, in the vocabulary's order.
     max_context_length
-        How many of the last movies the query tower reads.
+        How many of the last movies the query tower reads, unless it reads whole histories.
     recent_popularity
         int `[num_movies]`: larger for movies that were labels in train more often lately, below 2^24, in the
         vocabulary's order; by default popularity of all time stands in.
@@ -72,6 +87,8 @@ class ServingModel(tf.Module):
         `[num_movies]`: each movie's genres, in the vocabulary's order; by default none.
     vocabulary
         The model's vocabulary, where it is not the Transform step's.
+    history_lengths
+        Lengths of histories, by a name, that answers are timed for before the model is published; by default none.
     """
 
     def __init__(
@@ -85,6 +102,7 @@ class ServingModel(tf.Module):
         years: np.ndarray | None = None,
         genres: Sequence[Sequence[str]] | None = None,
         vocabulary: Vocabulary | None = None,
+        history_lengths: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(name="next_movie")
         # The model's owner is this module, by its variables. Held as a Keras model, it would be traced on saving once
@@ -92,6 +110,8 @@ class ServingModel(tf.Module):
         self._query_variables = model.query_tower.by_name()
         query_tower: Callable[..., tf.Tensor] = model.query_tower
         self._query = functools.partial(query_tower, training=False)
+        self.reads_histories = model.reads_histories
+        self.history_lengths = dict(history_lengths or {})
         self.max_context_length = max_context_length
         self._candidates = tf.Variable(model.candidate_tower.catalogue(), trainable=False, name="candidates")
         self.pad = pad
@@ -124,9 +144,9 @@ class ServingModel(tf.Module):
             experimental_is_anonymous=True,
         )
         history = tf.TensorSpec([None, None], self.id_type, name=features.CONTEXT_MOVIE_ID)
-        self.recommend = _traced(self._recommend, history)
-        self.recommend_seen_too = _traced(self._recommend_seen_too, history)
-        self.recommend_filtered = _traced(
+        self.recommend = _Traced(self._recommend, history)
+        self.recommend_seen_too = _Traced(self._recommend_seen_too, history)
+        self.recommend_filtered = _Traced(
             self._recommend_filtered,
             history,
             tf.TensorSpec([None], tf.bool, name="include_seen"),
@@ -137,17 +157,17 @@ class ServingModel(tf.Module):
             tf.TensorSpec([None], tf.int64, name="first_year"),
             tf.TensorSpec([None], tf.int64, name="last_year"),
         )
-        self.similar = _traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
-        self.evaluate = _traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
+        self.similar = _Traced(self._similar, tf.TensorSpec([None], self.id_type, name="movie_id"))
+        self.evaluate = _Traced(self._evaluate, tf.TensorSpec([None], tf.string, name="examples"))
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Return the signatures to save, by name."""
         return {
-            "serving_default": self.recommend.get_concrete_function(),
-            "include_seen": self.recommend_seen_too.get_concrete_function(),
-            "filtered": self.recommend_filtered.get_concrete_function(),
-            "similar": self.similar.get_concrete_function(),
-            "evaluate": self.evaluate.get_concrete_function(),
+            "serving_default": self.recommend.concrete(),
+            "include_seen": self.recommend_seen_too.concrete(),
+            "filtered": self.recommend_filtered.concrete(),
+            "similar": self.similar.concrete(),
+            "evaluate": self.evaluate.concrete(),
         }
 
     def _recommend(self, context_movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -157,8 +177,8 @@ class ServingModel(tf.Module):
         ----------
         context_movie_id
             int64 `[batch, any length]`, oldest first. Pads and unknown movies are passed over wherever they
-            stand, and the last `max_context_length` of the others are read. A history that holds none is
-            answered by popularity.
+            stand, and the last `max_context_length` of the others are read, or all of them where the model reads
+            histories. A history that holds none is answered by popularity.
 
         Returns
         -------
@@ -245,7 +265,7 @@ class ServingModel(tf.Module):
         examples
             string `[batch]`: serialised `tf.Example` windows, with contexts of any length: they are read as `recommend`
             reads a history, so that data of other settings can be ranked too. What `seen_movie_id` of an example holds
-            is left out beside the context, and not read.
+            is left out beside the context, and read in its place where the model reads histories.
 
         Returns
         -------
@@ -257,12 +277,23 @@ class ServingModel(tf.Module):
             of that shape `top_label_count`, how often these are labels in train, and `label_count` int64 `[batch]`, how
             often the label is one. And `pad_movie_id`, `catalogue_size` and `num_train_labels` int64 `[batch]`, the
             same everywhere.
+
+        Raises
+        ------
+        tf.errors.InvalidArgumentError
+            The model reads histories, and an example holds none.
         """
         context, label_movie_id = parse_any_length(examples, self.pad)
-        index = self._look_up(context)
         label = self._place(label_movie_id)
+        seen = parse_seen(examples, self.pad)
+        if self.reads_histories:
+            is_there = tf.reduce_any(seen != self._pad, axis=1) | tf.reduce_all(context == self._pad, axis=1)
+            with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_there), [NO_HISTORY])]):
+                index = left_out = self._look_up(seen)
+        else:
+            index = self._look_up(context)
+            left_out = tf.concat([index, self._look_up(seen)], axis=1)
         scores = self._scores(index)
-        left_out = tf.concat([index, self._look_up(parse_seen(examples, self.pad))], axis=1)
         excluded = seen_mask(left_out, self._num_movies())
         best = self._best(scores, excluded, EVALUATION_TOP_K)
         top_label_count = tf.gather(self._label_counts, best.column)
@@ -298,9 +329,14 @@ class ServingModel(tf.Module):
     def _scores(self, index: tf.Tensor) -> tf.Tensor:
         """Return the scores of all candidates, float32 `[batch, num_movies]`, for gapless contexts."""
         length = tf.reduce_sum(tf.cast(index > 0, tf.int32), axis=1)
+        if self.reads_histories:
+            return self._answered(self._query(index), length)
         last = tf.RaggedTensor.from_tensor(index, lengths=length)[:, -self.max_context_length :]
         context = last.to_tensor(shape=[None, self.max_context_length])
-        scores = tf.matmul(self._query(context), self._candidates, transpose_b=True)
+        return self._answered(self._query(context), length)
+
+    def _answered(self, query: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        scores = tf.matmul(query, self._candidates, transpose_b=True)
         return tf.where((length > 0)[:, tf.newaxis], scores, self._popularity.scores)
 
     def _top(self, scores: tf.Tensor, excluded: tf.Tensor) -> dict[str, tf.Tensor]:

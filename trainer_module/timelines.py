@@ -24,6 +24,9 @@ from trainer_module.model import NO_MOVIE
 _PARSE_BATCH = 1024
 """Timelines parsed at once: some hundred thousand movies."""
 
+_WHOLE_LABELS = 1024
+"""Labels of timelines that are ranked at once; those of one timeline stay together."""
+
 
 @dataclass(frozen=True)
 class TrainTimelines:
@@ -38,7 +41,7 @@ class TrainTimelines:
     is_label
         bool `[num_movies_watched]`: what training may ask for. No timeline's first movie is a label.
     max_context_length
-        How many movies before a label a query reads when the model is served.
+        How many movies before a label a context holds.
     """
 
     movies: np.ndarray
@@ -49,6 +52,11 @@ class TrainTimelines:
     def __len__(self) -> int:
         """Return the number of labels."""
         return int(np.count_nonzero(self.is_label))
+
+    def typical_lengths(self) -> dict[str, int]:
+        """Return how many movies the timeline of the median, called `median`, and the longest, `longest`, have."""
+        lengths = np.diff(self.starts, append=len(self.movies))
+        return {"median": int(np.median(lengths)), "longest": int(lengths.max())}
 
     def take(self, rows: np.ndarray) -> TrainTimelines:
         """Return the same timelines with the given labels only (int or bool, among `len(self)` in their order).
@@ -167,11 +175,14 @@ class Chunks(NamedTuple):
     ends: np.ndarray
 
 
-def draw_chunks(timelines: TrainTimelines, chunk_length: int, generator: np.random.Generator) -> Chunks:
+def draw_chunks(
+    timelines: TrainTimelines, chunk_length: int, generator: np.random.Generator, lead_length: int | None = None
+) -> Chunks:
     """Cut timelines into chunks, each timeline at an offset of its own.
 
-    A chunk begins to read `max_context_length` movies before its first label, or where the timeline begins: its first
-    label is asked for as serving asks, and later ones by a state that has read up to `chunk_length - 1` movies more.
+    A chunk begins to read some movies before its first label, or where the timeline begins. Where these are as many as
+    a context has, its first label is asked for as serving asks, and later ones by a state that has read up to
+    `chunk_length - 1` movies more.
 
     Parameters
     ----------
@@ -182,6 +193,8 @@ def draw_chunks(timelines: TrainTimelines, chunk_length: int, generator: np.rand
     generator
         Draws the offsets. They are drawn anew for each epoch, so that a label stands now at the beginning of a chunk
         and now at its end.
+    lead_length
+        Movies that a chunk reads before its first label; None for `max_context_length`.
 
     Returns
     -------
@@ -197,13 +210,21 @@ def draw_chunks(timelines: TrainTimelines, chunk_length: int, generator: np.rand
     cut = starts + 1 - offsets[timeline] + place * chunk_length
     labels_from = np.maximum(cut, starts + 1)
     ends = np.minimum(cut + chunk_length, starts + lengths[timeline])
-    reads_from = np.maximum(labels_from - timelines.max_context_length, starts)
+    reads_from = np.maximum(labels_from - (lead_length or timelines.max_context_length), starts)
     labels_before = np.concatenate([[0], np.cumsum(timelines.is_label)])
     asked = labels_before[ends] > labels_before[labels_from]
     return Chunks(reads_from[asked], labels_from[asked], ends[asked])
 
 
-def chunk_batches(timelines: TrainTimelines, batch_size: int, chunk_length: int, *, seed: int) -> tf.data.Dataset:
+def chunk_batches(
+    timelines: TrainTimelines,
+    batch_size: int,
+    chunk_length: int,
+    *,
+    seed: int,
+    lead_length: int | None = None,
+    num_movies: int | None = None,
+) -> tf.data.Dataset:
     """Return one epoch of shuffled batches of chunks.
 
     Parameters
@@ -211,34 +232,43 @@ def chunk_batches(timelines: TrainTimelines, batch_size: int, chunk_length: int,
     timelines
         At least one label.
     batch_size
-        How many labels the chunks of a batch have room for; there is one chunk at least.
+        How many labels the chunks of a batch have, about; there is one chunk at least.
     chunk_length
         Labels in a chunk at most.
     seed
         Fixes where timelines are cut and the order of the chunks, which are others in each epoch.
+    lead_length
+        As for `draw_chunks`.
+    num_movies
+        Size of the vocabulary, where batches are to tell of all that was watched before; else None.
 
     Returns
     -------
     tf.data.Dataset
-        Pairs of movies int32 `[chunks, max_context_length + chunk_length]`, post-padded, and which of them are asked
-        for, bool of the same shape; nothing in the first column is. All epochs have as many batches, those that the
-        first epoch's chunks fill: what is left over stays out, and what is missing is taken from the epoch's beginning.
+        Pairs of movies int32 `[chunks, lead_length + chunk_length]`, post-padded, and which of them are asked for, bool
+        of the same shape; nothing in the first column is. With `num_movies` `first_columns` of them is the third. All
+        epochs have as many batches, those that the first epoch's chunks fill: what is left over stays out, and what is
+        missing is taken from the epoch's beginning.
     """
-    width = timelines.max_context_length + chunk_length
-    num_chunks = max(1, batch_size // chunk_length)
-    steps = max(1, round(len(draw_chunks(timelines, chunk_length, _generator(seed, 0)).ends) / num_chunks))
+    lead_length = lead_length or timelines.max_context_length
+    width = lead_length + chunk_length
+    num_drawn = len(draw_chunks(timelines, chunk_length, _generator(seed, 0), lead_length).ends)
+    num_chunks = max(1, round(batch_size * num_drawn / len(timelines)))
+    steps = max(1, round(num_drawn / num_chunks))
     epochs = itertools.count()
 
-    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches() -> Iterator[tuple[np.ndarray, ...]]:
         generator = _generator(seed, next(epochs))
-        chunks = draw_chunks(timelines, chunk_length, generator)
+        chunks = draw_chunks(timelines, chunk_length, generator, lead_length)
         order = np.resize(generator.permutation(len(chunks.ends)), steps * num_chunks)
         for chosen in order.reshape(steps, num_chunks):
-            yield _gathered(timelines, Chunks(*(rows[chosen] for rows in chunks)), width)
+            yield _gathered(timelines, Chunks(*(rows[chosen] for rows in chunks)), width, num_movies)
 
-    signature = tuple(tf.TensorSpec([num_chunks, width], kind) for kind in (tf.int32, tf.bool))
+    signature = [tf.TensorSpec([num_chunks, width], kind) for kind in (tf.int32, tf.bool)]
+    if num_movies is not None:
+        signature.append(tf.TensorSpec([num_chunks, num_movies + 1], tf.int32))
     return (
-        tf.data.Dataset.from_generator(batches, output_signature=signature)
+        tf.data.Dataset.from_generator(batches, output_signature=tuple(signature))
         .apply(tf.data.experimental.assert_cardinality(steps))
         .prefetch(4)
         .with_options(untuned())
@@ -249,12 +279,60 @@ def _generator(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch])
 
 
-def _gathered(timelines: TrainTimelines, chunks: Chunks, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what chunks hold, movies and which of them are asked for, `[chunks, width]` each."""
+def whole_batches(timelines: TrainTimelines, num_movies: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield all labels in their order, each with all that was watched before it, in the form of `chunk_batches`.
+
+    Parameters
+    ----------
+    timelines
+        At least one label.
+    num_movies
+        Size of the vocabulary.
+    """
+    rows = np.flatnonzero(timelines.is_label)
+    timeline, counts = np.unique(np.searchsorted(timelines.starts, rows, side="right") - 1, return_counts=True)
+    last = np.cumsum(counts) - 1
+    chunks = Chunks(timelines.starts[timeline], timelines.starts[timeline], rows[last] + 1)
+    for batch in np.split(np.arange(len(last)), np.flatnonzero(np.diff(last // _WHOLE_LABELS)) + 1):
+        some = Chunks(*(values[batch] for values in chunks))
+        yield _gathered(timelines, some, int((some.ends - some.reads_from).max()), num_movies)
+
+
+def first_columns(timelines: TrainTimelines, chunks: Chunks, num_movies: int) -> np.ndarray:
+    """Return where each movie is watched first, up to the ends of chunks: what follows them nobody is to know.
+
+    Parameters
+    ----------
+    timelines
+        What the chunks are cut of.
+    chunks
+        Any number.
+    num_movies
+        Size of the vocabulary.
+
+    Returns
+    -------
+    np.ndarray
+        int32 `[chunks, num_movies + 1]`: the column of a chunk, below 0 before it reads, and the largest number for
+        what is not watched; for no movie the smallest.
+    """
+    first = np.full((len(chunks.ends), num_movies + 1), np.iinfo(np.int32).max, np.int32)
+    starts = timelines.starts[np.searchsorted(timelines.starts, chunks.reads_from, side="right") - 1]
+    for row, (start, reads_from, end) in enumerate(zip(starts, chunks.reads_from, chunks.ends, strict=True)):
+        # Of a movie that is watched again the last assignment counts, which is that of the first time.
+        first[row, timelines.movies[start:end][::-1]] = np.arange(start, end)[::-1] - reads_from
+    first[:, NO_MOVIE] = np.iinfo(np.int32).min
+    return first
+
+
+def _gathered(timelines: TrainTimelines, chunks: Chunks, width: int, num_movies: int | None) -> tuple[np.ndarray, ...]:
+    """Return what chunks hold: movies and which are asked for, `[chunks, width]` each, and perhaps `first_columns`."""
     reads_from, labels_from, ends = (rows[:, np.newaxis] for rows in chunks)
     rows = reads_from + np.arange(width)
     within = rows < ends
     # What lies behind a chunk is left out: the row before its end stands in, so that no index leaves the array.
     rows = np.minimum(rows, ends - 1)
     movies = np.where(within, timelines.movies[rows], NO_MOVIE)
-    return movies.astype(np.int32), within & (rows >= labels_from) & timelines.is_label[rows]
+    is_asked = within & (rows >= labels_from) & timelines.is_label[rows]
+    first = () if num_movies is None else (first_columns(timelines, chunks, num_movies),)
+    return movies.astype(np.int32), is_asked, *first

@@ -36,9 +36,10 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     fn_args
         TFX's arguments. `train_files` names the train split's folder, beside which the catalogue lies; of a range of
         spans the folder of each, the newest first. `custom_config` holds the settings `model` and `training`, and
-        `rolling` where models follow each other, as plain dictionaries, and `cold` where training starts from the
-        beginning whatever is served: why. `base_model` is the export to start from, if there is one. `eval_files` is
-        not read: the eval split is the Evaluator's.
+        `rolling` where models follow each other, as plain dictionaries; `cold` where training starts from the
+        beginning whatever is served: why; `revisions` the numbers and revisions of spans of which a user was forgotten.
+        `base_model` is the export to start from, if there is one. `eval_files` is not read: the eval split is the
+        Evaluator's.
     """
     model_settings = ModelSettings.model_validate(fn_args.custom_config["model"])
     training = TrainingSettings.model_validate(fn_args.custom_config["training"])
@@ -67,8 +68,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         vocabulary.movie_ids,
         max_context_length=max_context_length,
         data_set=manifest.data_set,
-        span=_span_of(manifest),
+        spans={one.span.number: one.span.revision for one in manifests if one.span is not None},
         cold=fn_args.custom_config.get("cold"),
+        revisions=dict(fn_args.custom_config.get("revisions", ())),
     )
     vocabulary = vocabulary.with_more(beginning.vanished, f"{fn_args.model_run_dir}/vocabulary")
     movie_ids = vocabulary.movie_ids
@@ -77,6 +79,9 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
     catalogue = read_catalogue(catalogue_file)
     counts = counts_of_range([read_catalogue(f"{root}/{CATALOGUE_FILE}") for root in roots], movie_ids)
     years, genres = catalogue.years_and_genres(movie_ids)
+    lengths = None
+    if isinstance(train, TrainTimelines) and model_settings.reads == "history":
+        lengths = train.typical_lengths()
     start, learning = None, train
     # Spans have no timelines: a warm training reads windows.
     if beginning.learnt is not None and rolling is not None and isinstance(train, Windows):
@@ -95,6 +100,7 @@ def run_fn(fn_args: tfx.components.FnArgs) -> None:
         years=years,
         genres=genres,
         vocabulary=vocabulary,
+        history_lengths=lengths,
     )
     save_model(
         serving,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -14,20 +15,20 @@ import tensorflow as tf
 import tf_keras as keras
 
 from data.errors import InputError
-from trainer_module.chunked_model import ChunkedNextMovieModel
+from trainer_module.chunked_model import ChunkedNextMovieModel, asked, watched_before
 from trainer_module.dataset import Windows, hold_out, training_batches
 from trainer_module.model import NextMovieModel, assign_weights
 from trainer_module.ppmi_init import counted_embeddings
 from trainer_module.ranking import rank_of_label, seen_mask
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.tensorboard_logs import write_hyperparameters
-from trainer_module.timelines import TrainTimelines, chunk_batches
+from trainer_module.timelines import TrainTimelines, chunk_batches, whole_batches
 
 HISTORY_FILE = "history.json"
 """Learning curves, one list of floats for each figure, written beside the TensorBoard logs."""
 
 WATCHED_METRIC = "val_recall_at_10"
-"""Recall@10 on the held-out train windows, the context's own movies left out."""
+"""Recall@10 on the held-out train labels, what the model reads left out."""
 
 _NOT_OFFERED = np.iinfo(np.int64).max
 
@@ -59,24 +60,24 @@ def make_optimizer(settings: TrainingSettings, steps_per_epoch: int) -> keras.op
     return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
 
 
-def validation_recall(model: NextMovieModel, windows: Windows, k: int = 10) -> float:
-    """Return recall@k on windows that were held out of train.
+def validation_recall(model: NextMovieModel, held_out: Windows | TrainTimelines, k: int = 10) -> float:
+    """Return recall@k on labels that were held out of train.
 
     Parameters
     ----------
     model
         The towers as they stand.
-    windows
-        At least one window.
+    held_out
+        At least one label, as `queries_of` gives them.
     k
-        Length of the list in which the label has to stand, the context's own movies left out.
+        Length of the list in which the label has to stand, what the model reads left out.
     """
-    return float(np.mean(_ranks(model, windows) <= k))
+    return float(np.mean(validation_ranks(model, held_out) <= k))
 
 
-def validation_metrics(model: NextMovieModel, windows: Windows) -> dict[str, float]:
-    """Return recall@10, recall@100 and NDCG@10 on windows that were held out of train, named as Keras names them."""
-    ranks = _ranks(model, windows)
+def validation_metrics(model: NextMovieModel, held_out: Windows | TrainTimelines) -> dict[str, float]:
+    """Return recall@10, recall@100 and NDCG@10 on labels that were held out of train, named as Keras names them."""
+    ranks = validation_ranks(model, held_out)
     gains = np.where(ranks <= 10, 1 / np.log2(ranks + 1.0), 0)
     return {
         WATCHED_METRIC: float(np.mean(ranks <= 10)),
@@ -85,18 +86,39 @@ def validation_metrics(model: NextMovieModel, windows: Windows) -> dict[str, flo
     }
 
 
-def _ranks(model: NextMovieModel, windows: Windows) -> np.ndarray:
-    """Return the labels' ranks with the contexts' own movies left out, int64 `[num_windows]`, or `_NOT_OFFERED`."""
+def queries_of(held_out: Windows | TrainTimelines, settings: ModelSettings) -> Windows | TrainTimelines:
+    """Return labels that were held out with what a model of these settings reads before each."""
+    if isinstance(held_out, Windows) or settings.reads == "history":
+        return held_out
+    return held_out.windows()
+
+
+def validation_ranks(model: NextMovieModel, held_out: Windows | TrainTimelines) -> np.ndarray:
+    """Return the labels' ranks without the movies that the model reads, int64 `[num_labels]`, or `_NOT_OFFERED`."""
     candidates = model.candidate_tower.catalogue()
     ranks = []
-    for start in range(0, len(windows), _RANK_BATCH):
-        context = tf.constant(windows.context[start : start + _RANK_BATCH])
-        label = tf.constant(windows.label[start : start + _RANK_BATCH])
-        scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
-        ranks.append(rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0])).numpy())
+    if isinstance(held_out, Windows):
+        for start in range(0, len(held_out), _RANK_BATCH):
+            context = tf.constant(held_out.context[start : start + _RANK_BATCH])
+            label = tf.constant(held_out.label[start : start + _RANK_BATCH])
+            scores = tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
+            ranks.append(rank_of_label(scores, label - 1, seen_mask(context, candidates.shape[0])).numpy())
+    else:
+        rank = tf.function(functools.partial(_ranks_along, model, candidates), reduce_retracing=True)
+        batches = whole_batches(held_out, candidates.shape[0])
+        ranks.extend(rank(*map(tf.constant, batch)).numpy() for batch in batches)
     found = np.concatenate(ranks)
     # A label that can't be offered ranks behind all movies, which in a small catalogue is not far behind.
     return np.where(found > candidates.shape[0], _NOT_OFFERED, found)
+
+
+def _ranks_along(
+    model: NextMovieModel, candidates: tf.Tensor, movies: tf.Tensor, is_label: tf.Tensor, first: tf.Tensor
+) -> tf.Tensor:
+    """Return the ranks of a batch of `whole_batches`, each label asked for by all that was watched before it."""
+    places, label = asked(movies, is_label)
+    scores = tf.matmul(model.query_tower.at(movies, places), candidates, transpose_b=True)
+    return rank_of_label(scores, label - 1, watched_before(first, places)[:, 1:])
 
 
 class _StopWithoutNumbers(keras.callbacks.Callback):
@@ -130,7 +152,7 @@ class _StopWithoutNumbers(keras.callbacks.Callback):
 class _Watch(keras.callbacks.Callback):
     """Adds the validation metrics to the epoch's figures, and logs them."""
 
-    def __init__(self, held_out: Windows, epochs: int) -> None:
+    def __init__(self, held_out: Windows | TrainTimelines, epochs: int) -> None:
         super().__init__()
         self._held_out = held_out
         self._epochs = epochs
@@ -149,7 +171,9 @@ class _Watch(keras.callbacks.Callback):
         logger.info("%s  (%.0f s)", said, time.monotonic() - self._started)
 
 
-def epoch_batches(fitted: Windows | TrainTimelines, training: TrainingSettings) -> tf.data.Dataset:
+def epoch_batches(
+    fitted: Windows | TrainTimelines, training: TrainingSettings, histories_of: int | None = None
+) -> tf.data.Dataset:
     """Return one epoch of batches in the form that the settings name.
 
     Parameters
@@ -158,6 +182,8 @@ def epoch_batches(fitted: Windows | TrainTimelines, training: TrainingSettings) 
         What to fit; chunks are made of timelines alone, windows of either.
     training
         The form, the size of a batch, and the seed.
+    histories_of
+        Size of the vocabulary where the model reads histories; else None.
 
     Raises
     ------
@@ -169,7 +195,14 @@ def epoch_batches(fitted: Windows | TrainTimelines, training: TrainingSettings) 
         return training_batches(windows, training.batch_size, seed=training.seed, reshuffle=training.reshuffle)
     if isinstance(fitted, Windows):
         raise TypeError("windows can't be put together to timelines again")
-    return chunk_batches(fitted, training.batch_size, training.chunk_length, seed=training.seed)
+    return chunk_batches(
+        fitted,
+        training.batch_size,
+        training.chunk_length,
+        seed=training.seed,
+        lead_length=training.lead_length,
+        num_movies=histories_of,
+    )
 
 
 def new_model(
@@ -205,7 +238,11 @@ def new_model(
         else None
     )
     kind = ChunkedNextMovieModel if training.form == "chunks" else NextMovieModel
-    model = kind(num_movies, windows.context.shape[1], model_settings, initial)
+    length = windows.context.shape[1]
+    if model_settings.reads == "history":
+        # As far as training reads: for what lies further back it would fit no weight.
+        length = training.lead_of(length) + training.chunk_length
+    model = kind(num_movies, length, model_settings, initial)
     if start is not None:
         assign_weights(model, start)
     model.compile(optimizer=make_optimizer(training, steps_per_epoch), steps_per_execution=steps_per_execution)
@@ -255,8 +292,8 @@ def fit(
     """
     keras.utils.set_random_seed(training.seed)
     fitted, validation = hold_out(train, training.validation_fraction, training.seed)
-    held_out = validation if isinstance(validation, Windows) else validation.windows()
-    batches = epoch_batches(fitted, training)
+    held_out = queries_of(validation, model_settings)
+    batches = epoch_batches(fitted, training, num_movies if model_settings.reads == "history" else None)
     steps_per_epoch = int(batches.cardinality())
     model = new_model(fitted, num_movies, model_settings, training, steps_per_epoch, _STEPS_PER_EXECUTION, start)
     called: list[keras.callbacks.Callback] = [_StopWithoutNumbers(training), _Watch(held_out, training.epochs)]

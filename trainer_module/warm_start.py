@@ -93,8 +93,9 @@ def choose_beginning(
     *,
     max_context_length: int,
     data_set: str,
-    span: int | None = None,
+    spans: Mapping[int, int] | None = None,
     cold: str | None = None,
+    revisions: Mapping[int, int] | None = None,
 ) -> Beginning:
     """Decide whether a training starts from the served model, and with which movies.
 
@@ -112,16 +113,22 @@ def choose_beginning(
         The contexts' length.
     data_set
         The release, or the name of own data: ids of another one mean other movies.
-    span
-        The newest span of the examples; None where they are of no span.
+    spans
+        The spans of the examples, each with its revision; none where they are of no span.
     cold
         Why it starts from the beginning, whatever is served; None where nothing speaks against a warm start.
+    revisions
+        The revisions that spans have by now of which a user was forgotten: a model that learnt from an earlier one is
+        not started from.
     """
     towers = model.model_dump(mode="json")
+    spans = spans or {}
+    span = max(spans, default=None)
+    from_nothing = TrainingRecord(
+        model=towers, start="cold", rows_new=len(movie_ids), span=span, spans=tuple(sorted(spans.items()))
+    )
     if rolling is None:
-        return Beginning(
-            None, movie_ids[:0], TrainingRecord(model=towers, start="cold", rows_new=len(movie_ids), span=span)
-        )
+        return Beginning(None, movie_ids[:0], from_nothing)
     record = read_record(base_model) if base_model is not None else ExportRecord()
     try:
         if cold is not None:
@@ -130,13 +137,17 @@ def choose_beginning(
             raise CanNotStartError("no model is served yet")
         if not rolling.warm:
             raise CanNotStartError("rolling.warm is off")
+        forgotten = record.training.outdated(revisions or {}) if record.training is not None else []
+        if forgotten:
+            raise CanNotStartError(
+                f"the served model learnt from users who were forgotten since (spans {', '.join(map(str, forgotten))})"
+            )
         other = why_other(record, model, is_text(movie_ids), max_context_length, data_set)
         if other is not None:
             raise CanNotStartError(other)
         learnt = replace(read_learnt(base_model), span=record.training.span if record.training else None)
     except CanNotStartError as why:
-        begun = TrainingRecord(model=towers, start="cold", reason=str(why), rows_new=len(movie_ids), span=span)
-        return Beginning(None, movie_ids[:0], begun)
+        return Beginning(None, movie_ids[:0], from_nothing.model_copy(update={"reason": str(why)}))
     last_seen = last_seen_in(record.training, learnt.movie_ids, movie_ids)
     vanished = {
         movie_id: seen
@@ -156,6 +167,7 @@ def choose_beginning(
             rows_dropped=len(last_seen) - len(vanished),
             span=span,
             last_seen=tuple(vanished.items()),
+            spans=tuple(sorted({**(record.training.learnt if record.training else {}), **spans}.items())),
         ),
     )
 
@@ -180,7 +192,8 @@ def why_other(
         return "the served model's ids are of the other kind"
     if record.max_context_length != max_context_length:
         return f"max_context_length was {record.max_context_length} and is {max_context_length}"
-    was, now = record.training.model, model.model_dump(mode="json")
+    # What there was no setting for, models did as its default does.
+    was, now = ModelSettings().model_dump(mode="json") | record.training.model, model.model_dump(mode="json")
     found = [
         f"model.{name} was {was.get(name)} and is {now.get(name)}"
         for name in dict.fromkeys([*now, *was])

@@ -1,4 +1,4 @@
-"""The environment that RecBole runs in, made when it is first asked for."""
+"""The environments that other libraries run in, each made when it is first asked for."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from pathlib import Path
 
 from benchmarks.environments import TOOLS, make_environment
 
-ENVIRONMENT = TOOLS / "recbole"
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-"""Fully pinned; about 2 GB."""
+ENVIRONMENTS = TOOLS
 
 
-def make_peer_environment() -> Path:
-    """Return RecBole's Python, as `make_environment` does."""
-    lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    return make_environment(ENVIRONMENT, [line for line in lines if not line.startswith("#")])
+def requirements_of(library: str) -> Path:
+    """Return the file of what a library needs, fully pinned; about 2 GB of packages."""
+    return Path(__file__).with_name(f"requirements-{library.lower()}.txt")
+
+
+def make_peer_environment(library: str) -> Path:
+    """Return the Python of a library's environment, as `make_environment` does."""
+    lines = requirements_of(library).read_text(encoding="utf-8").splitlines()
+    return make_environment(ENVIRONMENTS / library.lower(), [line for line in lines if not line.startswith("#")])

@@ -1,27 +1,12 @@
-"""Fit a sequential model of RecBole's and write its scores: `python -I fit_recbole.py FOLDER`.
+"""Fit a sequential model of RecBole's: what `fit.py` asks of the library.
 
-A file that runs by itself, in an environment that holds RecBole and nothing of this project's. The folder holds
-
-    request.json     {"model": "GRU4Rec" or "SASRec", "num_movies": int, "seed": int, "options": RecBole's settings}
-    train.npz        context int32 [n, length], label int32 [n]: the windows to fit
-    validation.npz   the same: the windows to stop on
-    contexts.npz     context int32 [m, length]: what to score
-
-with movies as indices 1..num_movies, contexts oldest first and post-padded with 0. It gets
-
-    scores.npy       float32 [m, num_movies], column c for the movie of index c + 1
-    result.json      {"epochs": int, "validation_recall": float, "seconds": float}
-
-torch takes as many threads as `OMP_NUM_THREADS` says, else one for each core.
+Train is windows, `context` int32 [n, length] and `label` int32 [n].
 """
 
 from __future__ import annotations
 
 import copy
-import json
-import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +16,6 @@ DATA_SET = "windows"
 """RecBole's name for the data: of the folder and of the files in it."""
 
 _SCORE_BATCH = 1024
-
-
-def main(folder: Path) -> None:
-    """Do what the folder's request says."""
-    started = time.monotonic()
-    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    train, validation, contexts = (
-        dict(np.load(folder / f"{name}.npz", allow_pickle=False)) for name in ("train", "validation", "contexts")
-    )
-    write_atomic_files(folder / DATA_SET, train, validation, request["num_movies"])
-    # RecBole writes logs to wherever it runs.
-    os.chdir(folder)
-    scores, result = fit_and_score(folder, request, contexts["context"])
-    np.save(folder / "scores.npy", scores, allow_pickle=False)
-    result["seconds"] = time.monotonic() - started
-    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def write_atomic_files(
@@ -97,15 +66,23 @@ def renumber(contexts: np.ndarray, item_of_movie: np.ndarray) -> tuple[np.ndarra
     return items.astype(np.int64), np.maximum(known.sum(axis=1), 1).astype(np.int64)
 
 
-def fit_and_score(folder: Path, request: dict[str, Any], contexts: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def fit_and_score(
+    folder: Path,
+    request: dict[str, Any],
+    train: dict[str, np.ndarray],
+    validation: dict[str, np.ndarray],
+    contexts: np.ndarray,
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Fit the model that is asked for and score contexts.
 
     Parameters
     ----------
     folder
-        Holds the data set's folder.
+        Gets the data in RecBole's own format.
     request
         As in `request.json`.
+    train, validation
+        Each `context` int `[n, length]` and `label` int `[n]`.
     contexts
         int `[m, length]`.
 
@@ -124,6 +101,7 @@ def fit_and_score(folder: Path, request: dict[str, Any], contexts: np.ndarray) -
     # A module that RecBole imports along with all others, SINE's, switches this debugging aid on for the whole process,
     # which doubles the time of a step.
     torch.autograd.set_detect_anomaly(False)
+    write_atomic_files(folder / DATA_SET, train, validation, request["num_movies"])
 
     class LeavesContextOut(get_model(request["model"])):  # type: ignore[misc]
         """The library's model, stopped by the figure that this project's watches: the context's own movies left out."""
@@ -144,7 +122,7 @@ def fit_and_score(folder: Path, request: dict[str, Any], contexts: np.ndarray) -
     dataset = create_dataset(config)
     if dataset.item_num != request["num_movies"] + 1:
         raise RuntimeError(f"RecBole numbers {dataset.item_num - 1} movies of {request['num_movies']}")
-    train, validation, _ = data_preparation(config, dataset)
+    to_fit, to_stop_on, _ = data_preparation(config, dataset)
     model = LeavesContextOut(config, dataset).to(config["device"])
     best, best_weights, epochs = -np.inf, model.state_dict(), 0
 
@@ -156,7 +134,7 @@ def fit_and_score(folder: Path, request: dict[str, Any], contexts: np.ndarray) -
         print(f"epoch {epochs}: validation recall@10 {recall:.4f}", file=sys.stderr, flush=True)
 
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    trainer.fit(train, validation, verbose=False, saved=False, callback_fn=keep_best)
+    trainer.fit(to_fit, to_stop_on, verbose=False, saved=False, callback_fn=keep_best)
     model.load_state_dict(best_weights)
     model.eval()
 
@@ -203,7 +181,3 @@ def recbole_settings(folder: Path, seed: int, length: int) -> dict[str, Any]:
         "show_progress": False,
         "seed": seed,
     }
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())

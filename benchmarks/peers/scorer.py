@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,11 +16,13 @@ import numpy as np
 from data.errors import InputError
 
 if TYPE_CHECKING:
+    from benchmarks.peers.settings import Peer
     from benchmarks.quality.windows import DataSet
     from trainer_module.dataset import Windows
     from trainer_module.settings import TrainingSettings
+    from trainer_module.timelines import TrainTimelines
 
-_SCRIPT = Path(__file__).with_name("fit_recbole.py")
+_SCRIPT = Path(__file__).with_name("fit.py")
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Fitted:
     score
         The scorer, for those contexts that were handed over.
     epochs
-        Passes over the train windows until it stopped.
+        Passes over the train labels until it stopped.
     validation_recall
         The best recall@10 on the windows to stop on, the context's own movies left out.
     seconds
@@ -77,15 +80,15 @@ class LookedUp:
         return self._scores[rows]
 
 
-def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder: Path, python: Path) -> LookedUp:
+def peer_scorer(data: DataSet, peer: Peer, *, training: TrainingSettings, folder: Path, python: Path) -> LookedUp:
     """Fit a peer with its chosen options and return its scores of the eval contexts.
 
     Parameters
     ----------
-    name
-        A key of `benchmarks.peers.settings.OPTIONS`.
     data
-        The windows. The peer is fitted to the train windows but for those held out, on which it is stopped.
+        As the peer reads them. It is fitted to the train labels but for those held out, on which it is stopped.
+    peer
+        One of `benchmarks.peers.settings.PEERS`.
     training
         The share of train to hold out, and the seed.
     folder
@@ -98,17 +101,15 @@ def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder:
     InputError
         Nothing would be held out, or the peer's process failed.
     """
-    from benchmarks.peers.settings import OPTIONS
-    from trainer_module.dataset import hold_out
-
-    fitted, validation = hold_out(data.train, training.validation_fraction, training.seed)
+    fitted, validation = hold_out_for(peer, data, training.validation_fraction, training.seed)
     if not len(validation):
         raise InputError(
-            f"RecBole's {name} has to be stopped on held-out windows: validation_fraction leaves none", code="B04"
+            f"{peer.library}'s {peer.model} has to be stopped on held-out windows: validation_fraction leaves none",
+            code="B04",
         )
-    peer = fit_peer(
-        name,
-        OPTIONS[name],
+    result = fit_peer(
+        peer,
+        peer.options,
         fitted,
         validation,
         data.evaluation.context,
@@ -118,16 +119,34 @@ def peer_scorer(name: str, data: DataSet, *, training: TrainingSettings, folder:
         python=python,
     )
     print(
-        f"  {peer.epochs} epochs, validation recall@10 {peer.validation_recall:.4f}, {peer.seconds:.0f} s:",
+        f"  {result.epochs} epochs, validation recall@10 {result.validation_recall:.4f}, {result.seconds:.0f} s:",
         file=sys.stderr,
     )
-    return peer.score
+    return result.score
+
+
+def hold_out_for(peer: Peer, data: DataSet, fraction: float, seed: int) -> tuple[Windows | TrainTimelines, Windows]:
+    """Return what a peer is fitted to, and the windows to stop it on, which are of train too.
+
+    Raises
+    ------
+    ValueError
+        The peer is fitted to timelines, and the data set has none.
+    """
+    from trainer_module.dataset import hold_out
+
+    if peer.library == "RecBole":
+        return hold_out(data.train, fraction, seed)
+    if data.timelines is None:
+        raise ValueError(f"{peer.name} is fitted to timelines, and the data set has none")
+    fitted, validation = hold_out(data.timelines, fraction, seed)
+    return fitted, validation.windows()
 
 
 def fit_peer(
-    model: str,
+    peer: Peer,
     options: Mapping[str, object],
-    fitted: Windows,
+    fitted: Windows | TrainTimelines,
     validation: Windows,
     contexts: np.ndarray,
     num_movies: int,
@@ -136,16 +155,16 @@ def fit_peer(
     folder: Path,
     python: Path,
 ) -> Fitted:
-    """Fit one of RecBole's models in its environment and let it score contexts.
+    """Fit a peer in its environment and let it score contexts.
 
     Parameters
     ----------
-    model
-        `GRU4Rec` or `SASRec`.
+    peer
+        Says which model of which library.
     options
-        RecBole's settings that differ from its defaults.
+        The library's settings that differ from its defaults.
     fitted, validation
-        The windows to fit and those to stop on. Labels of other windows never reach the peer.
+        What to fit, and the windows to stop on. Labels of the eval split never reach the peer.
     contexts
         int `[n, length]`: what will be asked for.
     num_movies
@@ -164,10 +183,11 @@ def fit_peer(
     """
     folder.mkdir(parents=True, exist_ok=True)
     contexts = np.unique(contexts, axis=0).astype(np.int32)
-    for name, windows in (("train", fitted), ("validation", validation)):
-        np.savez(folder / f"{name}.npz", context=windows.context, label=windows.label)
+    for name, labels in (("train", fitted), ("validation", validation)):
+        np.savez(folder / f"{name}.npz", **{key: of for key, of in vars(labels).items() if isinstance(of, np.ndarray)})
     np.savez(folder / "contexts.npz", context=contexts)
-    request = {"model": model, "num_movies": num_movies, "seed": seed, "options": dict(options)}
+    request = {"library": peer.library, "model": peer.model, "num_movies": num_movies, "seed": seed}
+    request["options"] = dict(options)
     (folder / "request.json").write_text(json.dumps(request, indent=2), encoding="utf-8")
     result = _run(python, folder)
     scores = np.load(folder / "scores.npy", mmap_mode="r", allow_pickle=False)
@@ -179,8 +199,15 @@ def _run(python: Path, folder: Path) -> dict[str, Any]:
     for answer in answers:
         answer.unlink(missing_ok=True)
     with log.open("w", encoding="utf-8") as file:
-        # Isolated: neither this project's modules nor its environment variables for Python reach the peer.
-        done = subprocess.run([str(python), "-I", str(_SCRIPT), str(folder)], stdout=file, stderr=file, check=False)
+        # Isolated: neither this project's modules nor its environment variables for Python reach the peer. One thread,
+        # unless somebody wants it otherwise: sums in another order give other weights.
+        done = subprocess.run(
+            [str(python), "-I", str(_SCRIPT), str(folder)],
+            stdout=file,
+            stderr=file,
+            check=False,
+            env={"OMP_NUM_THREADS": "1", **os.environ},
+        )
     if done.returncode != 0:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
         raise InputError(f"the peer failed with exit code {done.returncode}, see {log}: {said[-1]}", code="B05")

@@ -1,40 +1,113 @@
-"""What was tried and chosen about the peers; all else is RecBole 1.2.1's own default."""
+"""What was tried and chosen about the peers; all else is the library's own default."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.quality.windows import DataSet
+
+HELD_OUT_SHARE = 0.05
+"""Of the train labels, held out for the chosen options to stop on: the learning rate is constant, so that they have
+to, unlike this project's model."""
+
+HISTORY_LENGTH = 100
+"""How many movies of a whole history RecTools' models read: the library's own default for a session."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model of another library.
+
+    Attributes
+    ----------
+    library
+        `RecBole`, whose models are fitted to windows, or `RecTools`, whose are fitted to timelines.
+    model
+        The library's name of it.
+    candidates
+        What `python -m benchmarks.peers.choose` compares: settings that differ from the library's defaults.
+    chosen
+        Which of them was best on held-out train labels.
+    """
+
+    library: str
+    model: str
+    candidates: tuple[dict[str, object], ...]
+    chosen: int
+
+    @property
+    def name(self) -> str:
+        """How its rows begin."""
+        return f"{self.library} {self.model}"
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The chosen settings."""
+        return self.candidates[self.chosen]
+
+    def read(self, data: DataSet) -> DataSet:
+        """Return the data as the peer reads them.
+
+        RecBole's models read contexts. RecTools' read the end of the whole history where evaluation leaves that out.
+        """
+        from benchmarks.quality.windows import with_longer_contexts
+
+        if self.library == "RecBole" or data.histories is None:
+            return data
+        return with_longer_contexts(data, HISTORY_LENGTH)
+
 
 # RecBole's own batch of 2,048 takes 41 steps an epoch on ML-100K: at its rate of 1e-3 GRU4Rec stood at popularity's
 # recall after three epochs. 256 is the batch that this project's model takes there. Its patience of ten epochs is cut
 # to three.
-_COMMON: dict[str, object] = {"train_batch_size": 256, "epochs": 60, "stopping_step": 3}
+_RECBOLE: dict[str, object] = {"train_batch_size": 256, "epochs": 60, "stopping_step": 3}
 
-CANDIDATES: dict[str, list[dict[str, object]]] = {
-    "GRU4Rec": [
-        _COMMON | {"learning_rate": 0.003, "dropout_prob": 0.3},
-        _COMMON | {"learning_rate": 0.003, "dropout_prob": 0.5},
-        _COMMON | {"learning_rate": 0.001, "dropout_prob": 0.3},
-        _COMMON | {"learning_rate": 0.003, "dropout_prob": 0.3, "embedding_size": 128},
-        _COMMON | {"learning_rate": 0.003, "dropout_prob": 0.5, "embedding_size": 128},
-    ],
-    "SASRec": [
-        _COMMON | {"learning_rate": 0.001, "hidden_dropout_prob": 0.5, "attn_dropout_prob": 0.5},
-        _COMMON | {"learning_rate": 0.001, "hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
-        _COMMON | {"learning_rate": 0.003, "hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
-        _COMMON
-        | {
-            "learning_rate": 0.001,
-            "hidden_dropout_prob": 0.5,
-            "attn_dropout_prob": 0.5,
-            "hidden_size": 128,
-            "inner_size": 512,
-        },
-    ],
-}
-"""What `python -m benchmarks.peers.choose` compares."""
+# RecTools' own width of 256 takes minutes an epoch in one thread.
+_RECTOOLS: dict[str, object] = {"epochs": 40, "patience": 2, "batch_movies": 512, "n_factors": 64, "n_heads": 1}
 
-HELD_OUT_SHARE = 0.05
-"""Of the train windows, held out for the chosen options to stop on: the learning rate is constant, so that they have
-to, unlike this project's model."""
-
-OPTIONS: dict[str, dict[str, object]] = {"GRU4Rec": CANDIDATES["GRU4Rec"][1], "SASRec": CANDIDATES["SASRec"][0]}
-"""The best candidate of each peer on held-out train windows of ML-100K's random split: recall@10 was 0.1784 and 0.1839.
-Their figures stand in docs/quality.md. The last candidate of each was not tried."""
+PEERS = (
+    # Chosen on ML-100K's random split: recall@10 was 0.1784 and 0.1839. All figures stand in docs/quality.md; the last
+    # candidate of each was not tried.
+    Peer(
+        "RecBole",
+        "GRU4Rec",
+        (
+            _RECBOLE | {"learning_rate": 0.003, "dropout_prob": 0.3},
+            _RECBOLE | {"learning_rate": 0.003, "dropout_prob": 0.5},
+            _RECBOLE | {"learning_rate": 0.001, "dropout_prob": 0.3},
+            _RECBOLE | {"learning_rate": 0.003, "dropout_prob": 0.3, "embedding_size": 128},
+            _RECBOLE | {"learning_rate": 0.003, "dropout_prob": 0.5, "embedding_size": 128},
+        ),
+        chosen=1,
+    ),
+    Peer(
+        "RecBole",
+        "SASRec",
+        (
+            _RECBOLE | {"learning_rate": 0.001, "hidden_dropout_prob": 0.5, "attn_dropout_prob": 0.5},
+            _RECBOLE | {"learning_rate": 0.001, "hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
+            _RECBOLE | {"learning_rate": 0.003, "hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
+            _RECBOLE
+            | {
+                "learning_rate": 0.001,
+                "hidden_dropout_prob": 0.5,
+                "attn_dropout_prob": 0.5,
+                "hidden_size": 128,
+                "inner_size": 512,
+            },
+        ),
+        chosen=0,
+    ),
+    Peer(
+        "RecTools",
+        "SASRec",
+        (
+            _RECTOOLS | {"lr": 0.003, "dropout_rate": 0.3},
+            _RECTOOLS | {"lr": 0.003, "dropout_rate": 0.5},
+            _RECTOOLS | {"lr": 0.001, "dropout_rate": 0.3},
+        ),
+        chosen=0,
+    ),
+)

@@ -38,11 +38,17 @@ class System:
         What decides on its ranks beside the windows, as JSON can spell it: settings, and digests of code.
     fit
         Makes its scorer from the train windows.
+    read
+        Returns the data as the system reads them: with longer contexts, say.
+    reads_histories
+        Whether its scorer is given whole histories, in place of contexts.
     """
 
     name: str
     made_of: Any
     fit: Callable[[DataSet], Scorer]
+    read: Callable[[DataSet], DataSet] = lambda data: data
+    reads_histories: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,8 +63,10 @@ def _run(options: argparse.Namespace) -> None:
     overrides = release_overrides(options)
     settings = load_settings(options.config or options.release, overrides)
     models = [load_settings(name, overrides) for name in ("tutorial", *options.also)]
-    if any(other.data.timelines for other in models):
+    if options.peers or any(other.data.timelines for other in models):
         settings = with_values(settings, {"data.timelines": True})
+    if any(other.model.reads == "history" for other in models):
+        settings = with_values(settings, {"data.leave_out": "history"})
     systems = [*_baselines(), *(model_system(other) for other in models), model_system(settings)]
     _check_names(systems)
     if options.peers:
@@ -89,15 +97,21 @@ def compare(settings: Settings, systems: Sequence[System], source: Path | None, 
     print(
         f"{settings.data.release}, split {settings.data.split}, seed {settings.data.seed}: {len(data.train):,} train "
         f"and {len(data.evaluation):,} eval windows, {data.num_movies:,} movies in train; left out when ranking: "
-        f"{settings.data.leave_out or 'context'}\n"
+        f"{settings.data.leave_out or 'context'}"
     )
+    if data.cold_labels:
+        print(
+            f"{data.cold_labels:,} labels more are of users or movies that train never shows: they count in the rows "
+            "with cold labels as misses alone"
+        )
+    print()
     _print_header()
     found: dict[str, Ranks] = {}
     for system in systems:
         ranked = keep_ranks(
             work_dir / "ranks", system.name, data, system.made_of, functools.partial(fit_and_rank, system, data)
         )
-        _print_row(system.name, ranked.ranks, ranked.seconds)
+        _print_row(system.name, ranked.ranks, ranked.seconds, data.cold_labels)
         found[system.name] = ranked.ranks
     _print_differences(settings.name, found)
 
@@ -106,7 +120,9 @@ def fit_and_rank(system: System, data: DataSet) -> Ranks:
     """Fit a system to the train windows and rank the labels of the eval windows."""
     from benchmarks.quality.scoring import rank_windows
 
-    return rank_windows(system.fit(data), data.evaluation, data.num_movies, data.histories)
+    data = system.read(data)
+    score = system.fit(data)
+    return rank_windows(score, data.evaluation, data.num_movies, data.histories, reads_histories=system.reads_histories)
 
 
 def _check_names(systems: Sequence[System]) -> None:
@@ -135,27 +151,32 @@ def model_system(settings: Settings) -> System:
     from pipeline.code_digest import code_digest
 
     made_of = [settings.model.model_dump(), settings.training.model_dump(), code_digest("trainer_module.training")]
-    return System(settings.name, made_of, functools.partial(_trained, settings=settings))
+    trained = functools.partial(_trained, settings=settings)
+    return System(settings.name, made_of, trained, reads_histories=settings.model.reads == "history")
 
 
 def _peers(settings: Settings, work_dir: Path) -> list[System]:
-    """Return RecBole's models; their environment is made here, so that no row's seconds hold its making."""
+    """Return other libraries' models; environments are made here, so that no row's seconds hold their making."""
     from benchmarks.peers.environment import make_peer_environment
     from benchmarks.peers.scorer import peer_scorer
-    from benchmarks.peers.settings import HELD_OUT_SHARE, OPTIONS
+    from benchmarks.peers.settings import HELD_OUT_SHARE, HISTORY_LENGTH, PEERS
     from benchmarks.quality.rank_cache import digest_of_code
 
-    python = make_peer_environment()
     training = settings.training.model_copy(update={"validation_fraction": HELD_OUT_SHARE})
-    code = digest_of_code("benchmarks/peers/fit_recbole.py", "benchmarks/peers/scorer.py")
-    return [
-        System(
-            f"RecBole {name}",
-            [options, training.validation_fraction, training.seed, code],
-            functools.partial(peer_scorer, name, training=training, folder=work_dir / "peers" / name, python=python),
+    systems = []
+    for peer in PEERS:
+        python = make_peer_environment(peer.library)
+        code = digest_of_code(f"benchmarks/peers/fit_{peer.library.lower()}.py", "benchmarks/peers/scorer.py")
+        folder = work_dir / "peers" / peer.name.replace(" ", "-")
+        systems.append(
+            System(
+                peer.name,
+                [peer.options, HISTORY_LENGTH, training.validation_fraction, training.seed, code],
+                functools.partial(peer_scorer, peer=peer, training=training, folder=folder, python=python),
+                peer.read,
+            )
         )
-        for name, options in OPTIONS.items()
-    ]
+    return systems
 
 
 def _best_counting(data: DataSet, decays: Sequence[float]) -> Scorer:
@@ -196,10 +217,15 @@ def _print_header() -> None:
     print("| --- |" + " ---: |" * 9)
 
 
-def _print_row(name: str, ranks: Ranks, seconds: float) -> None:
+def _print_row(name: str, ranks: Ranks, seconds: float, cold_labels: int = 0) -> None:
+    import numpy as np
+
     from benchmarks.quality.scoring import CUTOFFS, gains, interval, recall
 
-    for of, kind in ((ranks.excluded, "context left out"), (ranks.unfiltered, "unfiltered")):
+    rows = [(ranks.excluded, "context left out"), (ranks.unfiltered, "unfiltered")]
+    if cold_labels:
+        rows.append((np.append(ranks.excluded, np.full(cold_labels, np.inf)), "cold labels as misses"))
+    for of, kind in rows:
         cells = []
         for k in CUTOFFS:
             cell = f"{recall(of, k):.4f}"
@@ -239,6 +265,8 @@ def _parser() -> argparse.ArgumentParser:
         "--also", action="append", default=[], metavar="NAME_OR_FILE", help="another configuration's model, for a row"
     )
     parser.add_argument(
-        "--peers", action="store_true", help="RecBole's GRU4Rec and SASRec too, in an environment made for them (2 GB)"
+        "--peers",
+        action="store_true",
+        help="models of RecBole and RecTools too, in environments of their own (2 GB each)",
     )
     return parser

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +102,18 @@ def _run(options: argparse.Namespace) -> None:
         f"{describe_machine()}\n",
         flush=True,
     )
-    outcomes = [
-        outcome for seed in options.seeds for outcome in follow(played, settings, rolling, options.new_rows, seed)
-    ]
-    if options.save is not None:
-        options.save.write_text(json.dumps([asdict(outcome) for outcome in outcomes]), encoding="utf-8")
+    outcomes = []
+    for seed in options.seeds:
+        for outcome in follow(played, settings, rolling, options.new_rows, seed):
+            outcomes.append(outcome)
+            print(
+                f"seed {seed}, span {outcome.span}, {outcome.system}: recall@10 {outcome.recall:.4f}, "
+                f"{outcome.seconds:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+        if options.save is not None:
+            options.save.write_text(json.dumps([asdict(outcome) for outcome in outcomes]), encoding="utf-8")
     print(span_table(outcomes), end="\n\n")
     print(mean_table(outcomes))
     if options.plot is not None:
@@ -113,8 +122,8 @@ def _run(options: argparse.Namespace) -> None:
 
 def follow(
     played: Replay, settings: Settings, rolling: RollingSettings, new_rows: Sequence[str], seed: int
-) -> list[Outcome]:
-    """Train every system after each span but the last, and judge it on the span that follows.
+) -> Iterator[Outcome]:
+    """Train every system after each span but the last, and yield how it does on the span that follows.
 
     Parameters
     ----------
@@ -141,7 +150,6 @@ def follow(
     fit(in_vocabulary(known, codes), len(codes), settings.model, training.model_copy(update={"epochs": 1}))
     stale_codes, stale = codes, fit(in_vocabulary(known, codes), len(codes), settings.model, training)
     served = {kind: Learnt(codes, weights_of(stale)) for kind in new_rows}
-    outcomes = []
     for span in range(1, len(played.ends) - 1):
         known, judged_on, earlier = played.until(span), played.of(span + 1), codes
         # Known movies keep their places, as nothing depends on the order.
@@ -151,13 +159,11 @@ def follow(
         is_new = np.arange(len(train)) >= played.ends[span - 1]
         years, genres = played.catalogue.years_and_genres(played.catalogue.ids[codes - 1])
 
-        def judge(system: str, model: NextMovieModel, of: np.ndarray, seconds: float) -> None:
-            outcomes.append(_judge(system, seed, span + 1, model, judged_on, of, fresh, seconds))  # noqa: B023
-
-        judge(STALE, stale, stale_codes, 0.0)
+        judge = partial(_judge, seed=seed, span=span + 1, windows=judged_on, fresh=fresh)
+        yield judge(STALE, stale, stale_codes, seconds=0.0)
         started = time.monotonic()
         model = fit(train, len(codes), settings.model, training)
-        judge(COLD, model, codes, time.monotonic() - started)
+        yield judge(COLD, model, codes, seconds=time.monotonic() - started)
         for kind in new_rows:
             started = time.monotonic()
             start = grown_weights(served[kind], codes, train, years, genres, kind)
@@ -165,17 +171,17 @@ def follow(
             model = fit(learning, len(codes), settings.model, rolling.of_warm(training), start=start)
             seconds = time.monotonic() - started
             served[kind] = Learnt(codes, weights_of(model))
-            judge(WARM[kind], model, codes, seconds)
-    return outcomes
+            yield judge(WARM[kind], model, codes, seconds=seconds)
 
 
 def _judge(
     system: str,
+    model: NextMovieModel,
+    codes: np.ndarray,
+    *,
     seed: int,
     span: int,
-    model: NextMovieModel,
     windows: Windows,
-    codes: np.ndarray,
     fresh: np.ndarray,
     seconds: float,
 ) -> Outcome:

@@ -17,6 +17,7 @@ Scorer = Callable[[np.ndarray], "np.ndarray | tf.Tensor"]
 
 CUTOFFS = (1, 5, 10, 50, 100)
 _BATCH = 1024
+_TOLD_APART_BY = 4
 _TOP = 10
 _BOOTSTRAP_SAMPLES = 1000
 
@@ -47,7 +48,7 @@ def scorer_of(model: NextMovieModel) -> Scorer:
     """Return a trained model's scorer, with its candidates as they stand now."""
     candidates = model.candidate_tower.catalogue()
 
-    @tf.function
+    @tf.function(reduce_retracing=True)
     def score(context: tf.Tensor) -> tf.Tensor:
         return tf.matmul(model.query_tower(context, training=False), candidates, transpose_b=True)
 
@@ -55,20 +56,27 @@ def scorer_of(model: NextMovieModel) -> Scorer:
 
 
 def rank_windows(
-    score: Scorer, windows: Windows, num_movies: int, histories: Sequence[np.ndarray] | None = None
+    score: Scorer,
+    windows: Windows,
+    num_movies: int,
+    histories: Sequence[np.ndarray] | None = None,
+    *,
+    reads_histories: bool = False,
 ) -> Ranks:
     """Rank the label of each window exactly; ties and labels outside the vocabulary count against the system.
 
     Parameters
     ----------
     score
-        Is given contexts alone.
+        Is given contexts, or where it reads histories these.
     windows
         What to rank.
     num_movies
         Size of the vocabulary.
     histories
         For each window the movies that are left out beside its context: see `DataSet.histories`.
+    reads_histories
+        Whether the scorer reads them too, without the movies that train never shows.
     """
 
     @tf.function(reduce_retracing=True)
@@ -78,14 +86,21 @@ def rank_windows(
         return rank_of_label(scores, label - 1, seen), rank_of_label(scores, label - 1), top
 
     parts = []
+    order = np.arange(len(windows))
+    if histories is not None and reads_histories:
+        histories = [history[history > 0] for history in histories]
+        # Queries of one user together: they are the beginnings of one timeline, which is read once.
+        order = np.lexsort(_padded([history[:_TOLD_APART_BY] for history in histories]).T)
     for start in range(0, len(windows), _BATCH):
-        batch = windows.take(np.arange(start, min(start + _BATCH, len(windows))))
-        scores = tf.convert_to_tensor(np.ascontiguousarray(score(batch.context)), tf.float32)
-        left_out = tf.constant(batch.context)
+        batch = windows.take(order[start : start + _BATCH])
+        left_out, asked = batch.context, batch.context
         if histories is not None:
-            left_out = tf.concat([left_out, _padded(histories[start : start + _BATCH])], axis=1)
-        parts.append([output.numpy() for output in rank(scores, left_out, tf.constant(batch.label))])
-    excluded, unfiltered, top = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+            whole = _padded([histories[row] for row in order[start : start + _BATCH]])
+            left_out = np.concatenate([left_out, whole], axis=1)
+            asked = whole if reads_histories else asked
+        scores = tf.convert_to_tensor(np.ascontiguousarray(score(asked)), tf.float32)
+        parts.append([output.numpy() for output in rank(scores, tf.constant(left_out), tf.constant(batch.label))])
+    excluded, unfiltered, top = (np.concatenate(columns)[np.argsort(order)] for columns in zip(*parts, strict=True))
     return Ranks(excluded, unfiltered, recommended=len(np.unique(top)), num_movies=num_movies)
 
 

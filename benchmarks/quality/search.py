@@ -29,14 +29,15 @@ from data.environment import prepare_environment
 from data.user_files import user_path
 
 if TYPE_CHECKING:
-    from benchmarks.quality.scoring import Ranks
+    import numpy as np
+
     from data.options import GenerateOptions
     from pipeline.settings import Settings
     from trainer_module.dataset import Windows
     from trainer_module.timelines import TrainTimelines
 
     Values = Mapping[str, Any]
-    HeldOut = tuple[Windows | TrainTimelines, Windows, int]
+    HeldOut = tuple[Windows | TrainTimelines, Windows | TrainTimelines, int]
 
 VALIDATION_SHARE = 0.1
 VALIDATION_SEED = 42
@@ -147,10 +148,13 @@ def _reader(source: Path | None, work_dir: Path) -> Callable[[GenerateOptions], 
 
 
 def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> HeldOut:
-    """Return what of train to fit, the windows to compare by, and the size of the vocabulary.
+    """Return what of train to fit, what to compare by, and the size of the vocabulary.
 
-    Where the data have timelines these are what is fitted: either form of training takes them.
+    Where the data have timelines both are timelines: either form of training takes them, and each model is asked with
+    what it reads.
     """
+    from dataclasses import replace
+
     from benchmarks.quality.windows import is_among, make_data_set
     from trainer_module.dataset import hold_out
 
@@ -159,24 +163,26 @@ def _held_out(options: GenerateOptions, source: Path | None, work_dir: Path) -> 
         # What says most about a later time is the latest that train has.
         earlier = options.model_copy(update={"train_fraction": options.train_fraction * (1 - VALIDATION_SHARE)})
         earlier_data = make_data_set(earlier, source, work_dir, with_eval=False, movie_ids=data.movie_ids)
+        if data.timelines is not None and earlier_data.timelines is not None:
+            both = (replace(each, train=each.timelines.windows()) for each in (data, earlier_data) if each.timelines)
+            return earlier_data.timelines, data.timelines.take(~is_among(*both)), data.num_movies
         fitted = is_among(data, earlier_data)
-        return earlier_data.timelines or data.train.take(fitted), data.train.take(~fitted), data.num_movies
-    if data.timelines is not None:
-        timelines, held_out = hold_out(data.timelines, VALIDATION_SHARE, VALIDATION_SEED)
-        return timelines, held_out.windows(), data.num_movies
-    return *hold_out(data.train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
+        return data.train.take(fitted), data.train.take(~fitted), data.num_movies
+    train = data.train if data.timelines is None else data.timelines
+    return *hold_out(train, VALIDATION_SHARE, VALIDATION_SEED), data.num_movies
 
 
-def _fit_and_rank(settings: Settings, fitted: Windows | TrainTimelines, held_out: Windows, num_movies: int) -> Ranks:
-    from benchmarks.quality.scoring import rank_windows, scorer_of
-    from trainer_module.training import fit
+def _fit_and_rank(
+    settings: Settings, fitted: Windows | TrainTimelines, held_out: Windows | TrainTimelines, num_movies: int
+) -> np.ndarray:
+    from trainer_module.training import fit, queries_of, validation_ranks
 
     model = fit(fitted, num_movies, settings.model, settings.training)
-    return rank_windows(scorer_of(model), held_out, num_movies)
+    return validation_ranks(model, queries_of(held_out, settings.model))
 
 
-def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
-    """Print a variant's figures, context left out: means over seeds, with a bootstrap interval over queries."""
+def _print_row(values: Values, ranks: Sequence[np.ndarray], seconds: float) -> None:
+    """Print a variant's figures, what it reads left out: means over seeds, with a bootstrap interval over queries."""
     import numpy as np
 
     from benchmarks.quality.scoring import gains, interval
@@ -184,12 +190,12 @@ def _print_row(values: Values, ranks: Sequence[Ranks], seconds: float) -> None:
     def mean(figures: Sequence[np.ndarray]) -> str:
         return f"{np.mean(figures):.4f}"
 
-    hits = np.mean([of.excluded <= 10 for of in ranks], axis=0)
+    hits = np.mean([of <= 10 for of in ranks], axis=0)
     cells = [
         ", ".join(f"{name}={value}" for name, value in values.items()) or _AS_IT_IS,
         "{:.4f} [{:.4f}, {:.4f}]".format(hits.mean(), *interval(hits)),
-        mean([of.excluded <= 100 for of in ranks]),
-        mean([gains(of.excluded) for of in ranks]),
+        mean([of <= 100 for of in ranks]),
+        mean([gains(of) for of in ranks]),
         f"{seconds:.0f}",
     ]
     print("| " + " | ".join(cells) + " |", flush=True)

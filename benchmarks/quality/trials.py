@@ -11,7 +11,7 @@ import tf_keras as keras
 from pipeline.settings import Settings
 from trainer_module.dataset import Windows
 from trainer_module.timelines import TrainTimelines
-from trainer_module.training import fit, validation_recall
+from trainer_module.training import fit, queries_of, validation_recall
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Result:
     Attributes
     ----------
     recall
-        Mean recall@10 over the seeds on the windows that were held out, the context's own movies left out; of a pruned
-        trial that after its last pass.
+        Mean recall@10 over the seeds on what was held out, the movies that the model reads left out; of a pruned trial
+        that after its last pass.
     passes
         How many passes the first seed took.
     pruned
@@ -37,7 +37,7 @@ class Result:
 def fit_trial(
     seeded: Sequence[Settings],
     fitted: Windows | TrainTimelines,
-    held_out: Windows,
+    held_out: Windows | TrainTimelines,
     num_movies: int,
     *,
     should_prune: Callable[[int, float], bool],
@@ -49,7 +49,7 @@ def fit_trial(
     seeded
         At least one.
     fitted, held_out
-        Train windows or timelines to fit, and windows to rank.
+        Train windows or timelines to fit, and those to rank.
     num_movies
         Size of the vocabulary.
     should_prune
@@ -61,21 +61,22 @@ def fit_trial(
     InputError
         The loss or a weight became infinite or NaN.
     """
-    reports = _Reports(held_out, should_prune)
+    queries = queries_of(held_out, seeded[0].model)
+    reports = _Reports(queries, should_prune)
     recalls: list[float] = []
     for settings in seeded:
         callbacks = [] if recalls else [reports]
         model = fit(fitted, num_movies, settings.model, settings.training, callbacks=callbacks)
         if reports.pruned:
             return Result(reports.recall, reports.passes, pruned=True)
-        recalls.append(validation_recall(model, held_out))
+        recalls.append(validation_recall(model, queries))
     return Result(float(np.mean(recalls)), reports.passes, pruned=False)
 
 
 class _Reports(keras.callbacks.Callback):
     """Reports recall@10 after each pass, and ends training when told to."""
 
-    def __init__(self, held_out: Windows, should_prune: Callable[[int, float], bool]) -> None:
+    def __init__(self, held_out: Windows | TrainTimelines, should_prune: Callable[[int, float], bool]) -> None:
         super().__init__()
         self._held_out = held_out
         self._should_prune = should_prune

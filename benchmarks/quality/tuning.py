@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainer_module.dataset import Windows
     from trainer_module.timelines import TrainTimelines
 
-    HeldOut = Callable[[GenerateOptions], tuple[Windows | TrainTimelines, Windows, int]]
+    HeldOut = Callable[[GenerateOptions], tuple[Windows | TrainTimelines, Windows | TrainTimelines, int]]
 
 STUDIES_FILE = "studies.sqlite"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,9 @@ class DataSet:
         shows are 0. None where only contexts are left out when ranking.
     timelines
         The train timelines over the same vocabulary; None where the data have none.
+    cold_labels
+        Labels that are not among the eval windows since train doesn't show their user or their movie; 0 under splits
+        that keep them.
     """
 
     train: Windows
@@ -44,6 +47,7 @@ class DataSet:
     movie_ids: np.ndarray
     histories: tuple[np.ndarray, ...] | None = None
     timelines: TrainTimelines | None = None
+    cold_labels: int = 0
 
     def train_for(self, training: TrainingSettings) -> Windows | TrainTimelines:
         """Return what the form of training reads.
@@ -129,7 +133,27 @@ def read_data_set(folder: Path, *, with_eval: bool = True, movie_ids: np.ndarray
         histories = tuple(index(history) for history in _read_histories(folder, manifest))
     files = [str(folder / shard.name) for shard in manifest.shards_of(TIMELINES)]
     timelines = read_timelines(files, movie_ids, manifest.options.max_context_length) if files else None
-    return DataSet(windows("train"), windows("eval"), movie_ids, histories, timelines)
+    left_out = manifest.left_out
+    cold_labels = left_out.of_users + left_out.of_movies if left_out else 0
+    return DataSet(windows("train"), windows("eval"), movie_ids, histories, timelines, cold_labels)
+
+
+def with_longer_contexts(data: DataSet, length: int) -> DataSet:
+    """Return the data set with the ends of whole histories for eval contexts, and of timelines for those of train.
+
+    Parameters
+    ----------
+    data
+        With histories, which stay what is left out when ranking. The train windows stay as they are.
+    length
+        How many known movies a context holds at most.
+    """
+    context = np.zeros((len(data.evaluation), length), np.int32)
+    for row, history in enumerate(data.histories or ()):
+        known = history[history > 0][-length:]
+        context[row, : len(known)] = known
+    timelines = None if data.timelines is None else replace(data.timelines, max_context_length=length)
+    return replace(data, evaluation=Windows(context, data.evaluation.label), timelines=timelines)
 
 
 def is_among(data: DataSet, other: DataSet) -> np.ndarray:

@@ -4,6 +4,9 @@ Both train on the same labels, at our batch and at the tutorial's; a configurati
 is measured with windows too. A step is timed on one batch again and again, and on
 the batches that the input pipeline brings; the difference is what input costs. Then each model is trained on the clock,
 ours until it ranks as well as the tutorial's does at its end.
+
+`python -m benchmarks.train_speed --release ml-100k --source FOLDER --curves default.yaml fast tutorial --plot FILE.svg`
+trains configurations to their ends, and says how well they rank a held-out tenth of train on the way: time to quality.
 """
 
 from __future__ import annotations
@@ -30,23 +33,27 @@ from benchmarks.harness import (
     positive_int,
     repeat_data_options,
 )
+from benchmarks.speed.curves import Point, curve_table, draw_curves
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
 from data.user_files import user_path
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
-    from benchmarks.quality.windows import DataSet
+    from benchmarks.quality.scoring import Ranks
     from pipeline.settings import Settings
     from trainer_module.dataset import Windows
     from trainer_module.model import NextMovieModel
+    from trainer_module.timelines import TrainTimelines
 
 _OURS = "ours"
 _OURS_IN_WINDOWS = "ours, in windows"
 _TUTORIAL = "tutorial"
 _STEP = "step"
 _TRAIN = "train"
+_CURVE = "curve"
 _WARM_UP_STEPS = 3
 _ROUNDS = 3
 _CUTOFF = 100
@@ -54,7 +61,9 @@ _RANKED = 10_000
 """Eval windows that are ranked again and again; they give recall@100 to half a percent."""
 
 _LOOKS = 20
-"""How often in an epoch our model is ranked."""
+"""How often in an epoch our model is ranked, where it is trained until it ranks as well as the tutorial's."""
+
+_CURVE_LOOKS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,22 +75,25 @@ def _run(options: argparse.Namespace) -> None:
     prepare_environment()
     if options.part == _STEP:
         give_result(_time_steps(options))
+    elif options.part == _CURVE:
+        give_result(_curve(options))
     elif options.part == _TRAIN:
         give_result(_train_until(options))
     else:
         with tempfile.TemporaryDirectory(prefix="train-speed-") as folder:
-            _compare(options, Path(folder))
+            (_compare_curves if options.curves else _compare)(options, Path(folder))
 
 
 def step_row(name: str, result: dict[str, float]) -> list[str]:
-    """Return a step's row: batch, milliseconds alone and with input, input's share, windows a second, memory.
+    """Return a step's row: batch, milliseconds alone and with input, input's share, windows a second, GFLOP, memory.
 
     Parameters
     ----------
     name
         The model's.
     result
-        `batch` windows a step, or labels of chunks, `seconds_alone` and `seconds_with_input` of one, and `peak_mib`.
+        `batch` windows a step, or labels of chunks, `seconds_alone` and `seconds_with_input` of one, its `flops`, and
+        `peak_mib`.
     """
     alone, with_input = result["seconds_alone"], result["seconds_with_input"]
     return [
@@ -91,6 +103,7 @@ def step_row(name: str, result: dict[str, float]) -> list[str]:
         f"{1000 * with_input:.0f}",
         f"{1 - alone / with_input:.1%}",
         f"{result['batch'] / with_input:,.0f}",
+        f"{result['flops'] / 1e9:.1f}",
         f"{result['peak_mib']:.0f}",
     ]
 
@@ -110,8 +123,15 @@ def _parser() -> argparse.ArgumentParser:
         help=f"timed steps in each of {_ROUNDS} rounds (default: %(default)s)",
     )
     parser.add_argument("--only-steps", action="store_true", help="time steps, and train no model")
+    parser.add_argument(
+        "--curves",
+        nargs="+",
+        metavar="NAME_OR_FILE",
+        help="time to quality of these configurations in place of all else, on a held-out tenth of train",
+    )
+    parser.add_argument("--plot", type=user_path, metavar="FILE", help="draw the curves, as .svg or .png")
     # How the benchmark calls itself, to measure each part in a process of its own.
-    parser.add_argument("--part", choices=(_STEP, _TRAIN), help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=(_STEP, _TRAIN, _CURVE), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=user_path, help=argparse.SUPPRESS)
     parser.add_argument("--model", choices=(_OURS, _OURS_IN_WINDOWS, _TUTORIAL), help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=positive_int, help=argparse.SUPPRESS)
@@ -137,7 +157,7 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
         step = part(_STEP, model, "--batch", str(batch))
         epochs[model, batch] = step.result["steps"] * step.result["seconds_with_input"]
         rows.append(step_row(model, {**step.result, "peak_mib": step.peak_mib}))
-    header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "peak MiB"]
+    header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "GFLOP", "peak MiB"]
     print(markdown_table(header, rows), flush=True)
 
     if _OURS_IN_WINDOWS in settings:
@@ -186,6 +206,7 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     import tf_keras as keras
 
     from benchmarks.quality.windows import read_data_set
+    from benchmarks.speed.flops import step_flops
     from trainer_module.training import epoch_batches, new_model
 
     data = read_data_set(data_root(options.folder))
@@ -193,7 +214,7 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     # Reshuffled, whatever the settings say: then all batches are whole, and their steps alike.
     training = settings.training.model_copy(update={"batch_size": options.batch, "reshuffle": True})
     train = data.train_for(training)
-    batches = epoch_batches(train, training)
+    batches = epoch_batches(train, training, data.num_movies if settings.model.reads == "history" else None)
     steps_per_epoch = int(batches.cardinality())
     keras.utils.set_random_seed(training.seed)
     model = new_model(train, data.num_movies, settings.model, training, steps_per_epoch)
@@ -207,7 +228,9 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     ]
     alone, with_input = (sum(seconds) / (_ROUNDS * options.steps) for seconds in zip(*rounds, strict=True))
     batch = min(options.batch, len(data.train))
-    return {"batch": batch, "steps": steps_per_epoch, "seconds_alone": alone, "seconds_with_input": with_input}
+    flops = step_flops(settings.model, data.num_movies, next(batches.take(1).as_numpy_iterator()))
+    times = {"seconds_alone": alone, "seconds_with_input": with_input}
+    return {"batch": batch, "steps": steps_per_epoch, "flops": flops, **times}
 
 
 def _seconds_of(step: Any, batches: Iterator[tuple[tf.Tensor, tf.Tensor]], count: int) -> float:
@@ -222,6 +245,7 @@ def _train_until(options: argparse.Namespace) -> dict[str, float]:
     import numpy as np
 
     from benchmarks.quality.windows import read_data_set
+    from trainer_module.dataset import hold_out
 
     data = read_data_set(data_root(options.folder))
     settings = _settings(options, options.model)
@@ -229,54 +253,115 @@ def _train_until(options: argparse.Namespace) -> dict[str, float]:
     ranked = data.evaluation.take(np.sort(chosen))
     found: dict[str, float] = {}
     before: float | None = None
-    for seconds, epochs, model in _training(data, settings):
+    train = data.train_for(settings.training)
+    fitted, _ = hold_out(train, settings.training.validation_fraction, settings.training.seed)
+    for seconds, _, epochs, model in _training(fitted, data.num_movies, settings, _LOOKS):
         before = seconds if before is None else before
         if options.recall is None and epochs < settings.training.epochs:
             continue
-        recall = _recall(model, ranked, data.num_movies)
+        recall = _recall(_ranks(model, ranked, data.num_movies).unfiltered, _CUTOFF)
         found = {"seconds": seconds, "seconds_before": before, "epochs": epochs, "recall": recall}
         if options.recall is not None and recall >= options.recall:
             break
     return found
 
 
-def _training(data: DataSet, settings: Settings) -> Iterator[tuple[float, float, NextMovieModel]]:
-    """Train as the pipeline's Trainer does, and stop now and then.
+def _compare_curves(options: argparse.Namespace, folder: Path) -> None:
+    """Train configurations on the clock, each in a process of its own, and say how well they rank at the end."""
+    from pipeline.settings import load_settings
+
+    settings = load_settings(options.config or options.release, {"release": options.release, "timelines": True})
+    manifest = generate_data(options, settings.data, folder)
+    print(f"{describe_machine()}; {describe_data(options, manifest)}\n")
+    curves = {}
+    for name in options.curves:
+        print(f"curve of {name} ...", file=sys.stderr, flush=True)
+        options.config = name
+        told = [*repeat_data_options(options), "--folder", str(folder)]
+        curves[Path(name).stem] = measure("benchmarks.train_speed", "--part", _CURVE, *told).result["curve"]
+    print(curve_table(curves))
+    if options.plot is not None:
+        draw_curves(curves, options.plot)
+
+
+def _curve(options: argparse.Namespace) -> dict[str, list[Point]]:
+    """Return what is known of a training at each look, on a tenth of train that is held out of it."""
+    from benchmarks.quality.search import VALIDATION_SEED, VALIDATION_SHARE
+    from benchmarks.quality.windows import read_data_set
+    from pipeline.settings import load_settings
+    from trainer_module.dataset import Windows, hold_out
+
+    data = read_data_set(data_root(options.folder), with_eval=False)
+    settings = load_settings(options.config, {"release": options.release})
+    # Timelines, whatever is made of them: then all fit and rank the same labels.
+    timelines = data.train_for(settings.training.model_copy(update={"form": "chunks"}))
+    fitted, held_out = hold_out(timelines, VALIDATION_SHARE, VALIDATION_SEED)
+    windows = held_out if isinstance(held_out, Windows) else held_out.windows()
+    curve = []
+    for seconds, cpu_seconds, epochs, model in _training(fitted, data.num_movies, settings, _CURVE_LOOKS):
+        ranks = _ranks(model, windows, data.num_movies).excluded
+        curve.append(Point(seconds, cpu_seconds, epochs, *(_recall(ranks, k) for k in (10, _CUTOFF))))
+    return {"curve": curve}
+
+
+def _training(
+    train: Windows | TrainTimelines, num_movies: int, settings: Settings, looks: int
+) -> Iterator[tuple[float, float, float, NextMovieModel]]:
+    """Train as the pipeline's Trainer does, and stop so many times in an epoch.
 
     Yields
     ------
     tuple
-        Seconds and epochs so far, and the model as it stands; first before the first step. What is done in between
-        takes no time.
+        Seconds, CPU seconds and epochs so far, and the model as it stands; first before the first step. What is done in
+        between takes no time.
     """
     import tf_keras as keras
 
-    from trainer_module.dataset import hold_out
     from trainer_module.training import epoch_batches, new_model
 
     training = settings.training
-    resumed = time.monotonic()
-    fitted, _ = hold_out(data.train_for(training), training.validation_fraction, training.seed)
-    batches = epoch_batches(fitted, training)
+    clock = _Clock()
+    batches = epoch_batches(train, training, num_movies if settings.model.reads == "history" else None)
     steps_per_epoch = int(batches.cardinality())
     keras.utils.set_random_seed(training.seed)
-    model = new_model(fitted, data.num_movies, settings.model, training, steps_per_epoch)
+    model = new_model(train, num_movies, settings.model, training, steps_per_epoch)
     step = model.make_train_function()
-    spent = time.monotonic() - resumed
-    yield spent, 0.0, model
-    stops = {-(-steps_per_epoch * look // _LOOKS) for look in range(1, _LOOKS + 1)}
-    resumed = time.monotonic()
+    yield *clock.stop(), 0.0, model
+    stops = {-(-steps_per_epoch * look // looks) for look in range(1, looks + 1)}
+    clock.go_on()
     for epoch in range(training.epochs):
         brought = iter(batches)
         for done in range(1, steps_per_epoch + 1):
             step(brought)
             if done in stops:
-                spent += time.monotonic() - resumed
-                yield spent, epoch + done / steps_per_epoch, model
-                resumed = time.monotonic()
+                yield *clock.stop(), epoch + done / steps_per_epoch, model
+                clock.go_on()
 
 
-def _recall(model: NextMovieModel, windows: Windows, num_movies: int) -> float:
-    from benchmarks.quality.scoring import rank_windows, recall, scorer_of
+class _Clock:
+    """Seconds and CPU seconds of this process, but for those between `stop` and `go_on`."""
 
-    return recall(rank_windows(scorer_of(model), windows, num_movies).unfiltered, _CUTOFF)
+    def __init__(self) -> None:
+        self._spent = (0.0, 0.0)
+        self.go_on()
+
+    def go_on(self) -> None:
+        self._resumed = (time.monotonic(), time.process_time())
+
+    def stop(self) -> tuple[float, float]:
+        now = (time.monotonic(), time.process_time())
+        wall, cpu = (spent + end - start for spent, end, start in zip(self._spent, now, self._resumed, strict=True))
+        self._spent = (wall, cpu)
+        return self._spent
+
+
+def _ranks(model: NextMovieModel, windows: Windows, num_movies: int) -> Ranks:
+    from benchmarks.quality.scoring import rank_windows, scorer_of
+
+    return rank_windows(scorer_of(model), windows, num_movies)
+
+
+def _recall(ranks: np.ndarray, k: int) -> float:
+    from benchmarks.quality.scoring import recall
+
+    return recall(ranks, k)

@@ -10,6 +10,7 @@ from components.audit.figures import AUDIT_FILE, PASSED
 from components.audit.run_audit import asker, run_audit
 from components.audit.windows import ExampleFolder
 from components.gate_settings import AuditSettings
+from serving.export_record import read_record
 from serving.recommender import Recommender
 
 logger = logging.getLogger("next_movie.audit")
@@ -29,8 +30,10 @@ def Audit(  # noqa: N802
     """
     chosen = AuditSettings.model_validate_json(settings)
     data = ExampleFolder.load(examples.uri)
-    recommender = Recommender.load(path_utils.serving_model_path(model.uri))
-    result = run_audit(data, asker(recommender, data.catalogue), chosen)
+    export = path_utils.serving_model_path(model.uri)
+    recommender = Recommender.load(export)
+    reads_histories = read_record(export).reads == "history"
+    result = run_audit(data, asker(recommender, data.catalogue), chosen, reads_histories=reads_histories)
     record.set_int_custom_property(PASSED, int(not result.stops))
     with tfx.dsl.io.fileio.open(f"{record.uri}/{AUDIT_FILE}", "w") as file:
         file.write(result.model_dump_json(indent=2))

@@ -7,7 +7,7 @@ testing of recommender systems with RecList", arXiv 2111.09963).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +58,25 @@ class Answers:
         return ~(self.plain == self.windows.label[:, np.newaxis]).any(axis=1)
 
 
-def ask_all(ask: Ask, windows: Windows, seed: int) -> Answers:
-    """Return the answers to windows, and how far they move if the last movie, the order or one movie changes."""
-    plain = ask(windows.context)
+def ask_all(ask: Ask, windows: Windows, seed: int, histories: NDArray[np.int64] | None = None) -> Answers:
+    """Return the answers to windows, and how far they move if the last movie, the order or one movie changes.
+
+    Parameters
+    ----------
+    ask
+        Asks the model.
+    windows
+        Any number.
+    seed
+        Fixes which movie is dropped.
+    histories
+        int64 `[num_windows, longest]`, filled up with 0 at the end: what is asked with and changed in the place of the
+        contexts, none of them empty.
+    """
+    asked = windows if histories is None else replace(windows, context=histories)
+    plain = ask(asked.context)
     moved = {}
-    for name, (rows, changed) in _changes(windows, seed).items():
+    for name, (rows, changed) in _changes(asked, seed).items():
         moved[name] = 1.0 - overlaps(plain[rows], ask(changed)) if len(rows) else np.zeros(0)
     return Answers(windows, plain, moved)
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from components.finding import Finding
+
 AUDIT_FILE = "audit.json"
 
 PASSED = "passed"
@@ -130,20 +132,13 @@ class BehaviourFigures(_Plain):
     answer_overlap: float | None = None
 
 
-class AuditFinding(_Plain):
-    """One thing that is out of bounds; `name` is that of the setting, or of the promise, that says so."""
-
-    name: str
-    sentence: str
-
-
 class AuditResult(_Plain):
     """What the audit measured and found, and what is to become of a finding."""
 
     mode: Literal["note", "warn", "stop"]
     data: DataFigures
     behaviour: BehaviourFigures
-    findings: list[AuditFinding] = []
+    findings: list[Finding] = []
 
     @property
     def stops(self) -> bool:

@@ -22,7 +22,9 @@ _CO_WATCHED_IN = 1_000_000
 """Train windows in which co-watching is looked for. They lie in the order of a hash, so that the first are a sample."""
 
 
-def run_audit(examples: ExampleFolder, ask: Ask, settings: AuditSettings) -> AuditResult:
+def run_audit(
+    examples: ExampleFolder, ask: Ask, settings: AuditSettings, *, reads_histories: bool = False
+) -> AuditResult:
     """Measure data, split and answers, and return what of it is out of bounds.
 
     Parameters
@@ -33,6 +35,8 @@ def run_audit(examples: ExampleFolder, ask: Ask, settings: AuditSettings) -> Aud
         Asks the model.
     settings
         What is allowed, and how many queries are asked.
+    reads_histories
+        Whether the model is asked with whole histories, which the eval examples then hold; else with contexts.
 
     Raises
     ------
@@ -41,7 +45,9 @@ def run_audit(examples: ExampleFolder, ask: Ask, settings: AuditSettings) -> Aud
     """
     held_out, train = SplitTally(), SplitTally()
     comparison = SplitComparison(len(examples.catalogue))
-    answers = ask_all(ask, _read_eval(examples, held_out, comparison, settings), settings.seed)
+    is_drawn = _draw(examples.manifest.counts.eval, settings)
+    sample = _read_eval(examples, held_out, comparison, is_drawn)
+    answers = ask_all(ask, sample, settings.seed, examples.histories("eval", is_drawn) if reads_histories else None)
     labels, is_miss = answers.windows.label, answers.is_miss
     co_watching = CoWatching(labels[is_miss], answers.plain[is_miss])
     looked_at = 0
@@ -62,13 +68,17 @@ def run_audit(examples: ExampleFolder, ask: Ask, settings: AuditSettings) -> Aud
     )
 
 
-def _read_eval(
-    examples: ExampleFolder, tally: SplitTally, comparison: SplitComparison, settings: AuditSettings
-) -> Windows:
-    """Count all eval windows, and return a drawn sample of them, as many as the settings say."""
-    number = examples.manifest.counts.eval
+def _draw(number: int, settings: AuditSettings) -> NDArray[np.bool_]:
+    """Return which of the eval windows are asked about, as many as the settings say."""
     is_drawn = np.zeros(number, dtype=bool)
     is_drawn[np.random.default_rng(settings.seed).permutation(number)[: settings.queries]] = True
+    return is_drawn
+
+
+def _read_eval(
+    examples: ExampleFolder, tally: SplitTally, comparison: SplitComparison, is_drawn: NDArray[np.bool_]
+) -> Windows:
+    """Count all eval windows, and return those that are drawn."""
     parts, start = [], 0
     for windows in examples.windows("eval"):
         tally.add(windows)

@@ -122,6 +122,28 @@ class ExampleFolder:
                 popularity=parsed[features.LABEL_POPULARITY].astype(np.bytes_),
             )
 
+    def histories(self, split: str, is_drawn: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return all movies before the labels of drawn examples, where examples hold them.
+
+        Parameters
+        ----------
+        split
+            The split, in the order of whose files the examples are.
+        is_drawn
+            `[num_examples]`: at least one.
+
+        Returns
+        -------
+        NDArray[np.int64]
+            `[num_drawn, longest]`: codes, oldest first, filled up with 0 at the end.
+        """
+        examples = tf.data.TFRecordDataset(example_files(self.root, split), compression_type="GZIP")
+        drawn = [record for record, taken in zip(examples.as_numpy_iterator(), is_drawn, strict=True) if taken]
+        spec = {features.SEEN_MOVIE_ID: tf.io.RaggedFeature(tf.string if self.catalogue.has_texts else tf.int64)}
+        seen = tf.io.parse_example(drawn, spec)[features.SEEN_MOVIE_ID]
+        codes = self.catalogue.codes_of(_ids(seen.values.numpy()))
+        return tf.RaggedTensor.from_row_splits(codes, seen.row_splits).to_tensor(NO_MOVIE).numpy()
+
 
 def _ids(values: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return ids as the catalogue holds them: TensorFlow hands texts over as objects."""

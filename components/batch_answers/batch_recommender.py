@@ -13,9 +13,11 @@ from tfx.dsl.components.base import base_beam_component, base_beam_executor, exe
 from tfx.types import artifact_utils, component_spec
 
 from components.artifacts import BatchAnswers
+from components.batch_answers.answers import ANSWERS_FILE, MODEL_DIGEST, USERS, VERSION
 from components.batch_answers.served_version import served_version
 from components.batch_answers.settings import BatchAnswersSettings
 from components.local_paths import local_path
+from components.naming import SPAN_PROPERTY
 from data.environment import temporary_folder
 from data.errors import InputError
 from data.examples.last_histories import LAST_HISTORIES_FILE, merge_last_histories
@@ -23,18 +25,6 @@ from serving.batch_job import BatchJob
 from serving.beam_batch import recommend_file_in_beam
 from serving.publication import read_publication
 from serving.recommender import Recommender
-
-ANSWERS_FILE = "answers.parquet"
-"""A row for each user: `id`, `movie_id` and `score`, best first, and `title` where it is asked for."""
-
-VERSION = "answered_by"
-"""Custom property of the artifact: the published version that answered; 0 where none is published."""
-
-MODEL_DIGEST = "model_digest"
-"""Custom property of the artifact: the digest of that version's files, as in its publication."""
-
-USERS = "users"
-"""Custom property of the artifact: how many users were answered."""
 
 logger = logging.getLogger("next_movie.batch_answers")
 
@@ -97,7 +87,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 def _histories_of(examples: list[types.Artifact]) -> list[Path]:
     """Return the files of last histories, that of the latest span first."""
-    ordered = sorted(examples, key=lambda artifact: (artifact.span, artifact.id), reverse=True)
+    ordered = sorted(
+        examples, key=lambda artifact: (artifact.get_int_custom_property(SPAN_PROPERTY), artifact.id), reverse=True
+    )
     files = [local_path(artifact.uri) / LAST_HISTORIES_FILE for artifact in ordered]
     if not all(file.is_file() for file in files):
         raise InputError(
@@ -113,7 +105,8 @@ class BatchRecommender(base_beam_component.BaseBeamComponent):
     Parameters
     ----------
     examples
-        Channel of the examples, whose data were generated with last histories.
+        Channel of the examples that the model learns from, one artifact or several, whose data were generated with last
+        histories.
     pushed_model
         Channel of the Pusher's output: what it publishes is published by then.
     serving

@@ -18,7 +18,7 @@ class BatchAnswersSettings(BaseModel):
 
     history_length: int = Field(default=100, ge=1, le=10_000)
     """How many of a user's last movies the model is asked with. It reads as many of them as an example holds, and
-    offers none of all these."""
+    offers none of all these. One that reads histories is asked with all, whatever stands here."""
 
     titles: bool = False
     """Whether each movie's title stands beside its id."""

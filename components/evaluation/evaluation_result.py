@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 
 from components.evaluation.metric_names import DIFFERENCE, DIFFERENCE_HIGH, DIFFERENCE_LOW, QUERIES
-from components.evaluation.model_gate import NO_BASELINE, Check, Evaluation, Metrics, Slice, decide
+from components.evaluation.model_gate import NO_BASELINE, Evaluation, Metrics, Slice, decide
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
 from components.naming import LAST_BLESSED
+from serving.export_record import read_record
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
 
+_CONFIG_FILE = "eval_config.json"
+_READS = {"context": "the last movies alone", "history": "whole histories"}
 _BLESSED_FILE = "BLESSED"
 _OF_DIFFERENCES = "_diff"
 """What is appended to the names of metrics that compare two models, as TFMA's own views do."""
@@ -38,23 +44,26 @@ class EvaluationResult:
     evaluation
         The figures that it was made on.
     checks
-        The gate's checks with their outcomes.
+        What came of each of the gate's requirements.
     no_baseline
         Why there was no model to compare with; None where there was one.
     compared_with
         Which model that is, in words.
+    forms
+        What either model reads, where they differ; else None.
     """
 
     blessed: bool
     evaluation: Evaluation
-    checks: list[Check]
+    checks: list[Finding]
     no_baseline: str | None = None
     compared_with: str = LAST_BLESSED
+    forms: str | None = None
 
     @property
     def reasons(self) -> list[str]:
-        """The decision in words, one sentence for each check."""
-        sentences = [check.sentence for check in self.checks]
+        """The decision in words, one sentence for each requirement."""
+        sentences = [check.sentence for check in self.checks] + ([self.forms] if self.forms is not None else [])
         return sentences if self.no_baseline is None else [*sentences, f"compared with none: {self.no_baseline}"]
 
 
@@ -85,7 +94,24 @@ def read_evaluation_result(
         checks=decide(found, gate, compared_with),
         no_baseline=(no_baseline or NO_BASELINE[compared_with]) if found.baseline is None else None,
         compared_with=compared_with,
+        forms=_forms_of(evaluation, compared_with) if found.baseline is not None else None,
     )
+
+
+def _forms_of(evaluation: Path, compared_with: str) -> str | None:
+    """Return in a sentence what candidate and baseline read, where it is not the same.
+
+    TFMA says where it had them from; one that is no longer there tells nothing.
+    """
+    with suppress(OSError, ValueError):
+        models = json.loads((evaluation / _CONFIG_FILE).read_text(encoding="utf-8"))["modelLocations"]
+        records = {name: read_record(folder) for name, folder in models.items()}
+        baseline = records.pop(BASELINE)
+        (candidate,) = records.values()
+        if candidate.data is not None and baseline.data is not None and candidate.reads != baseline.reads:
+            ours, other = _READS[candidate.reads], _READS[baseline.reads]
+            return f"asked about the same examples, this model reads {ours} and the {compared_with} one {other}"
+    return None
 
 
 def is_blessed(blessing: Path) -> bool:

@@ -14,6 +14,9 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
+from components.evaluation.histories_together import TogetherByUser
+from serving.export_record import read_record
+
 _FOR_METRICS = (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY, tfma.EXAMPLE_WEIGHTS_KEY)
 """What TFMA hands to metrics. The two last are asked for even where a model has none."""
 
@@ -22,6 +25,8 @@ def custom_extractors(
     eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
     """Return TFMA's default extractors with grouping in the place of unbatching; TFX calls this by its name.
+
+    Where a model reads whole histories, batches are put together anew before all.
 
     Parameters
     ----------
@@ -48,7 +53,12 @@ def custom_extractors(
     grouping = tfma.extractors.Extractor(
         stage_name="GroupExamples", ptransform=beam.FlatMap(group_examples, sliced_by=sliced_by)
     )
-    return [*extractors[:place], grouping, *extractors[place + 1 :]]
+    extractors = [*extractors[:place], grouping, *extractors[place + 1 :]]
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    if any(model is not None and read_record(model.model_path).reads == "history" for model in models):
+        together = tfma.extractors.Extractor(stage_name="HistoriesTogether", ptransform=TogetherByUser())
+        return [together, *extractors]
+    return extractors
 
 
 def group_examples(batch: dict[str, Any], sliced_by: Sequence[str]) -> Iterator[dict[str, Any]]:

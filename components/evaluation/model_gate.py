@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from components.evaluation.metric_names import LIFT, MARGIN, POPULARITY, RECALL, RECENT_POPULARITY
 from components.evaluation.paired_difference import PairedDifference
+from components.finding import Finding
 from components.gate_settings import ModelGateSettings
 from components.naming import LAST_BLESSED, SERVED
 
@@ -43,15 +44,6 @@ class Requirement:
     least: float
     of_slice: Slice | None = None
     against_baseline: bool = False
-
-
-@dataclass(frozen=True)
-class Check:
-    """A requirement with its outcome, in a sentence too."""
-
-    requirement: Requirement
-    met: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -92,8 +84,8 @@ def requirements(gate: ModelGateSettings) -> list[Requirement]:
     ]
 
 
-def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str = LAST_BLESSED) -> list[Check]:
-    """Return the checks of an evaluation; the model is blessed if every check is met.
+def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str = LAST_BLESSED) -> list[Finding]:
+    """Return what came of each requirement; the model is blessed if all are met.
 
     Parameters
     ----------
@@ -102,7 +94,7 @@ def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str =
     compared_with
         Which model the baseline is, in words.
     """
-    checks = []
+    checks: list[Finding] = []
     for requirement in requirements(gate):
         if requirement.against_baseline:
             if evaluation.difference is not None:
@@ -114,7 +106,7 @@ def decide(evaluation: Evaluation, gate: ModelGateSettings, compared_with: str =
     return checks
 
 
-def _check_lift(candidate: Metrics, requirement: Requirement) -> Check:
+def _check_lift(candidate: Metrics, requirement: Requirement) -> Finding:
     lift = candidate[LIFT]
     met = lift >= requirement.least
     floors = {
@@ -126,26 +118,26 @@ def _check_lift(candidate: Metrics, requirement: Requirement) -> Check:
         f"recall@10 is {lift:.2f} times that of {which} popularity ({floors[which]:.4f}), which "
         f"{'meets' if met else 'misses'} the required {requirement.least:g} times"
     )
-    return Check(requirement, met, sentence)
+    return _finding(requirement, lift, met, sentence)
 
 
-def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> Check:
+def _check_slice(slices: Mapping[Slice, Metrics], requirement: Requirement) -> Finding:
     assert requirement.of_slice is not None  # noqa: S101 - asked of slices alone
     name = " ".join(requirement.of_slice).replace("_", " ")
     metrics = slices.get(requirement.of_slice)
     if metrics is None:
         sentence = f"no query has {name}, so that the required recall@10 of {requirement.least:g} there isn't shown"
-        return Check(requirement, met=False, sentence=sentence)
+        return _finding(requirement, None, met=False, what=sentence)
     met = metrics[RECALL] >= requirement.least
     sentence = (
         f"recall@10 for {name} is {metrics[RECALL]:.4f}, which {'meets' if met else 'misses'} the required "
         f"{requirement.least:g}"
     )
-    return Check(requirement, met, sentence)
+    return _finding(requirement, metrics[RECALL], met, sentence)
 
 
-def compare(difference: PairedDifference, gate: ModelGateSettings, other: str) -> Check:
-    """Return the check of a model against another one.
+def compare(difference: PairedDifference, gate: ModelGateSettings, other: str) -> Finding:
+    """Return how a model compares with another one.
 
     Parameters
     ----------
@@ -157,16 +149,27 @@ def compare(difference: PairedDifference, gate: ModelGateSettings, other: str) -
         Which the other model is, in words.
     """
     drop = gate.max_recall_at_10_drop
-    met = difference.margin(drop, non_inferior=gate.non_inferior) >= _NO_WORSE.least
+    margin = difference.margin(drop, non_inferior=gate.non_inferior)
+    met = margin >= _NO_WORSE.least
     measured = (
         f"recall@10 differs by {difference.mean:+.4f} from the {other} model's on the same "
         f"{difference.queries:,} queries (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
     )
     if gate.non_inferior:
-        verdict = "above" if met else "not above"
-        return Check(_NO_WORSE, met, f"{measured}: the interval's lower end is {verdict} the allowed drop of {drop:g}")
-    if difference.mean >= -drop:
+        verdict = f"the interval's lower end is {'above' if met else 'not above'} the allowed drop of {drop:g}"
+    elif difference.mean >= -drop:
         verdict = f"within the allowed drop of {drop:g}"
     else:
         verdict = f"beyond the allowed drop of {drop:g}, {'but within chance' if met else 'and beyond chance'}"
-    return Check(_NO_WORSE, met, f"{measured}: {verdict}")
+    return _finding(_NO_WORSE, margin, met, f"{measured}: {verdict}")
+
+
+def _finding(requirement: Requirement, measured: float | None, met: bool, what: str) -> Finding:
+    return Finding(
+        kind=requirement.metric,
+        what=what,
+        where=requirement.of_slice,
+        measured=measured,
+        allowed=requirement.least,
+        met=met,
+    )

@@ -8,12 +8,10 @@ from typing import NamedTuple
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
+from components.naming import SPAN_PROPERTY
 from data.errors import InputError
 
 _Event = metadata_store_pb2.Event
-
-SPAN_PROPERTY = "span"
-"""TFX's property of Examples of a span."""
 
 
 class SpanSplit(NamedTuple):

@@ -13,7 +13,8 @@ from tfx import types
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
-from components.history.seen_data import SPAN_PROPERTY, seen_by
+from components.history.seen_data import seen_by
+from components.naming import SPAN_PROPERTY
 from data.errors import InputError
 from serving.labels import version_to_serve
 from serving.versions import GRAPH_FILE, model_digest, published_versions
@@ -51,7 +52,7 @@ def served_before(
     """
     newest_first = sorted(models, key=lambda model: model.id, reverse=True)
     known: dict[str, types.Artifact] = {}
-    for place, version in enumerate(_versions(serving)):
+    for place, version in enumerate(versions_by_service(serving)):
         model = _find(newest_first, model_digest(serving / str(version)), known)
         if model is None:
             if place == 0:
@@ -88,8 +89,14 @@ class ServedModel(tfx.dsl.experimental.ResolverStrategy):
         return {**input_dict, "model": [] if served is None else [served], "passed_over": []}
 
 
-def _versions(serving: Path) -> Iterator[int]:
-    """Yield the version that is served, then the others, newest first."""
+def versions_by_service(serving: Path) -> Iterator[int]:
+    """Yield the version that is served, then the others, newest first.
+
+    Parameters
+    ----------
+    serving
+        The folder of published versions; it may be missing.
+    """
     versions = published_versions(serving)
     served = version_to_serve(serving, None) if versions else None
     if served is not None:

@@ -10,8 +10,8 @@ from tfx import types
 from tfx import v1 as tfx
 
 from components.artifacts import DataVerdict
-from components.history.seen_data import SPAN_PROPERTY, check_unseen
-from components.naming import MODEL, MODEL_RUN, RANGE_STATISTICS
+from components.history.seen_data import check_unseen
+from components.naming import MODEL, MODEL_RUN, RANGE_STATISTICS, REVISION_TYPE, SPAN_PROPERTY
 
 _Event = metadata_store_pb2.Event
 
@@ -34,9 +34,19 @@ def accepted_spans(store: mlmd.MetadataStore, examples: Iterable[types.Artifact]
 
 
 def accepted_ids(store: mlmd.MetadataStore) -> set[int]:
-    """Return the ids of all Examples that the data gate let pass, which its verdicts came from."""
+    """Return the ids of all Examples that the data gate let pass, which its verdicts came from.
+
+    Those of a later revision, without a user who was forgotten, are accepted with those that they take the place of.
+    """
     verdicts = [verdict.id for verdict in store.get_artifacts_by_type(DataVerdict.TYPE_NAME)]
-    return read_for(store, read_for(store, verdicts, "statistics"), "examples")
+    passed = read_for(store, read_for(store, verdicts, "statistics"), "examples")
+    revisions = sorted(execution.id for execution in store.get_executions_by_type(REVISION_TYPE))
+    events = store.get_events_by_execution_ids(revisions) if revisions else []
+    for revision in revisions:
+        own = [event for event in events if event.execution_id == revision]
+        if any(event.type == _Event.INPUT and event.artifact_id in passed for event in own):
+            passed |= {event.artifact_id for event in own if event.type == _Event.OUTPUT}
+    return passed
 
 
 class PreviousSpans(tfx.dsl.experimental.ResolverStrategy):

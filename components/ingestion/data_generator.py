@@ -4,6 +4,7 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from tfx import types
 from tfx import v1 as tfx
@@ -87,16 +88,7 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions, last_histories
         their manifest.
     """
     manifest = Manifest.load(given)
-    if manifest.format_version != FORMAT_VERSION:
-        raise InputError(
-            f"the data root holds data of format {manifest.format_version}, and this version reads format "
-            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`",
-            code="G10",
-        )
-    if manifest.options != wanted:
-        raise InputError(
-            "the data root holds data generated with other options than the pipeline was compiled with", code="G11"
-        )
+    check_given(manifest, wanted)
     if last_histories and manifest.last_histories is None:
         raise InputError(
             "the data root holds no last histories, which batch_answers needs: generate the data with --last-histories "
@@ -106,6 +98,20 @@ def take_over(given: Path, folder: Path, wanted: GenerateOptions, last_histories
     manifest.verify(given)
     shutil.copytree(given, folder, dirs_exist_ok=True)
     return manifest
+
+
+def check_given(manifest: Manifest, wanted: GenerateOptions) -> None:
+    """Raise `InputError` if data that were generated elsewhere are of an earlier format, or not with these options."""
+    if not manifest.is_current:
+        raise InputError(
+            f"the data root holds data of format {manifest.format_version}, and this version reads format "
+            f"{FORMAT_VERSION}: generate them again with `python -m data.generate`",
+            code="G10",
+        )
+    if manifest.options != wanted:
+        raise InputError(
+            "the data root holds data generated with other options than the pipeline was compiled with", code="G11"
+        )
 
 
 def check_source(manifest: Manifest, stated: str) -> None:
@@ -133,13 +139,15 @@ class GeneratedExampleGen(FileBasedExampleGen):
         Channel of `GeneratedData`.
     code_digest
         Digest of the executor's code, for the backend's cache.
+    span
+        As for `shard_example_gen`.
     """
 
     SPEC_CLASS = GeneratedExampleGenSpec
 
-    def __init__(self, data: types.BaseChannel, code_digest: str = "") -> None:
+    def __init__(self, data: types.BaseChannel, code_digest: str = "", span: Literal["newest"] | None = None) -> None:
         # Where the data lies is only known when the step runs: its entrypoint fills in `input_base`.
-        properties = example_gen.shard_example_gen(data_root="", code_digest=code_digest).exec_properties
+        properties = example_gen.shard_example_gen(data_root="", code_digest=code_digest, span=span).exec_properties
         spec = GeneratedExampleGenSpec(
             data=data, examples=types.Channel(type=tfx.types.standard_artifacts.Examples), **properties
         )

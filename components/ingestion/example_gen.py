@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format, struct_pb2
 from tfx import types
@@ -13,16 +14,12 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
+from components.ingestion.layout import DIGEST_PROPERTY, places_of_files
 from components.local_paths import local_path
-from components.naming import EXAMPLE_GEN
+from components.naming import EXAMPLE_GEN, SPAN_PROPERTY
 from data.errors import InputError
-from data.examples.last_histories import LAST_HISTORIES_FILE
-from data.examples.manifest import MANIFEST_FILE, Manifest
-from data.examples.shards import SPLITS, TIMELINES, shard_pattern
-from data.releases.catalogue import CATALOGUE_FILE
-
-DIGEST_PROPERTY = "manifest_digest"
-"""Custom property of the Examples artifact: the digest of the data that it was copied from."""
+from data.examples.manifest import Manifest
+from data.examples.shards import SPLITS, shard_pattern
 
 _MANIFEST_KEY = "manifest_digest"
 
@@ -33,8 +30,7 @@ SPAN_FOLDER = "span-{SPAN}"
 class Executor(BaseExecutor):
     """Copies the shards that a manifest lists into the artifact, each checked against its digest.
 
-    Timelines, catalogue and manifest are copied into the artifact's root too, so that later steps need nothing but the
-    artifact.
+    Where they lie there, `components.ingestion.layout` says.
     """
 
     def Do(  # noqa: N802
@@ -56,32 +52,49 @@ class Executor(BaseExecutor):
         _check_expected(manifest, exec_properties, source)
         manifest.verify(source)
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        for split in SPLITS:
-            names = sorted(shard.name for shard in manifest.shards if shard.split == split)
-            if not names:
-                raise InputError(f"{source} holds no {split} shards: generate the data again", code="G06")
-            folder = f"{examples.uri}/Split-{split}"
-            tfx.dsl.io.fileio.makedirs(folder)
-            for number, name in enumerate(names):
-                target = f"{folder}/data_tfrecord-{number:05d}-of-{len(names):05d}.gz"
-                tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
-        histories = (LAST_HISTORIES_FILE,) if manifest.last_histories is not None else ()
-        # Beside the splits, since they are no examples: statistics and Transform have no use for them.
-        timelines = [shard.name for shard in manifest.shards_of(TIMELINES)]
-        if timelines:
-            tfx.dsl.io.fileio.makedirs(f"{examples.uri}/{TIMELINES}")
-        for name in timelines:
-            tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{TIMELINES}/{name}", overwrite=True)
-        for name in (CATALOGUE_FILE, MANIFEST_FILE, *histories):
-            tfx.dsl.io.fileio.copy(str(source / name), f"{examples.uri}/{name}", overwrite=True)
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        copy_examples(source, manifest, examples.uri)
+        describe_examples(examples)
         examples.set_string_custom_property(DIGEST_PROPERTY, manifest.digest)
-        examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
-        examples.set_string_custom_property("file_format", "tfrecords_gzip")
+        if manifest.span is not None:
+            # TFX's driver sets it on this machine alone.
+            examples.set_int_custom_property(SPAN_PROPERTY, manifest.span.number)
+
+
+def copy_examples(source: Path, manifest: Manifest, root: str) -> None:
+    """Copy the data of a verified manifest to where they lie in an Examples artifact.
+
+    Parameters
+    ----------
+    source
+        Their folder.
+    manifest
+        Theirs.
+    root
+        The artifact's URI.
+
+    Raises
+    ------
+    InputError
+        A split is empty.
+    """
+    for split in SPLITS:
+        if not manifest.shards_of(split):
+            raise InputError(f"{source} holds no {split} shards: generate the data again", code="G06")
+    for name, place in places_of_files(manifest):
+        target = f"{root}/{place}"
+        tfx.dsl.io.fileio.makedirs(posixpath.dirname(target))
+        tfx.dsl.io.fileio.copy(str(source / name), target, overwrite=True)
+
+
+def describe_examples(examples: types.Artifact) -> None:
+    """Set the properties by which TFX reads an Examples artifact."""
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    examples.set_string_custom_property("payload_format", "FORMAT_TF_EXAMPLE")
+    examples.set_string_custom_property("file_format", "tfrecords_gzip")
 
 
 def shard_example_gen(
-    data_root: str, manifest_digest: str = "", code_digest: str = "", span: int | None = None
+    data_root: str, manifest_digest: str = "", code_digest: str = "", span: int | Literal["newest"] | None = None
 ) -> FileBasedExampleGen:
     """Return the ExampleGen over a folder that `data.generate` wrote.
 
@@ -95,7 +108,8 @@ def shard_example_gen(
     code_digest
         Digest of this executor's code, for the cache too.
     span
-        Number of the span to ingest, which the artifact bears as TFX's property `span`; None for data without spans.
+        Number of the span to ingest, which the artifact bears as TFX's property `span`; `newest` for the newest that
+        the folder holds, None for data without spans.
     """
     within = "" if span is None else f"{SPAN_FOLDER}/"
     custom_config = tfx.proto.CustomConfig()
@@ -113,8 +127,8 @@ def shard_example_gen(
     ).with_id(EXAMPLE_GEN)
 
 
-def _only(span: int | None) -> tfx.proto.RangeConfig | None:
-    if span is None:
+def _only(span: int | Literal["newest"] | None) -> tfx.proto.RangeConfig | None:
+    if span is None or span == "newest":
         return None
     return tfx.proto.RangeConfig(static_range=tfx.proto.StaticRange(start_span_number=span, end_span_number=span))
 

@@ -18,7 +18,7 @@ from tfx.utils import json_utils
 from components.artifacts import AuditRecord
 from components.audit.figures import PASSED
 from components.evaluation.evaluation_result import read_evaluation
-from components.ingestion.example_gen import DIGEST_PROPERTY
+from components.ingestion.layout import DIGEST_PROPERTY
 from components.local_paths import local_path
 from data.version import __version__, commit
 from serving.signing import load_private_key

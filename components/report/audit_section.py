@@ -45,7 +45,7 @@ def audit_section(facts: ReportModel) -> dict[str, Any] | None:
     if audit is None:
         return None
     allowed = facts.settings.get("audit", {})
-    out = {finding.name.partition(" ")[0] for finding in audit.findings}
+    out = {finding.kind.partition(" ")[0] for finding in audit.findings}
     return {
         "data": list(_data_rows(audit, allowed, out)),
         "behaviour": list(_behaviour_rows(audit, allowed, out, facts.words)),

@@ -13,16 +13,14 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
 from components.audit.figures import read_audit
-from components.data_gate import VERDICT_FILE, find_anomalies
+from components.data_gate.rules import VERDICT_FILE, find_anomalies
 from components.evaluation.evaluation_result import EvaluationResult
 from components.evaluation.metric_names import CANDIDATES, POPULARITY, QUERIES, RECALL
 from components.naming import SAVED_MODEL
 from components.report.metrics import metric_rows, share_interval
 from components.report.provenance import describe_process
 from components.report.report_model import (
-    CheckFacts,
     DataFacts,
-    DataFinding,
     DataGateFacts,
     DecisionFacts,
     DifferenceFacts,
@@ -184,7 +182,7 @@ def _read_data_gate(artifacts: RunArtifacts) -> DataGateFacts | None:
     if artifacts.anomalies is None:
         return None
     findings = [
-        DataFinding.model_validate(finding.model_dump())
+        finding
         for path in sorted(artifacts.anomalies.glob("Split-*/SchemaDiff.pb"))
         for finding in find_anomalies(
             path.parent.name.removeprefix("Split-"), anomalies_pb2.Anomalies.FromString(path.read_bytes())
@@ -247,7 +245,7 @@ def _decide(
     difference, gate = evaluation_result.evaluation.difference, settings.get("model_gate", {})
     return DecisionFacts(
         blessed=evaluation_result.blessed,
-        checks=[CheckFacts(sentence=check.sentence, met=check.met) for check in evaluation_result.checks],
+        checks=evaluation_result.checks,
         difference=DifferenceFacts(
             **asdict(difference),
             allowed_drop=gate.get("max_recall_at_10_drop"),
@@ -256,6 +254,7 @@ def _decide(
         if difference is not None
         else None,
         no_baseline=evaluation_result.no_baseline,
+        forms=evaluation_result.forms,
         servable=servable,
         published=artifacts.published,
     )

@@ -53,9 +53,7 @@ def metric_rows(evaluation_result: EvaluationResult) -> list[MetricRow]:
     """Return a model's metrics beside popularity's, the other model's, and what the gate asks of all queries."""
     evaluation = evaluation_result.evaluation
     candidate, baseline = evaluation.candidate, evaluation.baseline
-    asked = {
-        check.requirement.metric: check for check in evaluation_result.checks if check.requirement.of_slice is None
-    }
+    asked = {check.kind: check for check in evaluation_result.checks if check.where is None}
     queries = round(candidate[QUERIES])
     intervals = {name: share_interval(candidate[name], queries) for name in _SHARES} if queries else {}
     return [
@@ -69,7 +67,7 @@ def metric_rows(evaluation_result: EvaluationResult) -> list[MetricRow]:
             popularity=candidate.get(f"{name}{POPULARITY}"),
             recent_popularity=candidate.get(f"{name}{RECENT_POPULARITY}"),
             baseline=baseline.get(name) if baseline is not None else None,
-            required=asked[name].requirement.least if name in asked else None,
+            required=asked[name].allowed if name in asked else None,
             met=asked[name].met if name in asked else None,
         )
         for name in SHOWN_METRICS

@@ -63,6 +63,12 @@ def _context(data: DataFacts) -> Iterator[tuple[str, str]]:
         yield "Context", f"the last {most} {data.words.many} before the label, or as many as there are{found}"
 
 
+def _how_much_is_read(facts: ReportModel) -> str:
+    if facts.settings.get("model", {}).get("reads") == "history":
+        return "which the model reads from its beginning"
+    return "however little of it the model reads"
+
+
 def _of_ranking(facts: ReportModel) -> Iterator[tuple[str, str]]:
     many, one = facts.words.many, facts.words.one
     held_out = facts.data.split_named("eval") if facts.data is not None else None
@@ -74,7 +80,7 @@ def _of_ranking(facts: ReportModel) -> Iterator[tuple[str, str]]:
         yield f"Ranked {many}", f"all {facts.candidates:,} that train holds{of_all}; none are sampled"
     whole = facts.data is not None and facts.data.options.get("leave_out") is not None
     left_out = (
-        f"all {many} of the query's whole history, however little of it the model reads"
+        f"all {many} of the query's whole history, {_how_much_is_read(facts)}"
         if whole
         else f"the {many} of the query's own context, as in serving"
     )

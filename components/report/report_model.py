@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from components.audit.figures import AuditResult
+from components.finding import Figure, Finding
 from components.naming import BASELINE_NODE, LAST_BLESSED, PREVIOUS_STATISTICS, SERVED
 from data.examples.ratings_profile import RatingsProfile
 from data.movie_ids import MovieId
@@ -22,14 +22,6 @@ _ALWAYS_RUN = {BASELINE_NODE, PREVIOUS_STATISTICS}
 
 FACTS_FILE = "facts.json"
 REPORT_FILE = "report.html"
-
-
-def _number_or_none(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Figure = Annotated[float | None, BeforeValidator(_number_or_none)]
-"""A measured figure; None where what was measured is no number, which JSON has no way to write."""
 
 
 class _Facts(BaseModel):
@@ -185,19 +177,10 @@ class DataFacts(_Facts):
         return next((split for split in self.splits if split.split == name), None)
 
 
-class DataFinding(_Facts):
-    """Something that the data gate, or the validation before it, found."""
-
-    kind: str
-    split: str
-    feature: str
-    reason: str
-
-
 class DataGateFacts(_Facts):
     """What is wrong with the data, and how far it lies from the last run's."""
 
-    findings: list[DataFinding] = []
+    findings: list[Finding] = []
     distances: dict[str, Figure] = {}
     not_compared: dict[str, str] = {}
     compared_with_previous: bool = False
@@ -216,13 +199,6 @@ class SliceFacts(_Facts):
     ndcg: Figure
     mrr: Figure
     examples: int | None = None
-
-
-class CheckFacts(_Facts):
-    """One thing that the gate asked, in words, and whether it was met."""
-
-    sentence: str
-    met: bool
 
 
 class DifferenceFacts(_Facts):
@@ -257,6 +233,8 @@ class DecisionFacts(_Facts):
         To the model that it is compared with; None where there was none.
     no_baseline
         Why there was none.
+    forms
+        What that model and this one read, where it is not the same.
     servable
         What the servable check found wrong; None where it did not run.
     published
@@ -266,10 +244,11 @@ class DecisionFacts(_Facts):
     """
 
     blessed: bool | None = None
-    checks: list[CheckFacts] = []
+    checks: list[Finding] = []
     difference: DifferenceFacts | None = None
     no_baseline: str | None = None
-    servable: list[str] | None = None
+    forms: str | None = None
+    servable: list[Finding] | None = None
     published: str | None = None
     model_folder: str | None = None
 

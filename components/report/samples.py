@@ -25,9 +25,10 @@ _LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class _Window:
-    """An eval example: what the history holds, the movie that followed, and both as they lie in the file."""
+    """An eval example: context, what to ask with, the movie that followed, and all of it as it lies in the file."""
 
     context: list[MovieId]
+    history: list[MovieId]
     label: MovieId
     record: bytes
 
@@ -60,7 +61,7 @@ def sample_recommendations(model: Path, examples: Path, count: int = SAMPLES, k:
         return []
     ranks = recommender.label_ranks([window.record for window in windows])
     chosen = choose_alike([rank is not None and rank <= k for rank in ranks], count)
-    answers = recommender.recommend_batch([windows[place].context for place in chosen], k=k)
+    answers = recommender.recommend_batch([windows[place].history for place in chosen], k=k)
     return [
         _sample_of(windows[place], ranks[place], answer, recommender.catalogue)
         for place, answer in zip(chosen, answers, strict=True)
@@ -85,7 +86,7 @@ def _sample_of(window: _Window, rank: int | None, answer: Sequence[Recommendatio
     label = catalogue.movie(window.label)
     return Sample(
         history=[catalogue.title(movie_id) for movie_id in window.context],
-        history_ids=window.context,
+        history_ids=window.history,
         label=label.title,
         label_genres=list(label.genres),
         recommended=[
@@ -108,7 +109,9 @@ def _full_windows(files: list[str]) -> Iterator[_Window]:
         example = tf.train.Example.FromString(record).features.feature
         context = _ids(example[features.CONTEXT_MOVIE_ID])
         if example[features.CONTEXT_LENGTH].int64_list.value[0] == len(context):
-            yield _Window(context, _ids(example[features.LABEL_MOVIE_ID])[0], record)
+            # All that evaluation leaves out, where that is more than the context.
+            history = _ids(example[features.SEEN_MOVIE_ID]) or context
+            yield _Window(context, history, _ids(example[features.LABEL_MOVIE_ID])[0], record)
 
 
 def _ids(feature: tf.train.Feature) -> list[MovieId]:

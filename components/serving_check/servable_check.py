@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from tfx import v1 as tfx
 from tfx.utils import path_utils
 
+from components.finding import Finding
 from components.gate_settings import ServableCheckSettings
 
 FINDINGS_FILE = "findings.json"
@@ -24,12 +25,13 @@ logger = logging.getLogger("next_movie.servable_check")
 
 
 class Servability(BaseModel):
-    """What the check found; `latency_ms` is None where the model did not answer."""
+    """What the check found; latencies are None where the model did not answer, or has no longest history."""
 
     model_config = ConfigDict(extra="forbid")
 
-    findings: list[str]
+    findings: list[Finding]
     latency_ms: float | None = None
+    longest_latency_ms: float | None = None
 
 
 def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
@@ -48,7 +50,8 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
         Without findings if the model can be served. A process that dies or hangs is a finding too.
     """
     # Isolated (-I): neither PYTHONPATH nor the working directory brings the project's code along.
-    command = [sys.executable, "-I", str(_CHECKER), folder, str(settings.max_latency_ms)]
+    limits = [str(settings.max_latency_ms), str(settings.max_longest_latency_ms)]
+    command = [sys.executable, "-I", str(_CHECKER), folder, *limits]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     try:
         process = subprocess.run(
@@ -61,12 +64,16 @@ def check_model(folder: str, settings: ServableCheckSettings) -> Servability:
             env={**os.environ, **quiet},
         )
     except subprocess.TimeoutExpired:
-        return Servability(findings=[f"the model did not answer all requests within {settings.max_seconds:g} s"])
+        return _failed(f"the model did not answer all requests within {settings.max_seconds:g} s")
     lines = process.stdout.strip().splitlines()
     if process.returncode != 0 or not lines:
         last_line = (process.stderr.strip().splitlines() or ["no message"])[-1]
-        return Servability(findings=[f"the process that asked the model ended with {process.returncode}: {last_line}"])
+        return _failed(f"the process that asked the model ended with {process.returncode}: {last_line}")
     return Servability.model_validate_json(lines[-1])
+
+
+def _failed(what: str) -> Servability:
+    return Servability(findings=[Finding(kind="servable", what=what)])
 
 
 @tfx.dsl.components.component
@@ -83,7 +90,7 @@ def ServableCheck(  # noqa: N802
     result = check_model(path_utils.serving_model_path(model.uri), ServableCheckSettings.model_validate_json(settings))
     blessed = not result.findings
     for finding in result.findings:
-        logger.warning("not servable: %s", finding)
+        logger.warning("not servable: %s", finding.what)
     blessing.set_int_custom_property("blessed", int(blessed))
     with tfx.dsl.io.fileio.open(f"{blessing.uri}/{FINDINGS_FILE}", "w") as file:
         file.write(result.model_dump_json(indent=2))

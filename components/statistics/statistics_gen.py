@@ -21,6 +21,7 @@ from tfx.types import artifact_utils
 
 from components.artifacts import UnpaddedExampleStatistics
 from components.ingestion.example_reading import fixed_lengths, read_fixed_lengths
+from components.naming import SPAN_PROPERTY
 from components.statistics.feature_statistics import STATISTICS_FILE
 from components.statistics.value_counts import ValueCounts, add_counts, as_statistics, count_values
 from data import features
@@ -205,6 +206,8 @@ def ShardStatisticsGen(  # noqa: N802
                 schema=curated,
             )
     statistics.split_names = newest.split_names
+    if manifest.span is not None:
+        statistics.set_int_custom_property(SPAN_PROPERTY, manifest.span.number)
     for split in splits:
         raise_on_faults(split, unpadded.uri)
 

@@ -121,9 +121,11 @@ def merge_last_histories(newest_first: Sequence[Path], target: Path) -> int:
         A file is damaged, or they are of different forms.
     """
     seen: set[Any] = set()
+    kind = _common_kind(newest_first)
     writer: pq.ParquetWriter | None = None
     try:
         for table in _pieces(newest_first):
+            table = table.set_column(0, "id", table["id"].cast(kind))
             is_new = []
             for user in table["id"].to_pylist():
                 is_new.append(user not in seen)
@@ -134,6 +136,15 @@ def merge_last_histories(newest_first: Sequence[Path], target: Path) -> int:
         if writer is not None:
             writer.close()
     return len(seen)
+
+
+def _common_kind(files: Sequence[Path]) -> pa.DataType:
+    """Return the type of all files' users: of own data they are integers in a file of such users alone, else texts."""
+    kinds = []
+    for path in files:
+        with open_parquet(path) as file:
+            kinds.append(file.schema_arrow.field("id").type)
+    return kinds[0] if len(set(kinds)) == 1 else pa.string()
 
 
 def _pieces(files: Sequence[Path]) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,11 @@ class Manifest(BaseModel):
         content: dict[str, Any] = write(self)
         return {name: value for name, value in content.items() if value is not None or name not in _LEFT_OUT_IF_NONE}
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the files are of the format that this version writes."""
+        return self.format_version == FORMAT_VERSION
+
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Read the manifest of a folder.
@@ -157,6 +163,12 @@ class Manifest(BaseModel):
         """Write the manifest into a folder."""
         text = json.dumps(self.model_dump(mode="json"), indent=2)
         (folder / MANIFEST_FILE).write_text(f"{text}\n", encoding="utf-8")
+
+    def replace(self, folder: Path) -> None:
+        """Put the manifest into the place of a folder's own, in one rename."""
+        with tempfile.TemporaryDirectory(prefix=".manifest-", dir=folder.parent) as staging:
+            self.save(Path(staging))
+            (Path(staging) / MANIFEST_FILE).replace(folder / MANIFEST_FILE)
 
     @property
     def data_set(self) -> str:

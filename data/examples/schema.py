@@ -80,7 +80,7 @@ def build_schema(
     return schema
 
 
-def schema_of(manifest: Manifest, catalogue: Catalogue) -> schema_pb2.Schema:
+def schema_of(manifest: Manifest, catalogue: Catalogue, *, drift_tolerance: float = 1.0) -> schema_pb2.Schema:
     """Return the schema of generated data.
 
     Parameters
@@ -89,13 +89,22 @@ def schema_of(manifest: Manifest, catalogue: Catalogue) -> schema_pb2.Schema:
         What the data were generated with.
     catalogue
         The data's movies, for their genres.
+    drift_tolerance
+        What the thresholds of drift, made for data that are drawn anew, are multiplied with.
     """
-    return build_schema(
+    schema = build_schema(
         manifest.options, catalogue.genre_names(), max_stars=manifest.max_rating, pad=manifest.pad_movie_id
     )
+    for feature in schema.feature if drift_tolerance != 1.0 else ():
+        for name in ("jensen_shannon_divergence", "infinity_norm"):
+            if feature.drift_comparator.HasField(name):
+                threshold = getattr(feature.drift_comparator, name)
+                # Neither distance is ever above 1.
+                threshold.threshold = min(1.0, threshold.threshold * drift_tolerance)
+    return schema
 
 
-def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path:
+def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue, *, drift_tolerance: float = 1.0) -> Path:
     """Write the schema of generated data as text, and return the file's path.
 
     Parameters
@@ -106,6 +115,8 @@ def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path
         What the data were generated with.
     catalogue
         The data's movies, for their genres.
+    drift_tolerance
+        As for `schema_of`.
 
     Raises
     ------
@@ -114,5 +125,6 @@ def write_schema(folder: Path, manifest: Manifest, catalogue: Catalogue) -> Path
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / SCHEMA_FILE
-    path.write_text(text_format.MessageToString(schema_of(manifest, catalogue)), encoding="utf-8")
+    schema = schema_of(manifest, catalogue, drift_tolerance=drift_tolerance)
+    path.write_text(text_format.MessageToString(schema), encoding="utf-8")
     return path

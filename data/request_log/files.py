@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,26 @@ def log_file_name(begun: float) -> str:
     """Return a name that no other file of a log has, for one that is begun at a time in seconds since 1970."""
     when = datetime.fromtimestamp(begun, timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     return f"requests-{when}-{uuid.uuid4().hex[:8]}.jsonl"
+
+
+@contextmanager
+def file_held(descriptor: int) -> Iterator[None]:
+    """Hold a file of a log alone, as a server does while it writes lines, and whoever puts another in its place.
+
+    Where the file system knows no locks, nothing is held.
+
+    Parameters
+    ----------
+    descriptor
+        Of the open file.
+    """
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def log_files(folder: Path) -> list[Path]:

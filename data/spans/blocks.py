@@ -88,6 +88,9 @@ class SpanPiece:
         The first row and the one behind the last.
     lengths
         How many users with a label have timelines of which length.
+    histories
+        A file, of `RATING_DTYPE`: the timelines, up to the span, of the users with a label; None where none is wanted,
+        or there is no label.
     """
 
     labels: int
@@ -96,6 +99,7 @@ class SpanPiece:
     events: Path
     event_rows: tuple[int, int]
     lengths: ValueTally
+    histories: Path | None = None
 
     def read_timelines(self) -> NDArray[np.void]:
         """Read `PART_DTYPE[n]`."""
@@ -233,7 +237,7 @@ def _is_among(events: NDArray[np.void], before: NDArray[np.void]) -> NDArray[np.
 
 
 def cut_blocks(
-    blocks: Sequence[OwnedBlock], span_of: SpanOf, first: int, max_context_length: int
+    blocks: Sequence[OwnedBlock], span_of: SpanOf, first: int, max_context_length: int, *, histories: bool = False
 ) -> dict[int, list[SpanPiece]]:
     """Return what each span holds of each block, by the span's number.
 
@@ -247,13 +251,15 @@ def cut_blocks(
         The first number that is asked for.
     max_context_length
         How far windows reach back.
+    histories
+        Whether the users' whole timelines are wanted too.
 
     Raises
     ------
     OSError
         Files can't be written beside the blocks'.
     """
-    cut = partial(_cut_block, span_of=span_of, first=first, max_context_length=max_context_length)
+    cut = partial(_cut_block, span_of=span_of, first=first, max_context_length=max_context_length, histories=histories)
     pieces: dict[int, list[SpanPiece]] = {}
     with ThreadPoolExecutor(available_workers()) as pool:
         for of_block in pool.map(cut, blocks):
@@ -262,7 +268,9 @@ def cut_blocks(
     return pieces
 
 
-def _cut_block(block: OwnedBlock, span_of: SpanOf, first: int, max_context_length: int) -> dict[int, SpanPiece]:
+def _cut_block(
+    block: OwnedBlock, span_of: SpanOf, first: int, max_context_length: int, *, histories: bool
+) -> dict[int, SpanPiece]:
     owned = np.fromfile(block.timelines, dtype=_OWNED_DTYPE)
     timelines = Timelines.of(owned)
     owner = np.where(owned["owner"] == NO_SPAN, NO_SPAN, span_of(owned["owner"]))
@@ -286,9 +294,27 @@ def _cut_block(block: OwnedBlock, span_of: SpanOf, first: int, max_context_lengt
                     int(np.searchsorted(arrived, number, side="right")),
                 ),
                 lengths=ValueTally.of(ends.positions[ends.is_last] + 1),
+                histories=_write_histories(block, timelines, span_of, is_label, number) if histories else None,
             )
             start += len(part)
     return pieces
+
+
+def _write_histories(
+    block: OwnedBlock, timelines: Timelines, span_of: SpanOf, is_label: NDArray[np.bool_], number: int
+) -> Path | None:
+    """Write what the users with some labels have watched up to a span."""
+    if not is_label.any():
+        return None
+    has_label = np.zeros(timelines.user_numbers[-1] + 1, dtype=bool)
+    has_label[timelines.user_numbers[is_label]] = True
+    rows = timelines.ratings[has_label[timelines.user_numbers] & (span_of(timelines.ratings["span"]) <= number)]
+    history = np.empty(len(rows), dtype=RATING_DTYPE)
+    for name in _FIELDS:
+        history[name] = rows[name]
+    path = block.timelines.with_suffix(f".histories-{number}")
+    path.write_bytes(history.tobytes())
+    return path
 
 
 def _read_rows(path: Path, dtype: np.dtype, rows: tuple[int, int]) -> NDArray[np.void]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.example_folder import WORK_FOLDER, WrittenExamples, write_examples
+from data.examples.last_histories import LastHistories
 from data.examples.manifest import Manifest
 from data.examples.shards import file_sha256
 from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE, SpanFacts
@@ -152,6 +153,7 @@ def write_span_folder(
     catalogue: Catalogue,
     folder: Path,
     *,
+    histories: Callable[[Path], LastHistories] | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> WrittenExamples:
@@ -171,6 +173,8 @@ def write_span_folder(
         The span's own, with the train labels of earlier spans.
     folder
         Takes the files.
+    histories
+        Writes the last histories of the span's users to the folder; None where none are wanted.
     beam_args, progress
         As for `data.generate.generate`.
 
@@ -229,7 +233,8 @@ def write_span_folder(
         unlisted=origin.unlisted,
         revision=former.revision + 1 if former is not None else 0,
     )
-    manifest = written.manifest.model_copy(update={"span": facts})
+    last = histories(folder) if histories is not None else None
+    manifest = written.manifest.model_copy(update={"span": facts, "last_histories": last})
     manifest.save(folder)
     return replace(written, manifest=manifest)
 

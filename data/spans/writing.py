@@ -16,6 +16,7 @@ from data.atomic_folder import exclusive, staged, staged_together
 from data.beam_options import check_job_server
 from data.errors import InputError
 from data.example_folder import WrittenExamples
+from data.examples.last_histories import LastHistories, write_last_histories
 from data.examples.manifest import Manifest
 from data.examples.span_facts import EVENTS_FILE
 from data.full_disk import disk_faults
@@ -27,16 +28,17 @@ from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.span_settings import SpanSettings, Stretch
 from data.spans.blocks import NEVER, Arrived, SpanOf, SpanPiece, cut_blocks, own_blocks
 from data.spans.events import EVENT_DTYPE, of_users, read_rows
-from data.spans.series import REMEDY, check_spans_alone, list_spans, load_span, row_groups, span_folder
+from data.spans.series import REMEDY, WORK_FOLDER, check_spans_alone, list_spans, load_span, row_groups, span_folder
 from data.spans.span_writing import SpanOrigin, SpanTotals, write_span_folder
 from data.spans.stretches import join_stretches, stretch_of_day, stretches_of
 from data.splits import spelt
 from data.timelines import user_blocks
 from data.timelines.periods import TimeRange
 from data.timelines.timelines import RATING_DTYPE
+from data.timelines.user_blocks import UserBlock
 
 _DEFAULTS = SpanSettings()
-_NOT_DECIDING = ("shards", "words")
+NOT_DECIDING = ("shards", "words")
 """Options that may differ between the spans of a series."""
 
 _BYTES_AN_EVENT = 25
@@ -54,6 +56,7 @@ def write_span(
     cache_dir: Path | None = None,
     max_seen_share: float = _DEFAULTS.max_seen_share,
     max_unknown_share: float = _DEFAULTS.max_unknown_share,
+    last_histories: int | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
@@ -71,6 +74,8 @@ def write_span(
         As for `data.generate.generate`.
     max_seen_share, max_unknown_share
         See `SpanSettings`.
+    last_histories
+        Movies of a history at most, of which the span's users get one each; None for no such file.
 
     Returns
     -------
@@ -87,7 +92,7 @@ def write_span(
         series = stack.enter_context(opened(series, progress))
         numbers = list_spans(series)
         last = load_span(span_folder(series, numbers[-1]))[0] if numbers else None
-        reader = _open(options, last, series, source, interactions, items, cache_dir, progress, stack)
+        reader = _open(options, last, series, source, interactions, items, cache_dir, last_histories, progress, stack)
         digest = reader.digest()
         if number in numbers:
             folder = span_folder(series, number)
@@ -109,13 +114,21 @@ def write_span(
                 "the id of one: begin a series in another folder with all that has arrived",
                 code="N06",
             )
-        pieces = cut_blocks(arrived.blocks, lambda spans: spans, number, options.max_context_length)
+        pieces = cut_blocks(
+            arrived.blocks,
+            lambda spans: spans,
+            number,
+            options.max_context_length,
+            histories=last_histories is not None,
+        )
         totals = SpanTotals.of(pieces.get(number, []))
         lacking = int(np.isin(totals.movies, unlisted).sum())
         origin = SpanOrigin.behind(last, digest, by=None, seen=arrived.seen, late=arrived.late, unlisted=lacking)
         with staged(span_folder(series, number)) as folder:
             known = full if before is None else full.behind(before)
-            return _write(options, origin, pieces.get(number, []), full, known, folder, beam_args, progress).manifest
+            own = pieces.get(number, [])
+            histories = _histories_of(own, full, last_histories, reader)
+            return _write(options, origin, own, full, known, folder, histories, beam_args, progress).manifest
 
 
 def write_spans(
@@ -129,6 +142,7 @@ def write_spans(
     interactions: str | None = None,
     items: str | None = None,
     cache_dir: Path | None = None,
+    last_histories: int | None = None,
     beam_args: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Manifest]:
@@ -143,8 +157,8 @@ def write_spans(
         follow.
     by, first_through, min_labels
         See `SpanSettings`.
-    source, interactions, items, cache_dir, beam_args, progress
-        As for `data.generate.generate`.
+    source, interactions, items, cache_dir, last_histories, beam_args, progress
+        As for `write_span`.
 
     Returns
     -------
@@ -161,7 +175,7 @@ def write_spans(
         series = stack.enter_context(opened(series, progress))
         present = list_spans(series)
         last = load_span(span_folder(series, present[-1]))[0] if present else None
-        reader = _open(options, last, series, source, interactions, items, cache_dir, progress, stack)
+        reader = _open(options, last, series, source, interactions, items, cache_dir, last_histories, progress, stack)
         digest = reader.digest()
         for number in present:
             if load_span(span_folder(series, number))[1].by is not None:
@@ -176,7 +190,9 @@ def write_spans(
         def span_of(stretches: NDArray[np.integer]) -> NDArray[np.integer]:
             return np.maximum(np.searchsorted(firsts, stretches, side="right"), 1)
 
-        pieces = cut_blocks(arrived.blocks, span_of, 1, options.max_context_length)
+        pieces = cut_blocks(
+            arrived.blocks, span_of, 1, options.max_context_length, histories=last_histories is not None
+        )
         totals = {number: SpanTotals.of(pieces[number]) for number in sorted(pieces)}
         for number in present:
             _check_as_cut(span_folder(series, number), totals.get(number))
@@ -193,7 +209,8 @@ def write_spans(
                     known = known.behind(before)
                 lacking = int(np.isin(totals[number].movies, unlisted).sum())
                 origin = SpanOrigin.behind(previous, digest, by=by, unlisted=lacking)
-                written = _write(options, origin, pieces[number], full, known, folder, beam_args, progress)
+                histories = _histories_of(pieces[number], full, last_histories, reader)
+                written = _write(options, origin, pieces[number], full, known, folder, histories, beam_args, progress)
                 previous, before = written.manifest, written.catalogue
         return [load_span(span_folder(series, number))[0] for number in list_spans(series) if number in totals]
 
@@ -206,6 +223,7 @@ def _open(
     interactions: str | None,
     items: str | None,
     cache_dir: Path | None,
+    last_histories: int | None,
     progress: Callable[[str], None],
     stack: ExitStack,
 ) -> Reader:
@@ -216,7 +234,9 @@ def _open(
         if options.release is None:
             kind = "text" if isinstance(last.pad_movie_id, str) else "integer"
             options = options.model_copy(update={"item_ids": kind})
-    reader = open_reader(options, source, interactions, items, cache_dir, progress, stack)
+    reader = open_reader(
+        options, source, interactions, items, cache_dir, progress, stack, keep_users=last_histories is not None
+    )
     reader.check_beginning()
     return reader
 
@@ -232,7 +252,7 @@ def _check_can_be_spans(options: GenerateOptions) -> None:
 def _check_alike(options: GenerateOptions, last: Manifest, series: Path) -> None:
     for name in GenerateOptions.model_fields:
         was, wanted = getattr(last.options, name), getattr(options, name)
-        if was != wanted and name not in _NOT_DECIDING:
+        if was != wanted and name not in NOT_DECIDING:
             raise InputError(
                 f"the spans in {series} have {name} = {was}, and not {wanted}: all spans of a series are alike; give "
                 "the same, or another folder",
@@ -394,6 +414,7 @@ def _write(
     full: Catalogue,
     catalogue: Catalogue,
     folder: Path,
+    histories: Callable[[Path], LastHistories] | None,
     beam_args: Sequence[str],
     progress: Callable[[str], None],
 ) -> WrittenExamples:
@@ -401,7 +422,16 @@ def _write(
     totals = SpanTotals.of(pieces)
     try:
         written = write_span_folder(
-            options, origin, pieces, totals, full, catalogue, folder, beam_args=beam_args, progress=progress
+            options,
+            origin,
+            pieces,
+            totals,
+            full,
+            catalogue,
+            folder,
+            histories=histories,
+            beam_args=beam_args,
+            progress=progress,
         )
     except InputError as error:
         raise InputError(f"span {origin.number}: {error.message}", code=error.code) from error
@@ -410,6 +440,16 @@ def _write(
         f"span {origin.number}: {totals.events:,} events, {counts.train:,} train and {counts.eval:,} eval examples"
     )
     return written
+
+
+def _histories_of(
+    pieces: Sequence[SpanPiece], full: Catalogue, length: int | None, reader: Reader
+) -> Callable[[Path], LastHistories] | None:
+    """Return what writes the last histories of a span's users; None where none are wanted."""
+    if length is None:
+        return None
+    blocks = [UserBlock(str(piece.histories)) for piece in pieces if piece.histories is not None]
+    return lambda folder: write_last_histories(folder, blocks, full, length, reader.users_of)
 
 
 def _with_pad_of(full: Catalogue, is_known: NDArray[np.bool_]) -> Catalogue:
@@ -447,7 +487,7 @@ def opened(series: Path, progress: Callable[[str], None]) -> Iterator[Path]:
 @contextmanager
 def work_folder(series: Path) -> Iterator[Path]:
     """Yield an empty folder for what is needed until a span is written, and remove it."""
-    work = series / ".work"
+    work = series / WORK_FOLDER
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     try:

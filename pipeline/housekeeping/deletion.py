@@ -10,7 +10,7 @@ no run takes it from the cache; the index of reports is written without a run be
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -192,6 +192,15 @@ def folders_of_run(graph: RunGraph, run: RecordedRun) -> list[Path]:
     return [path for path in found if is_plainly_below(path, root)]
 
 
+def mark_artifacts(store: mlmd.MetadataStore, artifacts: Iterable[int]) -> None:
+    """Mark artifacts as deleted in ML Metadata, in one transaction: no run finds them any more."""
+    changed = [artifact for artifact in store.get_artifacts_by_id(list(artifacts)) if artifact.state == _Artifact.LIVE]
+    for artifact in changed:
+        artifact.state = _Artifact.DELETED
+    if changed:
+        store.put_artifacts(changed)
+
+
 def _mark(plan: Plan) -> None:
     """Mark runs and artifacts as deleted in ML Metadata; each call is one transaction."""
     try:
@@ -202,13 +211,7 @@ def _mark(plan: Plan) -> None:
             for context in contexts:
                 context.custom_properties[DELETED_MARK].int_value = 1
             store.put_contexts(contexts)
-        changed = [
-            artifact for artifact in store.get_artifacts_by_id(list(plan.gone)) if artifact.state == _Artifact.LIVE
-        ]
-        for artifact in changed:
-            artifact.state = _Artifact.DELETED
-        if changed:
-            store.put_artifacts(changed)
+        mark_artifacts(store, plan.gone)
     except (mlmd.errors.StatusError, RuntimeError) as error:
         reason = describe_failure(error, Path(plan.graph.home.work_dir))
         raise InputError(f"{plan.metadata} can't be updated: {reason.message}", code=reason.code) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from components.naming import SAVED_MODEL
+from components.naming import RANGE_STATISTICS, SAVED_MODEL
 from data.identity import DataIdentity
 from pipeline.defaults import serving_root
 from pipeline.housekeeping.run_graph import (
@@ -170,7 +170,13 @@ def _next_statistics(graph: RunGraph, identities: Iterable[DataIdentity]) -> set
         for artifact in graph.inputs_of(verdict)
         if graph.kinds[artifact] == STATISTICS_TYPE
     }
-    return set(_newest_of_each(graph, sorted(passed), identities, _STATISTICS_KEPT))
+    # Those of a range are read by the run after it; a run that was refused before may stand in between.
+    of_ranges = [
+        artifact
+        for artifact in graph.of_kind(STATISTICS_TYPE)
+        if graph.nodes.get(graph.makers.get(artifact, 0)) == RANGE_STATISTICS and graph.is_whole(artifact)
+    ]
+    return {*_newest_of_each(graph, passed, identities, _STATISTICS_KEPT), *of_ranges[-_STATISTICS_KEPT:]}
 
 
 def _newest_of_each(
@@ -192,15 +198,16 @@ def _newest_of_each(
 
 
 def _spans_in_range(graph: RunGraph) -> Iterator[int]:
-    """Yield the newest examples of each of the newest spans, as many as the widest training so far read.
+    """Yield the newest examples of each of the newest accepted spans, as many as the widest training so far read.
 
-    The settings of a run to come are not known; its range is as wide as before, or a run that stays has read it.
+    A refused span is in nobody's range. The settings of a run to come are not known; its range is as wide as before, or
+    a run that stays has read it.
     """
     widest = max(
         (sum(graph.kinds[artifact] == EXAMPLES_TYPE for _, artifact in read) for read in graph.read.values()), default=0
     )
     newest: dict[int, int] = {}
-    for examples in graph.of_kind(EXAMPLES_TYPE):
+    for examples in sorted(graph.accepted_examples()):
         span = _number(graph.artifacts[examples], "span")
         if span is not None and graph.is_whole(examples):
             newest[span] = examples

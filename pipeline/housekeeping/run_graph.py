@@ -17,6 +17,7 @@ from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.identity import DataIdentity
 from pipeline.deleted_artifacts import has_files
 from pipeline.error_messages import check_metadata_opens, describe_failure
+from pipeline.housekeeping.removal import is_plainly_below
 from pipeline.metadata_store import open_store
 from pipeline.relocation import Home
 
@@ -32,6 +33,7 @@ DELETED_MARK = "deleted"
 """Custom property of the context of a run that was deleted: ML Metadata's client can't delete contexts."""
 
 VERDICT_TYPE = f"{NAMESPACE}.DataVerdict"
+ANSWERS_TYPE = f"{NAMESPACE}.BatchAnswers"
 EXAMPLES_TYPE = "Examples"
 MODEL_TYPE = "Model"
 BLESSING_TYPE = "ModelBlessing"
@@ -133,6 +135,27 @@ class RunGraph:
                 found.add(artifact)
                 waiting.extend(self.inputs_of(artifact))
         return found
+
+    def accepted_examples(self) -> set[int]:
+        """Return the examples that the data gate let pass, and those that were read again in their place."""
+        found = {
+            examples
+            for verdict in self.of_kind(VERDICT_TYPE)
+            for name, statistics in self.read.get(self.makers.get(verdict, 0), [])
+            if name == "statistics"
+            for examples in self.examples_behind(statistics)
+        }
+        for examples in self.of_kind(EXAMPLES_TYPE):
+            if not found.isdisjoint(self.inputs_of(examples)):
+                found.add(examples)
+        return found
+
+    def holds(self, artifact: int) -> bool:
+        """Return whether an artifact lies in this work directory, and behind no link."""
+        folder = self.folder(artifact)
+        return self.home.former(str(folder)) == self.home.work_dir and is_plainly_below(
+            folder, Path(self.home.work_dir)
+        )
 
     def identity(self, artifact: int) -> DataIdentity | None:
         """Return the identity of the data behind an artifact; None if no manifest of it can be read."""

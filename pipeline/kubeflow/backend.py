@@ -19,6 +19,9 @@ from pipeline.kubeflow.run_pages import RunPages
 from pipeline.kubeflow.run_parameters import DATA_ROOT
 from pipeline.settings import RunPaths, Settings
 
+DATA_SOURCE = "DataSource"
+"""Id of the importer of the data source."""
+
 
 @dataclass(frozen=True)
 class ClusterBackend(WholeData):
@@ -45,17 +48,14 @@ class ClusterBackend(WholeData):
         """Return an importer of the data source, if there is one, the generator and ExampleGen."""
         options = settings.data.options.model_dump_json()
         # Named only where it is asked for: all other compiled files stay as they were.
-        asked = {"last_histories": settings.batch_answers.history_length} if settings.batch_answers.enabled else {}
-        if self.data_root is None:
+        asked = {"last_histories": settings.last_histories} if settings.batch_answers.enabled else {}
+        given = self.importer()
+        if given is None:
             nodes: tuple[BaseNode, ...] = ()
             generator = DataGenerator(
                 options=options, source_digest="", code_digest=code_digest(DataGenerator), beam_args="", **asked
             )
         else:
-            given = tfx.dsl.Importer(
-                source_uri=tfx.dsl.experimental.RuntimeParameter(name=DATA_ROOT, ptype=str, default=self.data_root),
-                artifact_type=DataSource,
-            ).with_id("DataSource")
             nodes = (given,)
             generator = DataGenerator(
                 options=options,
@@ -69,6 +69,15 @@ class ClusterBackend(WholeData):
             data=generator.outputs["data"], code_digest=code_digest(example_gen.Executor)
         ).with_id("ExampleGen")
         return Ingestion((*nodes, generator, examples), examples.outputs["examples"], generator.outputs["schema"])
+
+    def importer(self) -> BaseNode | None:
+        """Return the importer of the data source; None where the release is downloaded."""
+        if self.data_root is None:
+            return None
+        return tfx.dsl.Importer(
+            source_uri=tfx.dsl.experimental.RuntimeParameter(name=DATA_ROOT, ptype=str, default=self.data_root),
+            artifact_type=DataSource,
+        ).with_id(DATA_SOURCE)
 
     def previous_statistics(self, statistics: types.BaseChannel, examples: types.BaseChannel) -> BaseNode:
         """Return the task that looks for kept statistics."""

@@ -13,14 +13,25 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx import v1 as tfx
 
-from components.naming import NAMESPACE, SHOWN_TYPES
+from components.ingestion.data_generator import DATA_KEY
+from components.naming import (
+    DATA_GATE,
+    EXAMPLE_GEN,
+    NAMESPACE,
+    NEXT_SPAN,
+    SHOWN_TYPES,
+    SPAN_GATE,
+    SPAN_PROPERTY,
+    STATISTICS_GEN,
+)
 from data.errors import InputError
 from data.releases.release import find_release
 from pipeline.kubeflow.backend import ClusterBackend
 from pipeline.kubeflow.backend_rules import check_documents
 from pipeline.kubeflow.notify import WEBHOOK_VARIABLE
 from pipeline.kubeflow.pods import describe_pod, pod_settings
-from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, mentions_epochs, task_input
+from pipeline.kubeflow.run_parameters import BEAM_ARGS, DATA_ROOT, EPOCHS, SPAN, mentions_epochs, task_input
+from pipeline.kubeflow.span_backend import ClusterSpanBackend
 from pipeline.kubeflow.uris import check_default_credentials, check_uri, to_local
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings, WebhookSettings
 from pipeline.pipeline import create_pipeline
@@ -66,7 +77,7 @@ def compile_pipeline(
     """
     cluster = settings.kubeflow
     root = check_uri(pipeline_root or cluster.pipeline_root, "the pipeline root")
-    if cluster.data_root is None and settings.data.release is None:
+    if cluster.data_root is None and settings.data.release is None and settings.rolling is None:
         raise InputError(
             f"the data of {settings.data.name} are your own: generate them with `python -m data.generate "
             "--interactions`, copy the folder to the cluster's volume or bucket, and set kubeflow.data_root to it",
@@ -88,16 +99,12 @@ def compile_pipeline(
         pipeline_root=root,
         serving=f"{lasting}/serving/{settings.serving_name}",
     )
-    means = ClusterBackend(
-        data_root=cluster.data_root,
-        data_digest=cluster.data_digest,
-        statistics=f"{lasting}/statistics/{settings.pipeline_name}",
-        former_serving=f"{lasting}/serving/{settings.pipeline_name}",
-    )
-    job = _compile(create_pipeline(settings, paths, means), cluster, image)
+    job = _compile(create_pipeline(settings, paths, _means(settings, lasting, backend)), cluster, image)
     spec = job["pipelineSpec"]
     spec["defaultPipelineRoot"] = root
     _add_run_parameters(spec, settings)
+    if settings.rolling is not None:
+        _begin_with_a_span(spec, _ledger(settings, lasting))
     for name in _container_tasks(spec):
         # ExampleGen's driver runs in the entrypoint, on every backend.
         _container(spec, name).pop("lifecycle", None)
@@ -122,6 +129,47 @@ def compile_pipeline(
         documents.append({"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}})
     check_documents(documents)
     return yaml.safe_dump_all(documents, sort_keys=True, allow_unicode=True)
+
+
+def _ledger(settings: Settings, lasting: str) -> str:
+    return f"{lasting}/ledger/{settings.pipeline_name}"
+
+
+def _means(settings: Settings, lasting: str, backend: BackendName) -> ClusterBackend:
+    """Return what differs on a cluster from a run on this machine."""
+    cluster = settings.kubeflow
+    places: dict[str, Any] = {
+        "data_root": cluster.data_root,
+        "data_digest": cluster.data_digest,
+        "statistics": f"{lasting}/statistics/{settings.pipeline_name}",
+        "former_serving": f"{lasting}/serving/{settings.pipeline_name}",
+    }
+    if settings.rolling is None:
+        return ClusterBackend(**places)
+    if backend == "vertex":
+        raise InputError("Vertex takes no pipeline that learns from spans: compile with --backend kfp", code="K43")
+    if cluster.data_digest is not None:
+        raise InputError("kubeflow.data_digest is for data that stay the same: spans don't, leave it out", code="K43")
+    return ClusterSpanBackend(
+        **places,
+        series=f"{lasting}/spans/{settings.pipeline_name}",
+        ledger=_ledger(settings, lasting),
+        rolling=settings.rolling,
+    )
+
+
+def _begin_with_a_span(spec: dict[str, Any], ledger: str) -> None:
+    """Let a run choose its span, leave out all tasks behind the first where there is none, and keep refusals.
+
+    The backend's compiler writes a task's condition into Argo's `when`, and has all others wait for tasks that
+    succeeded: what waits for a task that is left out is left out too, and the run ends well.
+    """
+    spec["root"]["inputDefinitions"]["parameters"][SPAN] = {"parameterType": "NUMBER_INTEGER", "defaultValue": 0}
+    _task(spec, NEXT_SPAN)["inputs"]["parameters"][SPAN] = {"componentInputParameter": SPAN}
+    condition = f"inputs.artifacts['{DATA_KEY}'].artifacts[0].metadata['{SPAN_PROPERTY}'] > 0.0"
+    _task(spec, EXAMPLE_GEN)["triggerPolicy"] = {"condition": condition}
+    for name in (SPAN_GATE, STATISTICS_GEN, DATA_GATE):
+        _container(spec, name)["args"].append(f"--ledger={ledger}")
 
 
 def _compile(graph: tfx.dsl.Pipeline, cluster: KubeflowSettings, image: str) -> dict[str, Any]:
@@ -318,8 +366,9 @@ def _container(spec: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _mentions(spec: dict[str, Any], name: str, folder: str) -> bool:
-    """Return whether a task's parameters name something in a folder."""
-    return any(f"{folder}/" in str(value) for value in _constants(spec, name).values())
+    """Return whether a task's parameters or arguments name something in a folder."""
+    named = [*_constants(spec, name).values(), *_container(spec, name).get("args", [])]
+    return any(f"{folder}/" in str(value) for value in named)
 
 
 def _constants(spec: dict[str, Any], name: str) -> dict[str, Any]:

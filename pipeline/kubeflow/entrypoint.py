@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES
+from components.naming import ABSENT, ARTIFACTS_MODULE, NAMESPACE, SHOWN_TYPES, SPAN_PROPERTY, SPANS_PROPERTY
+from components.spans.ledger import REFUSALS, keep_progress
 from data.command import CommandParser
 from data.environment import prepare_environment
 from data.errors import InputError, one_line
@@ -35,8 +36,14 @@ EXIT_INPUT_ERROR = 2
 _METRICS = SHOWN_TYPES["ScalarMetrics"]
 _INPUT_BASE = "input_base"
 _INPUT_CONFIG = "input_config"
-_DATA_INPUT = "data"
-"""ExampleGen's input that stands in for its property `input_base`."""
+_DATA = "data"
+"""ExampleGen's input that stands in for its property `input_base`; with spans the first task puts it out."""
+
+_SPAN = f"custom:{SPAN_PROPERTY}"
+"""How TFX spells the property that Examples have, as one of their type's and besides."""
+
+_OF_THE_SPAN = ("examples", "statistics")
+"""Inputs of the gates that bear the span's number."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -47,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     keep_state = _state_keeper(options)
     keep_state(TaskState(RUNNING))
     try:
-        metrics = run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
-        code, state = 0, TaskState(SUCCEEDED, metrics=metrics)
+        code, state = 0, run_task(options, beam_args, os.environ.get(LAUNCHER_ROOT_VARIABLE, "/"))
     except InputError as error:
         print(f"error: {error.line}", file=sys.stderr)
+        _keep_refusal(options, error)
         code, state = EXIT_INPUT_ERROR, TaskState(FAILED, error.line)
     except Exception as error:
         traceback.print_exc()
@@ -68,7 +75,7 @@ def _state_keeper(options: argparse.Namespace) -> Callable[[TaskState], None]:
     located = None
     if options.states is not None:
         outputs = json.loads(options.json_serialized_invocation_args).get("outputs", {}).get("artifacts", {})
-        located = locate([artifact.get("uri", "") for _, artifact in _single(outputs)], options.states.name)
+        located = locate([artifact.get("uri", "") for _, artifact in _each(outputs)], options.states.name)
 
     def keep(state: TaskState) -> None:
         if located is None:
@@ -82,8 +89,21 @@ def _state_keeper(options: argparse.Namespace) -> Callable[[TaskState], None]:
     return keep
 
 
-def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_root: str) -> dict[str, Any]:
-    """Run one task on local paths, write its output with remote ones, and return the metrics among it.
+def _keep_refusal(options: argparse.Namespace, error: InputError) -> None:
+    """Keep that a gate refused the span which the task's input is of, so that later runs go on behind it."""
+    if options.ledger is None or error.code not in REFUSALS:
+        return
+    inputs = json.loads(options.json_serialized_invocation_args)["inputs"]["artifacts"]
+    known = dict(_each({name: inputs[name] for name in _OF_THE_SPAN if name in inputs}))
+    (span, *_) = [artifact["metadata"][_SPAN] for artifact in known.values()]
+    try:
+        keep_progress(options.ledger, int(span), outcome="refused", reason=error.line)
+    except OSError as fault:
+        print(f"that the span is refused can't be kept: {fault}", file=sys.stderr)
+
+
+def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_root: str) -> TaskState:
+    """Run one task on local paths, write its output with remote ones, and return its state, with the metrics put out.
 
     Parameters
     ----------
@@ -97,7 +117,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     """
     inputs_spec = json.loads(options.json_serialized_inputs_spec_args)
     invocation = json.loads(options.json_serialized_invocation_args)
-    outputs = _single(invocation["outputs"].get("artifacts", {}))
+    outputs = _each(invocation["outputs"].get("artifacts", {}))
     measuring = [name for name, artifact in outputs if artifact.get("type", {}).get("schemaTitle") == _METRICS]
     beam_args = [*beam_args, *localize(invocation, inputs_spec, launcher_root, options.output_names)]
     pass_beam_args(invocation["inputs"].get("parameterValues", {}), beam_args)
@@ -106,7 +126,7 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
         from data.beam_options import DEFAULT_ARGS
         from pipeline.kubeflow import tfx_internals
 
-    for _, artifact in _single(invocation["outputs"].get("artifacts", {})):
+    for _, artifact in _each(invocation["outputs"].get("artifacts", {})):
         # The launcher makes the folder above; TFX's local runners make this one too, and components rely on it.
         if artifact["uri"]:
             Path(artifact["uri"]).mkdir(parents=True, exist_ok=True)
@@ -123,8 +143,10 @@ def run_task(options: argparse.Namespace, beam_args: Sequence[str], launcher_roo
     output_file = Path(invocation["outputs"]["outputFile"])
     output = json.loads(output_file.read_text(encoding="utf-8"))
     output_file.write_text(json.dumps(globalize(output, launcher_root)), encoding="utf-8")
-    put_out = dict(_single(output.get("artifacts", {})))
-    return {key: value for name in measuring for key, value in put_out.get(name, {}).get("metadata", {}).items()}
+    put_out = {name: artifact.get("metadata", {}) for name, artifact in _each(output.get("artifacts", {}))}
+    metrics = {key: value for name in measuring for key, value in put_out.get(name, {}).items()}
+    # As the condition of the task that follows has it.
+    return TaskState(SUCCEEDED, metrics=metrics, ends_run=put_out.get(_DATA, {}).get(SPAN_PROPERTY) == 0)
 
 
 def localize(
@@ -135,8 +157,9 @@ def localize(
 ) -> list[str]:
     """Turn an `ExecutorInput`, in place, into one that TFX can work with.
 
-    Artifacts get local paths and the types of the component's definition, absent ones and those that the component does
-    not define are left out, and what the run chose is put into the parameters.
+    Artifacts get local paths and the types of the component's definition, one that stands for several becomes these,
+    absent ones and those that the component does not define are left out, and what the run chose is put into the
+    parameters.
 
     Parameters
     ----------
@@ -163,18 +186,20 @@ def localize(
         # Others are the launcher's own, such as the file `executor-logs`, which is open already.
         _keep_only(outputs.get("artifacts", {}), output_names)
         _keep_only(outputs.get("parameters", {}), output_names)
-    for name in [name for name, artifact in _single(artifacts) if artifact.get("metadata", {}).get(ABSENT)]:
+    for name in [name for name, artifact in _each(artifacts) if artifact.get("metadata", {}).get(ABSENT)]:
         del artifacts[name]
-    for name, artifact in _single(artifacts):
+    for content in artifacts.values():
+        content["artifacts"] = [part for artifact in content.get("artifacts", []) for part in _parts(artifact)]
+    for name, artifact in _each(artifacts):
         artifact["type"] = types[name]
-    for _, artifact in [*_single(artifacts), *_single(outputs.get("artifacts", {}))]:
+    for _, artifact in [*_each(artifacts), *_each(outputs.get("artifacts", {}))]:
         artifact["type"] = _with_class(artifact["type"])
         # Metrics alone need no place.
         artifact["uri"] = to_local(artifact.get("uri", ""), launcher_root)
     outputs["outputFile"] = to_local(outputs["outputFile"], launcher_root)
     parameters = inputs.setdefault("parameterValues", {})
-    if _INPUT_BASE in parameters and _DATA_INPUT in artifacts:
-        parameters[_INPUT_BASE] = artifacts[_DATA_INPUT]["artifacts"][0]["uri"]
+    if _INPUT_BASE in parameters and _DATA in artifacts:
+        parameters[_INPUT_BASE] = artifacts[_DATA]["artifacts"][0]["uri"]
     apply_epochs(parameters)
     return take_beam_args(parameters)
 
@@ -185,9 +210,25 @@ def _keep_only(content: dict[str, Any], names: Collection[str]) -> None:
         del content[name]
 
 
-def _single(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the artifacts with their names; an input or output has one or, if it is optional, none."""
-    return [(name, content["artifacts"][0]) for name, content in artifacts.items() if content.get("artifacts")]
+def _each(artifacts: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the artifacts with the names of the inputs or outputs that they are of, of which each may have none."""
+    return [(name, artifact) for name, content in artifacts.items() for artifact in content.get("artifacts", [])]
+
+
+def _parts(artifact: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the artifacts that one stands for."""
+    metadata = artifact.get("metadata", {})
+    if SPANS_PROPERTY not in metadata:
+        return [artifact]
+    return [
+        {
+            **artifact,
+            "name": f"{artifact.get('name', '')}/{span}",
+            "uri": f"{artifact['uri']}/span-{span}",
+            "metadata": {**metadata, _SPAN: span},
+        }
+        for span in json.loads(metadata[SPANS_PROPERTY])
+    ]
 
 
 def _with_class(artifact_type: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +264,7 @@ def _parse(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[st
     parser.add_argument("--json_serialized_inputs_spec_args", default="{}")
     parser.add_argument("--output_names", type=_split, metavar="NAME,NAME")
     parser.add_argument("--states", type=Path, metavar="FOLDER")
+    parser.add_argument("--ledger", type=Path, metavar="FOLDER")
     return parser.parse_known_args(arguments)
 
 

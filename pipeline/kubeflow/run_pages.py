@@ -70,7 +70,8 @@ def summarize(facts: ReportModel) -> str:
     """Return the decision and its reasons in Markdown."""
     decision = facts.decision
     reasons = [f"{'met' if check.met else '**not met**'}: {check.sentence}" for check in decision.checks]
+    reasons += [decision.forms] if decision.forms else []
     reasons += [f"compared with none: {decision.no_baseline}"] if decision.no_baseline else []
     reasons += [f"**out of bounds**: {finding.sentence}" for finding in facts.audit.findings] if facts.audit else []
-    reasons += [f"**can't be served**: {finding}" for finding in decision.servable or []]
+    reasons += [f"**can't be served**: {finding.sentence}" for finding in decision.servable or []]
     return "\n".join([f"# {facts.pipeline}: {decision_of(facts)}", "", *(f"- {reason}" for reason in reasons), ""])

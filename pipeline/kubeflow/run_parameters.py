@@ -20,6 +20,9 @@ BEAM_ARGS = "beam_args"
 EPOCHS = "epochs"
 """The most epochs of training."""
 
+SPAN = "span"
+"""The span to learn from, 0 for the next one; there only in pipelines that learn from spans."""
+
 _PREFIX = "run_"
 
 

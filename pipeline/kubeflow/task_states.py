@@ -30,11 +30,14 @@ class TaskState:
         Why it failed, in one line; empty for others.
     metrics
         What it put out as `system.Metrics`.
+    ends_run
+        Whether there is nothing to do for the tasks that follow, so that the backend leaves them out.
     """
 
     state: str
     reason: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
+    ends_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ def conclude(states: Mapping[str, TaskState], tasks: Iterable[str], never_cached
     needed = set(never_cached)
     for task in tasks:
         state = states.get(task)
+        if state is not None and state.ends_run:
+            return RunEnd(SUCCEEDED, metrics={**metrics, "decision": "nothing to do"})
         if state is not None and state.state == FAILED:
             return RunEnd(FAILED, task, state.reason, metrics)
         if state is not None and state.state == RUNNING:

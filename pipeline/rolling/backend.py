@@ -57,10 +57,13 @@ class SpanBackend(LocalBackend):
         Number of the span.
     rolling
         What is learned from, and when a span is refused.
+    revisions
+        Numbers and revisions of the spans of which a user was forgotten.
     """
 
     span: int
     rolling: RollingPipelineSettings
+    revisions: tuple[tuple[int, int], ...] = ()
 
     def source(self, settings: Settings, paths: RunPaths) -> Ingestion:
         """Return ExampleGen of the span, the importer of the schema, and the gate of spans."""
@@ -133,7 +136,10 @@ class SpanBackend(LocalBackend):
             (accepted, prequential, in_range, statistics),
             examples,
             base_model=served,
-            custom_config={"rolling": self.rolling.start.model_dump()},
+            custom_config={
+                "rolling": self.rolling.start.model_dump(),
+                **({"revisions": [list(pair) for pair in self.revisions]} if self.revisions else {}),
+            },
         )
 
     def candidate(self, settings: Settings, examples: types.BaseChannel, trainer: BaseNode, train: Train) -> Candidate:

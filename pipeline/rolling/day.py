@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
+from components.spans.choosing import choose_span
+from components.spans.ledger import REFUSALS
 from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
-from data.examples.schema import SCHEMA_FILE
-from data.spans.series import list_spans, next_span, span_folder
+from data.examples.schema import SCHEMA_FILE, schema_of
+from data.releases.catalogue import CATALOGUE_FILE, Catalogue
+from data.spans.series import list_spans, revisions_of, span_folder
 from data.spans.writing import write_span, write_spans
 from data.user_files import check_work_dir
 from pipeline.defaults import METADATA_FILE
@@ -37,9 +39,6 @@ if TYPE_CHECKING:
     from components.report.report_model import SpanDay
     from pipeline.backend import Backend
     from pipeline.runs.record import RunRecord
-
-_REFUSALS = frozenset({"G08", "G13", "G17"})
-"""Codes of the refusal of data: damaged arrays, the data gate, the span gate."""
 
 
 def run_span(
@@ -89,30 +88,21 @@ def run_span(
         print(f"{settings.pipeline_name}, in {work_dir}", flush=True)
         series = work_dir / "data" / settings.pipeline_name
         _write_what_arrived(settings, series, number, source, own, beam_args)
-        spans = list_spans(series)
         metadata = work_dir / "pipelines" / settings.pipeline_name / METADATA_FILE
         outcomes = read_outcomes(open_store(str(metadata))) if metadata.is_file() else {}
-        chosen = number if number is not None else next_span(series, outcomes)
+        chosen = choose_span(series, outcomes, number, print)
         if chosen is None:
-            print(f"nothing to do: {_newest_of(spans)}")
             return True
-        if chosen not in spans:
-            raise InputError(f"{series} holds no span {chosen}: {_newest_of(spans)}", code="A12")
-        folder = span_folder(series, chosen)
-        manifest = Manifest.load(folder)
-        before = outcomes.get(chosen)
-        if before is not None and before.outcome == "published" and before.manifest_digest == manifest.digest:
-            print(f"nothing to do: span {chosen} was learned from and its model published")
-            return True
-        if chosen < max(outcomes, default=0):
-            raise InputError(
-                f"span {chosen} can't be learned from any more, since span {max(outcomes)} has been decided about: "
-                "spans are taken in their order",
-                code="A13",
-            )
+        manifest = Manifest.load(span_folder(series, chosen))
+        if settings.batch_answers.enabled:
+            accepted = [span for span, ended in outcomes.items() if ended.outcome != "refused" and span < chosen]
+            _check_histories(series, [*sorted(accepted), chosen][-settings.rolling.num_spans :])
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
-        print(f"  span {chosen} of {len(spans)}, {manifest.counts.train + manifest.counts.eval:,} labels", flush=True)
+        print(
+            f"  span {chosen} of {len(list_spans(series))}, {manifest.counts.train + manifest.counts.eval:,} labels",
+            flush=True,
+        )
         return _run(settings, paths, work_dir, chosen, manifest, use_cache=use_cache, verbose=verbose)
 
 
@@ -132,13 +122,13 @@ def _run(
             settings,
             paths,
             work_dir,
-            backend=_backend(number, settings.rolling),
+            backend=_backend(number, settings.rolling, revisions_of(Path(paths.data_root))),
             days=partial(_days, number),
             use_cache=use_cache,
             verbose=verbose,
         )
     except InputError as error:
-        if error.code not in _REFUSALS:
+        if error.code not in REFUSALS:
             raise
         print(f"\nspan {number} is refused, and what was served before still is\n  {error.line}")
         ended = SpanOutcome(outcome="refused", manifest_digest=manifest.digest, reason=error.line)
@@ -155,19 +145,19 @@ def _days(number: int, record: RunRecord, reason: CodedMessage | None) -> list[S
 
     if reason is not None:
         now = (
-            SpanOutcome(outcome="refused", manifest_digest="", reason=reason.line) if reason.code in _REFUSALS else None
+            SpanOutcome(outcome="refused", manifest_digest="", reason=reason.line) if reason.code in REFUSALS else None
         )
     else:
         now = SpanOutcome(outcome="published" if record.published is not None else "judged", manifest_digest="")
     return read_days(record.metadata_file, number, now)
 
 
-def _backend(number: int, rolling: RollingPipelineSettings) -> Callable[[], Backend]:
+def _backend(number: int, rolling: RollingPipelineSettings, revisions: Mapping[int, int]) -> Callable[[], Backend]:
     def make() -> Backend:
         # Imported late: TFX takes its time.
         from pipeline.rolling.backend import SpanBackend
 
-        return SpanBackend(number, rolling)
+        return SpanBackend(number, rolling, tuple(sorted(revisions.items())))
 
     return make
 
@@ -179,6 +169,8 @@ def _write_what_arrived(
     spans, present = settings.data.spans, list_spans(series)
     if spans is None:
         return
+    answers = settings.batch_answers
+    last_histories = answers.history_length if answers.enabled else None
 
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
@@ -190,6 +182,7 @@ def _write_what_arrived(
             by=spans.by,
             first_through=spans.first_through,
             min_labels=spans.min_labels,
+            last_histories=last_histories,
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
@@ -206,9 +199,23 @@ def _write_what_arrived(
             items=settings.data.items,
             max_seen_share=spans.max_seen_share,
             max_unknown_share=spans.max_unknown_share,
+            last_histories=last_histories,
             beam_args=beam_args,
             progress=tell,
         )
+
+
+def _check_histories(series: Path, in_range: Sequence[int]) -> None:
+    """Refuse a range whose users can't all be answered, before anything is trained."""
+    for span in in_range:
+        folder = span_folder(series, span)
+        # A span that was learned from may have been removed since: its examples are copies.
+        if folder.is_dir() and Manifest.load(folder).last_histories is None:
+            raise InputError(
+                f"{folder} holds no last histories, which batch_answers needs: switch it off until span {span} is out "
+                "of range, or write the spans again in a new work directory",
+                code="G16",
+            )
 
 
 def _lay_out(
@@ -222,19 +229,14 @@ def _lay_out(
 ) -> RunPaths:
     """Return where the run reads and writes, with a schema that tolerates more drift than data that are drawn anew."""
     paths = lay_out(settings, manifest, span_folder(series, number), work_dir, beam_args)
-    schema = text_format.Parse(Path(paths.schema_file).read_text(encoding="utf-8"), schema_pb2.Schema())
-    for feature in schema.feature:
-        for name in ("jensen_shannon_divergence", "infinity_norm"):
-            if feature.drift_comparator.HasField(name):
-                threshold = getattr(feature.drift_comparator, name)
-                # Neither distance is ever above 1.
-                threshold.threshold = min(1.0, threshold.threshold * rolling.span_gate.drift_tolerance)
-    text = text_format.MessageToString(schema)
+    text = text_format.MessageToString(
+        schema_of(
+            manifest,
+            Catalogue.load(span_folder(series, number) / CATALOGUE_FILE),
+            drift_tolerance=rolling.span_gate.drift_tolerance,
+        )
+    )
     file = Path(paths.schema_file).parents[1] / hashlib.sha256(text.encode()).hexdigest()[:16] / SCHEMA_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     return replace(paths, data_root=str(series), schema_file=str(file))
-
-
-def _newest_of(spans: Sequence[int]) -> str:
-    return f"span {spans[-1]} is the newest" if spans else "there are no spans yet"

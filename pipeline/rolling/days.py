@@ -8,9 +8,8 @@ from tfx import v1 as tfx
 
 from components.artifacts import PrequentialFigures
 from components.evaluation.metric_names import NDCG, QUERIES, RECALL
-from components.history.seen_data import SPAN_PROPERTY
 from components.history.spans import read_for
-from components.naming import BASELINE
+from components.naming import BASELINE, SPAN_PROPERTY
 from components.report.metrics import share_interval
 from components.report.report_model import SpanDay
 from pipeline.metadata_store import open_store

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.finding import Figure
 from components.report.render import render_page, verdict_of
-from components.report.report_model import Figure, ReportModel
+from components.report.report_model import ReportModel
 
 INDEX_FILE = "index.html"
 REPORTS_FOLDER = "reports"

@@ -11,7 +11,7 @@ import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2
 
 from components.audit.figures import AuditResult, read_audit
-from components.data_gate import VERDICT_FILE
+from components.data_gate.rules import VERDICT_FILE
 from components.evaluation.evaluation_result import EvaluationResult, read_evaluation_result
 from components.gate_settings import ModelGateSettings
 from components.history.comparability import why_passed_over

@@ -51,7 +51,7 @@ def print_summary(record: RunRecord, words: Words, days: Sequence[SpanDay] = ())
         print(f"  - {record.choice.sentence}")
     if record.servability is not None:
         for finding in record.servability.findings:
-            print(f"  - not servable: {finding}")
+            print(f"  - not servable: {finding.sentence}")
     if record.audit is not None and record.audit.findings and record.audit.mode != "note":
         print(f"\nAudit{': the model is not published' if record.audit.stops else ''}")
         for out_of_bounds in record.audit.findings:

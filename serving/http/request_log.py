@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.errors import InputError
 from data.movie_ids import MovieId
-from data.request_log.files import log_file_name, log_files
+from data.request_log.files import file_held, log_file_name, log_files
 from data.request_log.records import Feedback, Record, ServedRequest, write_record
 
 _LOG = logging.getLogger("next_movie.serve")
@@ -292,9 +292,7 @@ class _LogFiles:
             for line in lines:
                 if self._descriptor is not None and self._bytes + len(line) > self._settings.file_bytes:
                     self.end()
-                if self._descriptor is None:
-                    self._descriptor = self._begin()
-                self._append(self._descriptor, line)
+                self._append(line)
         except OSError:
             self.end()
             raise
@@ -314,10 +312,18 @@ class _LogFiles:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         return os.open(self._folder / log_file_name(self._named), flags, 0o600)
 
-    def _append(self, descriptor: int, line: bytes) -> None:
-        self._bytes += len(line)
-        while line:
-            line = line[os.write(descriptor, line) :]
+    def _append(self, line: bytes) -> None:
+        """Append a line to the file that is open, or to a new one where `history.py forget` has replaced it."""
+        while True:
+            descriptor = self._begin() if self._descriptor is None else self._descriptor
+            self._descriptor = descriptor
+            with file_held(descriptor):
+                if os.fstat(descriptor).st_nlink:
+                    self._bytes += len(line)
+                    while line:
+                        line = line[os.write(descriptor, line) :]
+                    return
+            self.end()
 
     def _delete_old(self) -> None:
         oldest = self._clock() - self._settings.keep_days * _DAY

@@ -11,12 +11,13 @@ import pytest
 from benchmarks.quality import comparison, gate, search
 from benchmarks.quality.comparison import System
 from benchmarks.quality.rank_cache import keep_ranks
-from benchmarks.quality.scoring import Ranks, gains
+from benchmarks.quality.scoring import Ranks, gains, rank_windows
 from benchmarks.quality.windows import DataSet, make_data_set
 from components.gate_settings import ModelGateSettings
 from data.options import GenerateOptions
 from pipeline.settings import load_settings
 from trainer_module.dataset import Windows
+from trainer_module.timelines import whole_batches
 
 QUICK = """
 name: quick
@@ -88,6 +89,35 @@ def test_systems_are_compared_query_by_query(capsys):
     assert gains(ours.excluded)[1] == pytest.approx(0.2891, abs=1e-4)
     # A bootstrap sample of four queries misses the one that differs with probability (3/4)^4 = 0.32.
     assert re.search(r"\[\+0\.0000, \+0\.[57]", cells[1])
+
+
+def test_cold_labels_count_as_misses_in_a_row_of_their_own(capsys):
+    comparison._print_row("default", ranks_of(1, 10, 30, 30), 1.0, cold_labels=4)
+    rows = [line.split("|")[1:] for line in capsys.readouterr().out.splitlines()]
+    assert [row[0].strip() for row in rows] == [
+        "default, context left out",
+        "default, unfiltered",
+        "default, cold labels as misses",
+    ]
+    # Two of four labels are among the first ten, and two of eight with the cold ones.
+    assert [rows[place][3].split()[0] for place in (0, 2)] == ["0.5000", "0.2500"]
+    comparison._print_row("default", ranks_of(1, 10), 1.0)
+    assert "misses" not in capsys.readouterr().out
+
+
+def test_labels_that_a_split_by_time_leaves_out_are_counted_as_cold(tmp_path):
+    """Train ends at 7 s. Later come a movie that it shows, one that it doesn't, and somebody new with two labels."""
+    ratings = [(1, movie, min(movie, 7)) for movie in range(1, 9)] + [(3, 20 + place, place) for place in (1, 2, 3)]
+    ratings += [(1, 9, 30), (1, 21, 31), (2, 1, 40), (2, 2, 41), (2, 3, 42)]
+    source = tmp_path / "ml-100k"
+    source.mkdir()
+    lines = [f"{user}\t{movie}\t5\t{880_000_000 + second}\n" for user, movie, second in ratings]
+    (source / "u.data").write_text("".join(lines))
+    (source / "u.item").write_text("".join(f"{movie}|M{movie} (1990)|||{'|0' * 19}\n" for movie in range(1, 24)))
+    options = GenerateOptions(release="ml-100k", split="global-time", train_fraction=0.65, max_context_length=2)
+    data = make_data_set(options, source, tmp_path / "work")
+    assert data.movie_ids[data.evaluation.label - 1].tolist() == [21]
+    assert data.cold_labels == 3
 
 
 def test_two_systems_of_one_name_are_refused():
@@ -171,14 +201,41 @@ def test_a_search_compares_settings_without_the_eval_split(tmp_path, capsys, mon
         assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", row.split("|")[2].strip())
 
 
-def test_a_temporal_search_compares_by_the_last_train_windows(tmp_path):
+def test_a_system_that_reads_histories_is_asked_with_them_and_keeps_the_order_of_the_queries():
+    histories = [[4, 2, 0, 5, 1], [3], [4, 2, 5, 1, 3], [6, 3]]
+    contexts = np.array([[5, 1], [3, 0], [1, 3], [6, 3]], np.int32)
+    windows = Windows(contexts, np.array([6, 1, 6, 2], np.int32))
+    asked = []
+
+    def score(given: np.ndarray) -> np.ndarray:
+        asked.extend(row[row > 0].tolist() for row in given)
+        # Each movie that is read lifts the next one.
+        return np.array([[-abs(movie - row[row > 0].sum() % 7) for movie in range(1, 7)] for row in given], np.float32)
+
+    of_histories = tuple(np.array(history, np.int32) for history in histories)
+    ranks = rank_windows(score, windows, 6, of_histories, reads_histories=True)
+
+    assert sorted(asked) == sorted([[4, 2, 5, 1], [3], [4, 2, 5, 1, 3], [6, 3]])
+    expected = []
+    for history, label in zip(histories, windows.label, strict=True):
+        scores = {movie: -abs(movie - sum(history) % 7) for movie in range(1, 7)}
+        expected.append(sum(scores[movie] >= scores[label] for movie in scores if movie not in history))
+    assert ranks.excluded.tolist() == expected
+
+
+@pytest.mark.parametrize("timelines", [False, True])
+def test_a_temporal_search_compares_by_the_last_train_windows(timelines, tmp_path):
     """Of 20 ratings of one user, one a second, with contexts of 2."""
     source = tmp_path / "ml-100k"
     source.mkdir()
     (source / "u.data").write_text("".join(f"1\t{movie}\t5\t{880_000_000 + movie}\n" for movie in range(1, 21)))
     (source / "u.item").write_text("".join(f"{movie}|M{movie} (1990)|||{'|0' * 19}\n" for movie in range(1, 21)))
-    options = GenerateOptions(release="ml-100k", split="temporal", max_context_length=2)
+    options = GenerateOptions(release="ml-100k", split="temporal", max_context_length=2, timelines=timelines)
     fitted, held_out, num_movies = search._held_out(options, source, tmp_path / "work")
+    if timelines:
+        # The timelines are whole, for models that read them so.
+        assert [movies.tolist() for movies, *_ in whole_batches(held_out, num_movies)] == [[list(range(1, 19))]]
+        fitted, held_out = fitted.windows(), held_out.windows()
     # 19 windows have a context; 17 train, and 15 are nine tenths of those.
     assert sorted(fitted.label) == list(range(2, 17))
     assert sorted(held_out.label) == [17, 18]

@@ -43,7 +43,7 @@ def test_every_system_is_judged_on_the_labels_of_the_next_span(tmp_path) -> None
     (tmp_path / "quick.yaml").write_text(QUICK)
     settings = load_settings(str(tmp_path / "quick.yaml"), {})
     played = replay(settings.data, None, spans=3, first=0.5, until=1.0)
-    outcomes = follow(played, settings, RollingSettings(epochs_warm=1), ["counts", "zeros"], seed=7)
+    outcomes = list(follow(played, settings, RollingSettings(epochs_warm=1), ["counts", "zeros"], seed=7))
     systems = [STALE, COLD, WARM["counts"], WARM["zeros"]]
     assert [(outcome.span, outcome.system) for outcome in outcomes] == [(span, of) for span in (2, 3) for of in systems]
     for outcome in outcomes:

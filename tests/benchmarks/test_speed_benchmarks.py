@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.harness import (
@@ -26,11 +27,14 @@ from benchmarks.harness import (
 )
 from benchmarks.quality import comparison, gate, search
 from benchmarks.speed import generate, load, pipeline, serve, train
+from benchmarks.speed.curves import Point, curve_table, draw_curves
+from benchmarks.speed.flops import step_flops
 from benchmarks.speed.pipeline import PipelineRun, Target, cost_table, ratio_table, recall_table, targets_of
 from benchmarks.speed.serve import answer_rows
 from benchmarks.speed.train import step_row
 from data.errors import InputError
 from data.examples.manifest import DataSizes, Manifest
+from trainer_module.settings import ModelSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 RECALLS = {"textbook": {"recall@10": 0.1}, "ours": {"recall@10": 0.15}}
@@ -251,8 +255,46 @@ def test_a_target_is_met_from_its_own_value_on_or_below_it():
 
 
 def test_a_step_is_told_with_what_input_adds():
-    result = {"batch": 1024, "seconds_alone": 0.03, "seconds_with_input": 0.04, "peak_mib": 700.4}
-    assert step_row("ours", result) == ["ours", "1,024", "30", "40", "25.0%", "25,600", "700"]
+    result = {"batch": 1024, "seconds_alone": 0.03, "seconds_with_input": 0.04, "flops": 5.67e9, "peak_mib": 700.4}
+    assert step_row("ours", result) == ["ours", "1,024", "30", "40", "25.0%", "25,600", "5.7", "700"]
+
+
+def test_a_step_of_windows_counts_what_the_gru_reads_and_all_candidates():
+    model = ModelSettings(embedding_dim=2, gru_units=3, gru_reads=4)
+    batch = np.zeros((5, 10), np.int32), np.ones(5, np.int32)
+    # Forward: 5 windows of 4 movies by (2 + 3) x 9 entries, 5 states by 3 x 2, 5 queries by 8 candidates of 2 + 1.
+    products = 5 * 4 * 45 + 5 * 6 + 5 * 8 * 3
+    assert step_flops(model, 7, batch) == 3 * 2 * products
+    # Softmax over the batch's own labels, without a bias.
+    other = model.model_copy(update={"loss": "in_batch", "item_bias": False})
+    assert step_flops(other, 7, batch) == 3 * 2 * (5 * 4 * 45 + 5 * 6 + 5 * 5 * 2)
+
+
+def test_a_step_of_chunks_counts_each_place_once_and_labels_alone():
+    is_label = np.zeros((2, 9), bool)
+    is_label[0, 3:6] = True
+    # The state behind the last place is never asked for; without a width of its own the state needs no product.
+    products = 2 * 8 * 3 * 2 * (2 + 2) + 3 * 8 * 3
+    assert step_flops(ModelSettings(embedding_dim=2), 7, (np.ones((2, 9), np.int32), is_label)) == 3 * 2 * products
+
+
+def test_time_to_quality_is_told_against_the_best_end():
+    curves = {
+        "slow": [Point(1, 2, 0, 0.0, 0.0), Point(30, 40, 1, 0.16, 0.4), Point(60, 80, 2, 0.2, 0.5)],
+        "fast": [Point(1, 2, 0, 0.0, 0.0), Point(5, 7, 1, 0.181, 0.45), Point(8, 11, 2, 0.191, 0.49)],
+    }
+    assert cells(curve_table(curves)) == {
+        "slow": ["2", "60.0", "80.0", "0.2000", "0.5000", "80.0", "80.0", "80.0"],
+        "fast": ["2", "8.0", "11.0", "0.1910", "0.4900", "7.0", "11.0", "never"],
+    }
+
+
+def test_curves_are_drawn_with_their_names(tmp_path):
+    draw_curves({"one": [Point(1, 1, 0, 0.1, 0.2), Point(2, 3, 1, 0.2, 0.3)]}, tmp_path / "pictures" / "curves.svg")
+    text = (tmp_path / "pictures" / "curves.svg").read_text(encoding="utf-8")
+    assert text.startswith("<svg")
+    assert "seconds of fitting" in text
+    assert ">one<" in text
 
 
 def test_answers_are_told_by_batch_with_queries_a_second():

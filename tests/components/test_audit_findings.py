@@ -47,7 +47,7 @@ def audited(examples: ExampleFolder, **settings: object) -> AuditResult:
 
 
 def names(result: AuditResult) -> list[str]:
-    return [finding.name for finding in result.findings]
+    return [finding.kind for finding in result.findings]
 
 
 def test_sound_data_have_no_finding_under_any_split(tmp_path: Path):
@@ -55,6 +55,23 @@ def test_sound_data_have_no_finding_under_any_split(tmp_path: Path):
         result = audited(own_examples(tmp_path / split, sound_events(), split=split))
         assert names(result) == []
         assert result.data.eval.examples > 0
+
+
+def test_a_model_that_reads_histories_is_asked_with_all_of_them(tmp_path: Path):
+    examples = own_examples(tmp_path, sound_events(), split="leave_one_out", leave_out="history")
+    asked = []
+
+    def ask(contexts: np.ndarray) -> np.ndarray:
+        asked.append(contexts.tolist())
+        return np.zeros((len(contexts), 10), np.int64)
+
+    run_audit(examples, ask, AuditSettings(queries=7), reads_histories=True)
+
+    # Of twelve movies each; a context holds ten.
+    histories = [examples.catalogue.codes_of(np.array(drawn(user, 11))).tolist() for user in range(40)]
+    assert len(asked[0]) == 7
+    assert all(history in histories for history in asked[0])
+    assert {len(row) for changed in asked[1:] for row in changed} == {11}
 
 
 @pytest.mark.parametrize("split", SPLIT_NAMES)
@@ -177,7 +194,7 @@ def behaviour_of(ask, popularity: np.ndarray | None = None, labels: np.ndarray |
 
 def test_a_model_that_answers_all_the_same_is_found():
     found = find(DATA, behaviour_of(answering(lambda context: 5, 399)), AuditSettings(), "random", MOVIES)
-    assert [finding.name for finding in found] == ["min_moved_by_last", "max_answer_overlap"]
+    assert [finding.kind for finding in found] == ["min_moved_by_last", "max_answer_overlap"]
     assert "another last movie changes 0.0% of an answer, less than the 20% required" in found[0].sentence
     assert "two queries' answers share 100.0% on average, more than the 50% allowed" in found[1].sentence
 
@@ -185,7 +202,7 @@ def test_a_model_that_answers_all_the_same_is_found():
 def test_a_model_whose_answers_hang_on_each_movie_is_found():
     brittle = behaviour_of(answering(lambda context: int(context.sum()), 399))
     found = find(DATA, brittle, AuditSettings(), "random", ITEMS)
-    assert [finding.name for finding in found] == ["max_moved_by_drop"]
+    assert [finding.kind for finding in found] == ["max_moved_by_drop"]
     assert found[0].sentence.startswith("one item less changes 9")
 
 
@@ -201,7 +218,7 @@ def test_a_model_that_serves_a_few_alone_is_found():
         return answers
 
     found = find(DATA, behaviour_of(ask, popularity, labels), AuditSettings(), "random", MOVIES)
-    assert [finding.name for finding in found] == ["max_miss_rate_spread"]
+    assert [finding.kind for finding in found] == ["max_miss_rate_spread"]
     # Heads and tails lie 0.5 off, the one context length nowhere.
     assert "lie 0.333 from that of all" in found[0].sentence
 
@@ -213,7 +230,7 @@ def test_a_model_that_serves_a_few_alone_is_found():
 def test_misses_that_are_farther_off_than_others_answers_are_found(name: str, said: str):
     far = SOUND.model_copy(update={name: Nearness(own=0.1, others=0.2)})
     (found,) = find(DATA, far, AuditSettings(), "random", MOVIES)
-    assert found.name == f"min_nearness of {name}"
+    assert found.kind == f"min_nearness of {name}"
     assert said in found.sentence
 
 
@@ -242,10 +259,10 @@ def test_a_finding_is_one_sentence_with_its_figure_bound_and_setting():
     near = Nearness(own=0.2, others=0.2)
     found = find(data, SOUND.model_copy(update={"genres": near, "co_watched": near}), settings, "random", MOVIES)
     judged = [name for name in AuditSettings.model_fields if name.startswith(("min_", "max_"))]
-    assert [finding.name.partition(" ")[0] for finding in found] == [*judged[:-1], "min_nearness", judged[-1]]
+    assert [finding.kind.partition(" ")[0] for finding in found] == [*judged[:-1], "min_nearness", judged[-1]]
     for finding in found:
         assert "\n" not in finding.sentence
-        assert f"audit.{finding.name.partition(' ')[0]}" in finding.sentence
+        assert f"audit.{finding.kind.partition(' ')[0]}" in finding.sentence
         assert re.search(r"(more|less) than the [\d.]+%? (times )?(allowed|required): ", finding.sentence)
 
 

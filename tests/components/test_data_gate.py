@@ -15,7 +15,8 @@ from small_graphs import GivenStatistics, imported, imported_examples, run_graph
 from tampered_examples import Features, count_statistics, read_records, tampered
 from tfx import v1 as tfx
 
-from components.data_gate import DataGate, find_drift
+from components.data_gate.data_gate import DataGate
+from components.data_gate.rules import find_drift
 from components.gate_settings import DataGateSettings
 from components.history.resolving import PreviousStatistics
 from data.errors import InputError
@@ -170,7 +171,7 @@ def test_a_warning_lets_the_run_go_on_and_is_written_down(data, tmp_path):
     statistics = data.statistics(train=tampered(data.train, a_new_genre))
     verdict = run_gate(data, statistics, tmp_path, anomalies="warn")
     (finding,) = verdict["findings"]
-    assert (finding["kind"], finding["split"], finding["feature"]) == ("anomalies", "train", "context_movie_genre")
+    assert (finding["kind"], finding["where"]) == ("anomalies", ["train", "context_movie_genre"])
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from tampered_examples import Features, count_statistics, read_records, tampered
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.data_gate import find_drift, unseen_label_share
+from components.data_gate.rules import find_drift, unseen_label_share
 from data.examples.schema import build_schema
 from data.generate import generate
 from data.options import GenerateOptions
@@ -118,11 +118,13 @@ def test_drift_is_found_whatever_else_is_wrong_with_the_feature(
     drift = find_drift(examples.statistics(change, every), before, examples.schema)
 
     (finding,) = drift.findings
-    assert (finding.kind, finding.split, finding.feature) == ("drift", "train", feature)
-    assert "above the threshold" in finding.reason
+    assert (finding.kind, finding.where) == ("drift", ("train", feature))
+    assert "above the threshold" in finding.what
     # What is wrong with it otherwise is an anomaly, and told as one.
-    assert not any(word in finding.reason for word in ("missing from the schema", "shape", "Expected", "Unexpected"))
+    assert not any(word in finding.what for word in ("missing from the schema", "shape", "Expected", "Unexpected"))
     if distance is not None:
+        assert finding.measured == pytest.approx(distance, abs=0.001)
+        assert finding.measured > finding.allowed > 0
         assert drift.distances[f"{feature}: {'JENSEN_SHANNON_DIVERGENCE' if 'genre' in feature else 'L_INFTY'}"] == (
             pytest.approx(distance, abs=0.001)
         )
@@ -204,7 +206,7 @@ def test_labels_are_compared_whatever_the_context_s_length(
 
     drift = find_drift(other.statistics(an_unknown_popularity, every=2), before, other.schema)
 
-    assert [finding.feature for finding in drift.findings] == ["label_popularity"]
+    assert [finding.where[1] for finding in drift.findings] == ["label_popularity"]
 
 
 def test_the_context_s_length_is_not_compared_either_once_it_may_be_longer(
@@ -231,8 +233,8 @@ def test_a_few_examples_of_another_length_are_an_anomaly_and_hide_no_drift(
     now_odd = find_drift(changed, before, examples.schema)
     then_odd = find_drift(before, changed, examples.schema)
 
-    assert [finding.feature for finding in now_odd.findings] == ["context_movie_id"]
-    assert [finding.feature for finding in then_odd.findings] == ["context_movie_id"]
+    assert [finding.where[1] for finding in now_odd.findings] == ["context_movie_id"]
+    assert [finding.where[1] for finding in then_odd.findings] == ["context_movie_id"]
 
 
 def test_the_share_of_unseen_labels_is_unknown_without_their_popularity(examples: Examples) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluation.grouped_extracts import custom_extractors, group_examples
+from components.evaluation.histories_together import keyed, sorted_batches
 from components.evaluation.rank_sums import RANK_OUTPUTS
 
 SLICED_BY = ["context_length", "label_popularity"]
@@ -62,6 +64,34 @@ def test_a_feature_that_decides_has_one_value_an_example():
     batch[tfma.FEATURES_KEY]["context_length"] = np.ones([5, 2])
     with pytest.raises(ValueError, match="zip"):
         list(group_examples(batch, sliced_by=SLICED_BY))
+
+
+def test_queries_of_one_user_are_put_together_and_their_histories_left_in_the_records_alone():
+    histories = [[9, 8, 7, 6, 5], [1, 2], [9, 8, 7, 6], None, [1, 2, 3, 4, 5], [9, 8, 7, 6, 5, 4], [1, 2, 3, 4]]
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array([[number] for number in range(7)]),
+            pa.array(histories, pa.large_list(pa.int64())),
+            pa.array([[b"%d" % number] for number in range(7)]),
+        ],
+        ["label_movie_id", "seen_movie_id", "__raw_record__"],
+    )
+    parts: dict[int, list] = {}
+    for half in (batch.slice(0, 4), batch.slice(4)):
+        for number, part in keyed({tfma.ARROW_RECORD_BATCH_KEY: half}):
+            parts.setdefault(number, []).append(part)
+
+    batches = [each for number, part in parts.items() for each in sorted_batches(number, part)]
+    found = [extracts[tfma.ARROW_RECORD_BATCH_KEY] for extracts in batches]
+
+    assert all(each.schema.names == ["label_movie_id", "__raw_record__"] for each in found)
+    rows = [(label, record) for each in found for [label], [record] in zip(*each.to_pydict().values(), strict=True)]
+    assert all(record == b"%d" % label for label, record in rows)
+    order = [label for label, _ in rows]
+    assert sorted(order) == list(range(7))
+    # Side by side, the shortest first.
+    assert "2,0,5" in ",".join(map(str, order))
+    assert "6,4" in ",".join(map(str, order))
 
 
 def test_grouping_stands_where_tfma_takes_batches_apart():

@@ -39,7 +39,7 @@ def test_the_lift_is_told_with_the_higher_of_the_two_popularities():
 
 
 def test_without_a_baseline_nothing_is_asked_of_the_difference():
-    assert [check.requirement.metric for check in decide(evaluation(), ModelGateSettings())] == ["recall_at_10_lift"]
+    assert [check.kind for check in decide(evaluation(), ModelGateSettings())] == ["recall_at_10_lift"]
 
 
 @pytest.mark.parametrize(

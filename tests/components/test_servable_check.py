@@ -208,7 +208,7 @@ def test_a_process_that_dies_is_a_finding(tmp_path, monkeypatch):
     script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setattr("components.serving_check.servable_check._CHECKER", script)
     result = check_model("anywhere", ServableCheckSettings())
-    assert result.findings == ["the process that asked the model ended with -11: no message"]
+    assert [found.what for found in result.findings] == ["the process that asked the model ended with -11: no message"]
 
 
 def test_a_process_that_hangs_is_a_finding(tmp_path, monkeypatch):
@@ -216,7 +216,7 @@ def test_a_process_that_hangs_is_a_finding(tmp_path, monkeypatch):
     script.write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setattr("components.serving_check.servable_check._CHECKER", script)
     result = check_model("anywhere", ServableCheckSettings(max_seconds=0.5))
-    assert result.findings == ["the model did not answer all requests within 0.5 s"]
+    assert [found.what for found in result.findings] == ["the model did not answer all requests within 0.5 s"]
 
 
 def test_the_process_can_not_reach_the_project(tmp_path, monkeypatch):

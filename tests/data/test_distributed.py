@@ -19,7 +19,18 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.runner import PipelineResult
-from beam_servers import JOB_SERVER, WORKER_POOL, engine, free_port, portable, serving, worker_environment
+from beam_servers import (
+    JOB_SERVER,
+    WORKER_POOL,
+    engine,
+    free_port,
+    fresh_engine,
+    portable,
+    serving,
+    serving_in_a_fork,
+    worker_environment,
+)
+from forks import run_python_to_its_end
 
 from data import generate
 from data.beam_jobs import BeamJob, wait_for
@@ -36,7 +47,7 @@ def test_separate_workers_give_the_same_bytes(small_release: Path, tmp_path: Pat
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--shards", "3"]
     command = [sys.executable, "-m", "data.generate", *arguments]
     subprocess.run([*command, "--output", str(tmp_path / "here")], cwd=ROOT, env=environment, check=True)
-    with engine() as beam_args:
+    with fresh_engine() as beam_args:
         there = [*command, *beam_args, "--output", str(tmp_path / "there")]
         subprocess.run(there, cwd=ROOT, env=environment, check=True, timeout=240)
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
@@ -114,15 +125,8 @@ def generate_apart(release: Path, parent: Path, *options: str) -> subprocess.Com
     parent.mkdir()
     arguments = ["--release", "ml-latest-small", "--source", str(release), "--output", str(parent / "made"), *options]
     with engine(hidden=parent) as beam_args:
-        return subprocess.run(
-            [sys.executable, "-m", "data.generate", *arguments, *beam_args],
-            cwd=ROOT,
-            env=worker_environment(),
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=240,
-        )
+        command = ["-m", "data.generate", *arguments, *beam_args]
+        return run_python_to_its_end(command, environment=worker_environment())
 
 
 @pytest.mark.parametrize(("options", "tracebacks"), [((), 0), (("--verbose",), 1)])
@@ -185,7 +189,7 @@ def test_a_killed_worker_ends_the_job_in_one_line_and_the_next_run_succeeds(
     arguments += ["--shards", "200"]
     environment = worker_environment()
     with (
-        serving(JOB_SERVER, "-p", environment) as jobs,
+        serving_in_a_fork(["-m", JOB_SERVER], "-p") as jobs,
         serving(WORKER_POOL, "--service_port", environment) as pool,
     ):
         # This server doesn't notice that a worker is gone, so that the client has to lose patience.
@@ -285,8 +289,8 @@ def test_a_job_whose_client_goes_away_is_cancelled(small_release: Path, tmp_path
     arguments = ["--release", "ml-latest-small", "--source", str(small_release), "--output", str(output)]
     environment = worker_environment()
     with (
-        serving(JOB_SERVER, "-p", environment) as jobs,
-        serving([sys.executable, "-c", POOL_WITHOUT_WORKERS], "--service_port", environment) as pool,
+        serving_in_a_fork(["-m", JOB_SERVER], "-p") as jobs,
+        serving_in_a_fork(["-c", POOL_WITHOUT_WORKERS], "--service_port") as pool,
         grpc.insecure_channel(f"localhost:{jobs}") as channel,
     ):
         server = beam_job_api_pb2_grpc.JobServiceStub(channel)

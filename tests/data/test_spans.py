@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from data_helpers import read_examples, write_csv_release
 from hypothesis import HealthCheck, assume, given, settings
@@ -20,6 +21,7 @@ from plain_reference import PlainExample, PlainMovie, PlainRating, plain_example
 
 from data.beam_options import IN_PROCESS_ARGS
 from data.errors import InputError
+from data.examples.last_histories import LAST_HISTORIES_FILE
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.span_facts import EVENTS_FILE, TIMELINES_FILE
 from data.generate import generate, run
@@ -28,7 +30,7 @@ from data.options import DataSettings, GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
 from data.span_settings import SpanSettings
 from data.spans import writing
-from data.spans.forgetting import forget_user
+from data.spans.forgetting import find_user, forget_user
 from data.spans.series import list_spans, next_span, read_events, span_folder
 from data.spans.stretches import stretches_of
 from data.spans.writing import write_span, write_spans
@@ -513,13 +515,63 @@ def test_the_id_that_stands_for_no_item_stays_free(tmp_path: Path):
     assert "0 stands for no item" in refusal("N06", write_span, options, tmp_path / "s", 2, interactions=later)
 
 
+# Last histories
+
+
+def histories_in(folder: Path) -> dict[Any, list[Any]]:
+    return {row["id"]: row["history"] for row in pq.read_table(folder / LAST_HISTORIES_FILE).to_pylist()}
+
+
+def test_the_users_of_a_span_have_the_last_movies_of_all_that_they_watched_by_then(tmp_path: Path):
+    first, series = file_of(tmp_path / "first", events_of(20, 9)), tmp_path / "s"
+    write_spans(OPTIONS, series, by="day", min_labels=90, last_histories=7, source=first)
+    # Events that arrive late stand in the midst of histories, and not every user has any.
+    late = [event for event in events_of(30, 9)[3::5] if event.user > 20]
+    arrived = [event for event in events_of(25, 3, 9) if event.user % 3]
+    number = len(list_spans(series)) + 1
+    write_span(OPTIONS, series, number, last_histories=7, source=file_of(tmp_path / "2", [*late, *arrived]))
+    known: list[tuple[int, int, int]] = []
+    for folder in spans_in(series):
+        rows = read_events(folder).to_pylist()
+        known += [(row["timestamp"], row["user_id"], row["movie_id"]) for row in rows]
+        watched = {row["user_id"]: [] for row in rows}
+        for _, user, movie in sorted(known):
+            if user in watched:
+                watched[user].append(movie)
+        least = OPTIONS.min_timeline_length
+        expected = {user: movies[-7:] for user, movies in watched.items() if len(movies) >= least}
+        assert histories_in(folder) == expected
+        manifest = Manifest.load(folder)
+        manifest.verify(folder)
+        assert manifest.last_histories.users == len(expected) > 0
+
+
+def test_own_users_have_last_histories_by_their_own_ids_span_by_span(tmp_path: Path):
+    options = GenerateOptions(name="shop", train_fraction=0.5)
+    for number, start in ((1, 0), (2, 8)):
+        source = own_file(tmp_path / f"{number}.csv", events_of(2, 8, start), "{}")
+        write_span(options, tmp_path / "s", number, last_histories=3, interactions=source)
+    assert set(histories_in(tmp_path / "s" / "span-2")) == {"u1", "u2"}
+
+
+def test_a_forgotten_user_has_no_last_history_and_the_others_keep_theirs(series: Path, tmp_path: Path):
+    source = file_of(tmp_path / "4", events_of(30, 4, 12))
+    write_span(OPTIONS, series, 4, last_histories=5, source=source)
+    before = histories_in(series / "span-4")
+    forget_user(series, "7")
+    Manifest.load(series / "span-4").verify(series / "span-4")
+    assert histories_in(series / "span-4") == {user: movies for user, movies in before.items() if user != 7}
+    assert Manifest.load(series / "span-4").last_histories.users == len(before) - 1
+
+
 # Forgetting
 
 
 def test_a_forgotten_user_is_gone_and_all_else_stays_where_it_was(series: Path, tmp_path: Path):
     before = [[windows_in(span, splits=[split]) for split in ("train", "eval")] for span in spans_in(series)]
-    forgotten = forget_user(series, "7")
-    assert (forgotten.spans, forgotten.events) == ((1, 2, 3), 12)
+    found = find_user(series, "7")
+    assert forget_user(series, "7") == found
+    assert (list(found), sum(found.values())) == ([1, 2, 3], 12)
     plain = plain_examples(events_of(30, 12), MOVIES, max_context_length=3)
     gone = Counter(window_of(example) for example in plain if example.user == 7)
     removed: Counter[Window] = Counter()
@@ -537,7 +589,7 @@ def test_a_forgotten_user_is_gone_and_all_else_stays_where_it_was(series: Path, 
     assert [one.span.previous_sha256 for one in manifests] == [None, manifests[0].digest, manifests[1].digest]
     # What is written is the span's now, and the same file again brings nobody back.
     left = bytes_in(series)
-    assert forget_user(series, "7").spans == ()
+    assert find_user(series, "7") == forget_user(series, "7") == {}
     write_spans(OPTIONS, series, by="day", min_labels=90, source=tmp_path / "first")
     assert bytes_in(series) == left
     write_span(OPTIONS, series, 4, source=file_of(tmp_path / "4", events_of(30, 4, 12)))
@@ -549,7 +601,7 @@ def test_forgetting_that_was_killed_is_finished_by_a_second_call(series: Path, t
     shutil.copytree(series, tmp_path / "killed")
     shutil.rmtree(tmp_path / "killed" / "span-1")
     shutil.copytree(tmp_path / "whole" / "span-1", tmp_path / "killed" / "span-1")
-    assert forget_user(tmp_path / "killed", "7").spans == (2, 3)
+    assert list(forget_user(tmp_path / "killed", "7")) == [2, 3]
     assert bytes_in(tmp_path / "killed") == bytes_in(tmp_path / "whole")
 
 
@@ -560,7 +612,7 @@ def test_a_user_of_one_span_is_forgotten_there_and_the_spans_behind_name_its_new
     # Earlier spans may be gone: nothing of them is needed.
     shutil.rmtree(series / "span-1")
     digest = Manifest.load(series / "span-5").digest
-    assert forget_user(series, "77").spans == (4,)
+    assert forget_user(series, "77") == {4: 5}
     fourth, fifth = (Manifest.load(series / f"span-{number}") for number in (4, 5))
     assert (fourth.span.revision, fifth.span.revision) == (1, 0)
     assert fifth.span.previous_sha256 == fourth.digest
@@ -572,7 +624,7 @@ def test_the_only_user_of_a_span_can_be_forgotten(tmp_path: Path):
     options = GenerateOptions(name="shop", train_fraction=0.5)
     source = own_file(tmp_path / "1.csv", events_of(1, 8), "{}")
     write_span(options, tmp_path / "s", 1, interactions=source)
-    assert forget_user(tmp_path / "s", "u1").events == 8
+    assert forget_user(tmp_path / "s", "u1") == {1: 8}
     manifest = Manifest.load(tmp_path / "s" / "span-1")
     manifest.verify(tmp_path / "s" / "span-1")
     assert (manifest.counts.train, manifest.counts.eval, manifest.span.events) == (0, 0, 0)

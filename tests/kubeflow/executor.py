@@ -88,6 +88,8 @@ class RunResult:
     attempts: dict[str, int] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
     cached: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """Tasks whose condition doesn't hold, and those that wait for such tasks."""
     handed_over: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What each task's command got, as JSON has it, with the URIs that the store knows."""
 
@@ -166,8 +168,11 @@ class ConformingExecutor:
         waiting, running = dict(tasks) if only is None else {only: specs.PipelineTaskSpec()}, {}
         with ThreadPoolExecutor(PARALLEL_TASKS) as pool:
             while waiting or running:
+                while skipped := [name for name, task in waiting.items() if _is_left_out(task, result)]:
+                    result.left_out += skipped
+                    waiting = {name: task for name, task in waiting.items() if name not in skipped}
                 ready = [name for name, task in waiting.items() if set(task.dependent_tasks) <= set(result.succeeded)]
-                if result.failed:
+                if result.failed or not (ready or running):
                     # Nothing follows a failure but what runs whatever became of the rest, once that is over.
                     ready = [] if running else [name for name, task in waiting.items() if _runs_anyhow(task)]
                 for name in sorted(ready):
@@ -182,19 +187,26 @@ class ConformingExecutor:
 
     def _collect(self, name: str, future: Future, result: RunResult) -> None:
         try:
-            result.outputs[name] = future.result()
+            outputs = future.result()
+            if outputs is None:
+                result.left_out.append(name)
+                return
+            result.outputs[name] = outputs
             result.succeeded.append(name)
         except TaskFailedError as failure:
             result.logs[name] = f"{result.logs.get(name, '')}\n{failure}"
             result.failed.append(name)
 
-    def _run_task(self, name: str, task: specs.PipelineTaskSpec, result: RunResult) -> dict[str, Artifact]:
+    def _run_task(self, name: str, task: specs.PipelineTaskSpec, result: RunResult) -> dict[str, Artifact] | None:
+        """Return a task's outputs; None where its condition doesn't hold."""
         component = self.spec.components[task.component_ref.name]
         executor = self.deployment.executors[component.executor_label]
         inputs = self._resolve_inputs(task, result)
         if executor.WhichOneof("spec") == "importer":
             return self._import(component, executor.importer, inputs)
         assert executor.WhichOneof("spec") == "container", f"{name}: not implemented"
+        if task.trigger_policy.condition and not holds(task.trigger_policy.condition, inputs):
+            return None
         fingerprint = self._fingerprint(name, component, executor.container, inputs)
         if task.caching_options.enable_cache and fingerprint in self.cache:
             result.cached.append(name)
@@ -431,6 +443,26 @@ class ForkingExecutor(ConformingExecutor):
 
 class TaskFailedError(Exception):
     """A task did not do what the launcher needs."""
+
+
+_CONDITION = re.compile(r"inputs\.artifacts\['(\w+)'\]\.artifacts\[0\]\.metadata\['(\w+)'\] > (\d+\.\d+)")
+
+
+def holds(condition: str, inputs: specs.ExecutorInput.Inputs) -> bool:
+    """Return whether a task's condition holds, of the one form that is used here.
+
+    The driver evaluates CEL (`backend/src/v2/expression/expression.go`), whose numbers are not compared with others.
+    """
+    form = _CONDITION.fullmatch(condition)
+    assert form, f"{condition}: not implemented"
+    value = inputs.artifacts[form[1]].artifacts[0].metadata.fields[form[2]]
+    assert value.WhichOneof("kind") == "number_value", f"{condition}: no number"
+    return value.number_value > float(form[3])
+
+
+def _is_left_out(task: specs.PipelineTaskSpec, result: RunResult) -> bool:
+    """Return whether a task waits for one that is left out: `depends` in `argocompiler/dag.go` asks for success."""
+    return not _runs_anyhow(task) and not set(task.dependent_tasks).isdisjoint(result.left_out)
 
 
 def _runs_anyhow(task: specs.PipelineTaskSpec) -> bool:

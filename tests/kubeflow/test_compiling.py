@@ -373,6 +373,79 @@ def test_our_artifact_types_have_names_that_containers_find_the_class_of():
         assert f"{NAMESPACE}.{artifact_class.__name__}" == artifact_class.TYPE_NAME
 
 
+@pytest.fixture(scope="module")
+def rolling() -> list[dict[str, Any]]:
+    settings = load_settings("rolling").model_copy(update={"batch_answers": BatchAnswersSettings(enabled=True)})
+    return read_documents(compile_pipeline(settings))
+
+
+def test_a_pipeline_that_learns_from_spans_has_the_tasks_of_a_local_run_and_those_that_stand_in_for_lineage(rolling):
+    check_documents(rolling)
+    assert set(container_tasks(rolling)) == {
+        *("NextSpan", "ExampleGen", "SpanGate", "StatisticsGen", "ExampleValidator", "PreviousStatistics", "DataGate"),
+        *("LatestBlessedModel", "AcceptedSpans", "PrequentialEvaluation", "SpanRange", "RangeStatistics", "Transform"),
+        *("Trainer", "Audit", "Evaluator", "ServableCheck", "Pusher", "BatchRecommender", "RunReport", "SpanKeeper"),
+        "RunPages",
+    }
+    assert {"SpanGate", "DataGate"} <= set(task(rolling, "AcceptedSpans")["dependentTasks"])
+    assert "AcceptedSpans" in task(rolling, "PrequentialEvaluation")["dependentTasks"]
+    assert "PrequentialEvaluation" in task(rolling, "SpanRange")["dependentTasks"]
+
+
+def test_the_first_task_is_told_the_runs_span_and_all_others_wait_for_one_that_goes_by_what_it_found(rolling):
+    declared = rolling[0]["root"]["inputDefinitions"]["parameters"]
+    assert declared["span"] == {"parameterType": "NUMBER_INTEGER", "defaultValue": 0}
+    assert task(rolling, "NextSpan")["inputs"]["parameters"]["span"] == {"componentInputParameter": "span"}
+    tasks = rolling[0]["root"]["dag"]["tasks"]
+    conditional = {name for name, content in tasks.items() if content.get("triggerPolicy", {}).get("condition")}
+    assert conditional == {"ExampleGen"}
+
+    def comes_before(name: str) -> set[str]:
+        direct = tasks[name].get("dependentTasks", [])
+        return {*direct, *(earlier for other in direct for earlier in comes_before(other))}
+
+    assert [name for name in tasks if "ExampleGen" not in comes_before(name)] == ["ExampleGen", "NextSpan"]
+
+
+def test_what_keeps_or_reads_a_spans_record_sees_the_volume_and_is_never_cached(rolling):
+    mounted = {name for name in container_tasks(rolling) if "pvcMount" in on_kubernetes(rolling, name)}
+    assert mounted == {
+        *("NextSpan", "SpanGate", "StatisticsGen", "PreviousStatistics", "DataGate", "LatestBlessedModel"),
+        *("AcceptedSpans", "SpanRange", "Pusher", "BatchRecommender", "SpanKeeper"),
+    }
+    assert not any(task(rolling, name)["cachingOptions"]["enableCache"] for name in mounted)
+
+
+@pytest.mark.parametrize(
+    ("kubeflow", "arguments", "message"),
+    [
+        ({}, {"backend": "vertex", "pipeline_root": "gs://b/r"}, "Vertex takes no pipeline that learns from spans"),
+        (
+            {"data_root": "minio://mlpipeline/spans", "data_digest": "0" * 64},
+            {},
+            "kubeflow.data_digest is for data that stay the same",
+        ),
+    ],
+)
+def test_what_spans_can_not_have_on_a_cluster_is_refused(kubeflow, arguments, message):
+    settings = load_settings("rolling").model_copy(update={"kubeflow": KubeflowSettings.model_validate(kubeflow)})
+    with pytest.raises(InputError, match=message) as refusal:
+        compile_pipeline(settings, **arguments)
+    assert refusal.value.code == "K43"
+
+
+def test_spans_in_a_bucket_are_given_to_the_tasks_that_read_them():
+    settings = load_settings("rolling").model_copy(
+        update={"kubeflow": KubeflowSettings(data_root="minio://mlpipeline/spans")}
+    )
+    documents = read_documents(compile_pipeline(settings))
+    check_documents(documents)
+    given = {
+        name for name in container_tasks(documents) if "source" in task(documents, name)["inputs"].get("artifacts", {})
+    }
+    assert given == {"NextSpan", "SpanRange"}
+
+
 def test_answers_for_every_user_are_a_task_behind_the_pusher_that_is_never_cached():
     settings = load_settings("sample").model_copy(
         update={"batch_answers": BatchAnswersSettings(enabled=True, history_length=30)}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.spans.ledger import SpanRecord, keep_record, read_ledger
 from pipeline.kubeflow.entrypoint import globalize, localize
 from pipeline.kubeflow.run_parameters import apply_epochs, mentions_epochs, take_beam_args
 from pipeline.kubeflow.uris import to_local, to_remote
@@ -65,6 +66,19 @@ def test_artifacts_become_local_and_get_the_types_of_the_component():
     assert given["type"] == MODEL
     assert made["uri"] == "/launcher/minio/bucket/run/made"
     assert task["outputs"]["outputFile"] == "/kfp/outputs/output_metadata.json"
+
+
+def test_an_artifact_that_stands_for_several_spans_becomes_an_artifact_for_each_in_their_order():
+    task = invocation()
+    (given,) = task["inputs"]["artifacts"]["model"]["artifacts"]
+    given["metadata"] = {"spans": "[12, 3]", "split_names": '["train"]'}
+    localize(task, INPUTS_SPEC, "/")
+    parts = task["inputs"]["artifacts"]["model"]["artifacts"]
+    assert [part["uri"] for part in parts] == [f"/minio/bucket/run/model/span-{span}" for span in (12, 3)]
+    assert [part["metadata"]["custom:span"] for part in parts] == [12, 3]
+    assert {part["metadata"]["split_names"] for part in parts} == {'["train"]'}
+    assert all(part["type"] == MODEL for part in parts)
+    assert len({part["name"] for part in parts}) == 2
 
 
 def recorded() -> dict[str, Any]:
@@ -230,6 +244,24 @@ def task(*_):
 entrypoint.run_task = task
 entrypoint.main(["--executor_class_path", "x", "--json_serialized_invocation_args", "{{}}"])
 """
+
+
+@pytest.mark.parametrize(("code", "outcome"), [("G13", "refused"), ("G17", "refused"), ("M09", "begun")])
+def test_a_refusal_is_kept_with_its_reason_and_another_failure_is_not(tmp_path: Path, code: str, outcome: str):
+    keep_record(tmp_path, 4, SpanRecord(outcome="begun", manifest_digest="a"))
+    task = invocation()
+    task["inputs"]["artifacts"]["statistics"] = {"artifacts": [{"metadata": {"custom:span": 4.0}}]}
+    program = (
+        "from data.errors import InputError; from pipeline.kubeflow import entrypoint\n"
+        f"def task(*_): raise InputError('other data', {code!r})\n"
+        "entrypoint.run_task = task\n"
+        f"entrypoint.main(['--executor_class_path=x', '--ledger={tmp_path}', "
+        f"'--json_serialized_invocation_args', {json.dumps(task)!r}])"
+    )
+    finished = run_python(program)
+    assert (finished.returncode, finished.stderr) == (2, f"error: other data [{code}]\n")
+    kept = read_ledger(tmp_path)[4]
+    assert (kept.outcome, kept.reason) == (outcome, f"other data [{code}]" if outcome == "refused" else "")
 
 
 def test_an_abort_at_exit_does_not_turn_success_into_failure():

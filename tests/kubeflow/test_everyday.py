@@ -120,6 +120,21 @@ def test_a_run_may_go_without_the_cache_and_with_an_account_of_its_own(file: Pat
     assert [body.get("service_account") for body in server.runs] == [None, "trainer"]
 
 
+def test_a_run_may_name_its_span_and_the_runs_of_a_schedule_each_take_the_next(file: Path, server: ApiServer, run):
+    assert run("submit", file, "--span", "4")[0] == 2
+    documents = minimal_documents()
+    documents[0]["root"]["inputDefinitions"]["parameters"]["span"] = {
+        "parameterType": "NUMBER_INTEGER",
+        "defaultValue": 0,
+    }
+    file.write_text(yaml.safe_dump_all(documents), encoding="utf-8")
+    assert run("submit", file, "--span", "4")[0] == 0
+    assert server.runs[0]["runtime_config"]["parameters"] == {"span": 4}
+    assert run("schedule", file, "--every", "1d")[0] == 0
+    (schedule,) = server.schedules.values()
+    assert not schedule["runtime_config"].get("parameters")
+
+
 @pytest.mark.parametrize("text", ["", "5", "h", "0h", "1.5h", "1s", "-1h", "1 h", "1hh"])
 def test_an_interval_that_is_none_is_refused(text: str):
     with pytest.raises(InputError, match="--every"):
@@ -163,6 +178,8 @@ def test_what_is_no_cron_expression_is_refused_before_anything_is_sent(text: str
         (["schedule", "--list"], "--host is needed"),
         (["runs"], "--host is needed"),
         (["runs", "--host=http://h", "--number=0"], "from 1 to"),
+        (["submit", "a.yaml", "--host=http://h", "--span=0"], "the first is 1"),
+        (["schedule", "a.yaml", "--every=1d", "--host=http://h", "--span=2"], "unrecognized arguments"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture):

@@ -56,6 +56,11 @@ def test_a_task_that_was_killed_or_never_began_fails_the_run():
     assert "never began" in missing.reason
 
 
+def test_a_run_whose_first_task_finds_nothing_to_do_ends_well_without_the_others():
+    end = conclude({"A": TaskState(SUCCEEDED, ends_run=True)}, ["A", "B"], never_cached=["A", "B"])
+    assert end == RunEnd(SUCCEEDED, metrics={"decision": "nothing to do"})
+
+
 def test_the_run_and_the_task_are_found_in_an_outputs_uri():
     assert locate(["", "gs://b/p/x/p/run-1/Trainer/77/model"], "p") == ("run-1", "Trainer")
     assert locate(["minio://b/root/p/run-1/Pusher/pushed"], "p") == ("run-1", "Pusher")

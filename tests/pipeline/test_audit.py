@@ -102,7 +102,7 @@ def test_a_finding_is_noted_or_told_and_the_model_published_all_the_same(sample_
         record, output = sample_run.run_again(values=[OUT_OF_BOUNDS, f"audit.mode={mode}"])
         page = (Path(sample_run.paths.metadata).parent / "report.html").read_text()
         history = read_history(record)
-    assert [finding.name for finding in record.audit.findings] == ["min_moved_by_last"]
+    assert [finding.kind for finding in record.audit.findings] == ["min_moved_by_last"]
     assert (f"\nAudit\n  - {FINDING}" in output) is is_told
     assert record.published is not None
     assert FINDING in page

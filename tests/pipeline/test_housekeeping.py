@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2
+from recorded_days import Home
 
 import history
 from pipeline.deleted_artifacts import mark_deleted
@@ -17,87 +18,6 @@ from pipeline.housekeeping.run_graph import read_run_graph
 from pipeline.metadata_store import open_store
 
 Artifact = metadata_store_pb2.Artifact
-Event = metadata_store_pb2.Event
-NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
-
-
-class Home:
-    """A pipeline's folder with its metadata; a day is a run that makes a model from examples."""
-
-    def __init__(self, work_dir: Path) -> None:
-        self.folder = work_dir / "pipelines" / "mine"
-        self.folder.mkdir(parents=True)
-        self.metadata = self.folder / "metadata.sqlite"
-        store = self.store = open_store(str(self.metadata))
-        self.types = {
-            kind: store.put_artifact_type(metadata_store_pb2.ArtifactType(name=kind))
-            for kind in ("Examples", "Model", "ModelBlessing")
-        }
-        self.contexts = {
-            kind: store.put_context_type(metadata_store_pb2.ContextType(name=kind)) for kind in ("pipeline_run", "node")
-        }
-        self.step = store.put_execution_type(metadata_store_pb2.ExecutionType(name="step"))
-        self.days = 0
-
-    def add_day(self, *, blessed: bool = True) -> int:
-        """Record a run with its files; return the model's id."""
-        self.days += 1
-        run = metadata_store_pb2.Context(type_id=self.contexts["pipeline_run"], name=f"day:{self.days}")
-        (run.id,) = self.store.put_contexts([run])
-        examples = self._make(run.id, "ExampleGen", "Examples", [], ["Split-train/data", "Split-eval/data"])
-        graph = ["Format-Serving/saved_model.pb", "Format-Serving/variables/variables.index"]
-        model = self._make(run.id, "Trainer", "Model", [examples], graph)
-        self._make(run.id, "Evaluator", "ModelBlessing", [examples, model], ["BLESSED"], int(blessed), model)
-        reports = self.folder / "reports"
-        reports.mkdir(exist_ok=True)
-        (reports / f"day-{self.days}.html").write_text("a page")
-        return model
-
-    def _make(
-        self, run: int, node: str, kind: str, read: list[int], files: list[str], blessed: int = 0, model: int = 0
-    ) -> int:
-        execution = metadata_store_pb2.Execution(
-            type_id=self.step, last_known_state=metadata_store_pb2.Execution.COMPLETE
-        )
-        (number,) = self.store.put_executions([execution])
-        folder = self.folder / "artifacts" / node / kind.lower() / str(number)
-        for file in files:
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes(b"x" * 1000)
-        artifact = Artifact(uri=str(folder), type_id=self.types[kind], state=Artifact.LIVE)
-        artifact.custom_properties["blessed"].int_value = blessed
-        artifact.custom_properties["current_model_id"].int_value = model
-        (made,) = self.store.put_artifacts([artifact])
-        events = [(one, Event.INPUT) for one in read] + [(made, Event.OUTPUT)]
-        self.store.put_events(
-            [
-                Event(
-                    execution_id=number,
-                    artifact_id=one,
-                    type=kind_of_event,
-                    path=Event.Path(steps=[Event.Path.Step(key="it")]),
-                )
-                for one, kind_of_event in events
-            ]
-        )
-        known = self.store.get_context_by_type_and_name("node", f"mine.{node}")
-        if known is None:
-            context = metadata_store_pb2.Context(type_id=self.contexts["node"], name=f"mine.{node}")
-            (context_id,) = self.store.put_contexts([context])
-        else:
-            context_id = known.id
-        associations = [
-            metadata_store_pb2.Association(context_id=one, execution_id=number) for one in (run, context_id)
-        ]
-        self.store.put_attributions_and_associations([], associations)
-        return made
-
-    def collect(self, keep_runs: int = 3, older_than: timedelta | None = None) -> None:
-        delete(plan_deletion(self.metadata, keep_runs=keep_runs, older_than=older_than, now=NOW))
-
-    def files(self) -> set[str]:
-        artifacts = self.folder / "artifacts"
-        return {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

@@ -77,6 +77,39 @@ def test_another_context_length_keeps_the_baseline_and_is_no_drift(sample_run, t
         assert record.data_verdict["compared_with_previous"]
 
 
+def test_a_model_that_reads_histories_is_compared_with_one_that_reads_contexts_on_the_same_examples(
+    sample_run, tmp_path
+):
+    of_histories = {"leave_out": "history", "timelines": True}
+    with sample_run.put_back():
+        config = configuration(sample_run, tmp_path / "contexts.yaml", data=of_histories, training={"epochs": 3})
+        contexts, _ = run(sample_run, config)
+        config = configuration(
+            sample_run,
+            tmp_path / "histories.yaml",
+            data=of_histories,
+            model={"reads": "history"},
+            training={"form": "chunks", "chunk_length": 20, "epochs": 3},
+            model_gate={"min_recall_at_10_lift": 0, "max_recall_at_10_drop": 1},
+        )
+        histories, output = run(sample_run, config)
+        evaluation, earlier = (each.evaluation_result.evaluation for each in (histories, contexts))
+        # The same model, asked about the same examples as when it was judged.
+        for name in ("recall_at_10", "recall_at_10_popularity", "ndcg_at_10", "num_queries"):
+            assert evaluation.baseline[name] == pytest.approx(earlier.candidate[name], abs=1e-3), name
+        # All of a history is left out for both, so that popularity finds the same.
+        assert evaluation.candidate["recall_at_10_popularity"] == pytest.approx(
+            evaluation.baseline["recall_at_10_popularity"]
+        )
+        said = "this model reads whole histories and the last blessed one the last movies alone"
+        assert said in output
+        assert said in (Path(sample_run.paths.metadata).parent / "report.html").read_text()
+        # Who asks the former with ten movies goes on to be answered by it.
+        serving = Path(sample_run.paths.serving)
+        assert published_versions(serving) == [1, 2]
+        assert published_versions(serving.with_name(f"{serving.name}--history")) == [1]
+
+
 class Growing:
     """A release that grows: the sample under a split by time, and ratings that are appended to it."""
 

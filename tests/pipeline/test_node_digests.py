@@ -101,8 +101,8 @@ def test_the_graph_names_the_code_that_its_nodes_run(local):
     assert {name: modules_run(node) for name, node in local.items()} == {
         "ExampleGen": {"components.ingestion.example_gen"},
         "StatisticsGen": {"components.statistics.statistics_gen"},
-        "DataGate": {"components.data_gate"},
-        "Transform": {"components.transform", "trainer_module.preprocessing"},
+        "DataGate": {"components.data_gate.data_gate"},
+        "Transform": {"components.transform.transform", "trainer_module.preprocessing"},
         "Trainer": {"trainer_module.trainer"},
         "Evaluator": {"components.evaluation.retrieval_metrics", "components.evaluation.grouped_extracts"},
         "Audit": {"components.audit.audit"},

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import tensorflow_model_analysis as tfma
+from shared_run import OF_ANY_QUALITY
 
+import history
 from data.errors import InputError
 from data.version import COMMIT_VARIABLE, __version__, commit
 from pipeline.eval_config import BASELINE, CANDIDATE
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.slow
 
 RESOLVERS = {"PreviousStatistics", "LatestBlessedModel"}
 REPORTING = {"RunReport"}
+ANOTHER_COMMIT = "c0ffee123456"
 
 
 def worked(record: RunRecord) -> set[str]:
@@ -32,15 +35,18 @@ class Rerun:
     versions: list[int]
     slices: dict[str, dict]
     pages: list[str]
+    page: str
     index: str
 
 
 @pytest.fixture(scope="module")
 def second_and_third(sample_run) -> list[Rerun]:
-    """Two more runs with nothing changed."""
+    """Two more runs with nothing changed, the last of them by another commit."""
     runs = []
-    with sample_run.put_back():
-        for _ in range(2):
+    folder = Path(sample_run.paths.metadata).parent
+    with sample_run.put_back(), pytest.MonkeyPatch.context() as patch:
+        for of_commit in (commit(), ANOTHER_COMMIT):
+            patch.setenv(COMMIT_VARIABLE, of_commit)
             record, output = sample_run.run_again()
             # What lies in the work directory has to be read before it is put back.
             evaluation = str(record.outputs["Evaluator", "evaluation"].uri)
@@ -48,10 +54,11 @@ def second_and_third(sample_run) -> list[Rerun]:
                 name: dict(tfma.load_eval_result(evaluation, model_name=name).slicing_metrics)
                 for name in (CANDIDATE, BASELINE)
             }
-            pages = [page.name for page in Path(sample_run.paths.metadata).parent.glob("reports/*.html")]
+            pages = [page.name for page in folder.glob("reports/*.html")]
+            page = (folder / "report.html").read_text(encoding="utf-8")
             index = (sample_run.work_dir / "index.html").read_text(encoding="utf-8")
             versions = published_versions(Path(sample_run.paths.serving))
-            runs.append(Rerun(record, output, versions, slices, pages, index))
+            runs.append(Rerun(record, output, versions, slices, pages, page, index))
     return runs
 
 
@@ -65,10 +72,16 @@ def test_the_second_run_only_judges_the_model_against_the_first_runs(second_and_
     assert "differs by +0.0000 from the last blessed model's" in output
 
 
-def test_the_third_run_does_nothing(second_and_third):
+def test_the_third_run_does_nothing_whatever_the_commit(second_and_third):
     record = second_and_third[1].record
-    assert worked(record) <= REPORTING
+    assert worked(record) == set()
     assert record.evaluation_result.blessed
+
+
+def test_the_page_names_the_commit_of_the_run(sample_run, second_and_third):
+    first = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+    for page, of_commit in ((first, commit()), (second_and_third[1].page, ANOTHER_COMMIT)):
+        assert f"next-movie-retrieval {__version__} ({of_commit})" in page
 
 
 def test_each_run_keeps_its_page_and_the_index_tells_them_apart(second_and_third):
@@ -101,18 +114,6 @@ def test_candidate_and_baseline_are_cut_into_the_same_slices(second_and_third):
         assert candidate[key][""][""]["recall_at_10"] == baseline[key][""][""]["recall_at_10"]
 
 
-def test_a_new_commit_alone_reruns_nothing_and_the_page_names_it(sample_run, monkeypatch):
-    page = Path(sample_run.paths.metadata).parent / "report.html"
-    assert f"({commit()})" in page.read_text()
-    with sample_run.put_back():
-        # The Evaluator gets a baseline, and with it the report runs once more.
-        sample_run.run_again()
-        monkeypatch.setenv(COMMIT_VARIABLE, "c0ffee123456")
-        record, _ = sample_run.run_again()
-        assert worked(record) == set()
-        assert f"next-movie-retrieval {__version__} (c0ffee123456)" in page.read_text()
-
-
 def test_a_run_may_begin_at_a_later_step(sample_run):
     with sample_run.put_back():
         record, output = sample_run.run_again(from_node="Evaluator", use_cache=False)
@@ -122,6 +123,23 @@ def test_a_run_may_begin_at_a_later_step(sample_run):
         assert {"Evaluator", "Pusher"} <= worked(record)
         assert not worked(record) & {"ExampleGen", "Transform", "Trainer"}
         assert f"published: {sample_run.model}" in output
+
+
+def test_after_old_runs_are_deleted_the_same_run_is_cached_and_another_one_judged_against_what_stayed(sample_run):
+    values = OF_ANY_QUALITY
+    with sample_run.put_back():
+        sample_run.run_again(values=values)
+        evaluation = sample_run.artifact("Evaluator", "evaluation")
+        assert history.main(["gc", "--keep-runs", "1", "--work-dir", str(sample_run.work_dir)]) == 0
+        assert not evaluation.exists()
+        again, _ = sample_run.run_again(values=values)
+        assert {"ExampleGen", "StatisticsGen", "Transform", "Trainer"}.isdisjoint(worked(again))
+        newer, output = sample_run.run_again(values=[*values, "training.seed=5"])
+        assert "Trainer" in worked(newer)
+        assert "from the last blessed model's" in output
+        assert published_versions(Path(sample_run.paths.serving)) == [1, 2, 3]
+        page = (Path(sample_run.paths.metadata).parent / "report.html").read_text(encoding="utf-8")
+        assert newer.run_id in page
 
 
 def test_an_unknown_step_is_answered_with_the_known_ones(sample_run):

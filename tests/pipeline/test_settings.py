@@ -184,3 +184,34 @@ def test_chunks_are_refused_where_they_would_not_train_what_is_served(values, re
     with pytest.raises(InputError, match=reason) as refused:
         with_values(load_settings("sample"), {"training.form": "chunks", **values})
     assert refused.value.code == "C05"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"training.form": "windows"}, "set `training.form` to chunks"),
+        ({"data.leave_out": None}, "set `data.leave_out` to history"),
+        ({"data.timelines": False}, "set `data.timelines` to true"),
+    ],
+    ids=["windows", "contexts left out", "no timelines"],
+)
+def test_histories_are_refused_where_the_data_or_the_training_lack_them(values, reason):
+    with pytest.raises(InputError, match=reason) as refused:
+        with_values(load_settings("whole"), values)
+    assert refused.value.code == "C05"
+
+
+@pytest.mark.parametrize("data", [{"release": "ml-1m"}, {"name": "shop"}], ids=["release", "own data"])
+def test_models_that_read_histories_are_published_apart_and_judged_beside_the_others(data):
+    of_histories = {"leave_out": "history", "timelines": True}
+    plain = Settings.model_validate({"name": "x", "data": {**data, **of_histories}})
+    whole = with_values(plain, {"model.reads": "history", "training.form": "chunks"})
+    assert whole.serving_name == f"{plain.serving_name}--history"
+    assert whole.pipeline_name == plain.pipeline_name
+
+
+def test_every_user_is_answered_by_all_that_a_model_reads():
+    asked = {"batch_answers.enabled": True, "batch_answers.history_length": 7}
+    assert load_settings("whole").last_histories is None
+    assert with_values(load_settings("sample"), asked).last_histories == 7
+    assert with_values(load_settings("whole"), asked).last_histories >= 100_000

@@ -14,7 +14,7 @@ from shared_run import SampleRun
 
 import inspect_data
 import models
-from components.data_gate import VERDICT_FILE
+from components.data_gate.rules import VERDICT_FILE
 from data.examples.manifest import Manifest
 from pipeline.inspection.statistics_store import find_sources
 from pipeline.local import lay_out

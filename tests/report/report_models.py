@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from components.finding import Finding
 from components.report.report_model import (
-    CheckFacts,
     DataFacts,
     DataGateFacts,
     DecisionFacts,
@@ -116,8 +116,12 @@ def full_facts(**changes: Any) -> ReportModel:
         decision=DecisionFacts(
             blessed=False,
             checks=[
-                CheckFacts(sentence="recall@10 is 1.20 times that of recent popularity", met=False),
-                CheckFacts(sentence="recall@10 differs by +0.0141 from the last blessed model's", met=True),
+                Finding(kind="recall_at_10_lift", what="recall@10 is 1.20 times that of recent popularity", met=False),
+                Finding(
+                    kind="recall_at_10_margin",
+                    what="recall@10 differs by +0.0141 from the last blessed model's",
+                    met=True,
+                ),
             ],
             difference=DifferenceFacts(mean=0.0141, low=-0.0123, high=0.0405, queries=1_137, allowed_drop=0.005),
             servable=[],

@@ -8,7 +8,6 @@ import pytest
 from report_models import WHEN, full_facts
 
 from components.audit.figures import (
-    AuditFinding,
     AuditResult,
     BehaviourFigures,
     DataFigures,
@@ -16,13 +15,14 @@ from components.audit.figures import (
     SliceMisses,
     SplitFigures,
 )
+from components.finding import Finding
 from components.gate_settings import AuditSettings
 from components.report.audit_section import audit_section
 from components.report.render import render_report, verdict_of
 from components.report.report_model import DecisionFacts, PastRun, ReportModel
 from pipeline.kubeflow.run_pages import decision_of, summarize
 
-FINDING = AuditFinding(name="max_tied_share", sentence="64.0% of the <ratings> share user and second")
+FINDING = Finding(kind="max_tied_share", what="64.0% of the <ratings> share user and second")
 
 
 def audit(**changes: object) -> AuditResult:

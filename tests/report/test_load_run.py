@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from components.finding import Finding
 from components.report.load_run import RunArtifacts, load_run
 from components.report.report_model import DataGateFacts
 
@@ -29,6 +30,13 @@ def test_a_verdict_from_before_it_said_what_was_not_compared_is_read(tmp_path: P
     assert facts is not None
     assert facts.not_compared == {}
     assert facts.distances == {"label_movie_id: L_INFTY": 0.4}
+
+
+def test_a_finding_of_an_earlier_verdict_is_read_in_todays_form(tmp_path: Path) -> None:
+    facts = gathered(tmp_path, WRITTEN)
+
+    assert facts is not None
+    assert facts.findings == [Finding(kind="drift", what="0.4 > 0.02", where=("train", "label_movie_id"))]
 
 
 def test_what_a_verdict_says_was_not_compared_is_a_fact(tmp_path: Path) -> None:

@@ -77,6 +77,14 @@ def test_it_follows_the_settings(options: dict[str, Any], data: dict[str, Any], 
     assert said in dict(protocol_rows(facts_with(options, **data)))[row]
 
 
+def test_a_model_that_reads_whole_histories_is_told_of() -> None:
+    facts = facts_with({"leave_out": "history"}).model_copy(update={"settings": {"model": {"reads": "history"}}})
+
+    said = dict(protocol_rows(facts))["Left out when ranking"]
+
+    assert "all movies of the query's whole history, which the model reads from its beginning" in said
+
+
 def test_a_split_by_time_says_when_train_ends() -> None:
     until = datetime(2001, 2, 3, 4, 5, tzinfo=timezone.utc)
 

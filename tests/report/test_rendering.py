@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import pytest
 from report_models import SCRIPT_TITLE, WHEN, full_facts
 
+from components.finding import Finding
 from components.naming import STEPS
 from components.report import charts
 from components.report.provenance import describe_process
 from components.report.render import render_report
 from components.report.report_model import (
-    DataFinding,
     DataGateFacts,
     DecisionFacts,
     DifferenceFacts,
@@ -198,7 +198,7 @@ def test_a_run_that_got_to_nothing_is_told_without_empty_sections() -> None:
     ("decision", "said"),
     [
         (DecisionFacts(blessed=True, servable=[], published="7"), "published"),
-        (DecisionFacts(blessed=True, servable=["answers differ"]), "not servable"),
+        (DecisionFacts(blessed=True, servable=[Finding(kind="servable", what="answers differ")]), "not servable"),
         (DecisionFacts(blessed=False), "not blessed"),
         (DecisionFacts(), "unfinished"),
     ],
@@ -210,7 +210,7 @@ def test_the_decision_is_said_in_a_word(decision: DecisionFacts, said: str) -> N
 
 
 def test_findings_of_the_data_gate_are_listed_with_their_reason() -> None:
-    finding = DataFinding(kind="drift", split="train", feature="label_movie_id", reason="moved by 0.4 > 0.02")
+    finding = Finding(kind="drift", where=("train", "label_movie_id"), what="moved by 0.4 > 0.02")
 
     text = Outline(render_report(full_facts(data_gate=DataGateFacts(findings=[finding])))).text
 

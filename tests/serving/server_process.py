@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import signal
 import subprocess
@@ -17,17 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forks import Fork, said_files, start_python
+
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 120
 
 
 @dataclass
 class RunningServer:
-    """A server: its address, its model's name, and the process."""
+    """A server: its address, its model's name, the process, and what this has said."""
 
     url: str
     name: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes] | Fork
+    output: Path
+    errors: Path
 
     def get(self, path: str) -> tuple[int, Any]:
         """Return the status and the content, JSON or text."""
@@ -63,25 +66,27 @@ class RunningServer:
 
 
 @contextlib.contextmanager
-def running(*arguments: str) -> Iterator[RunningServer]:
-    """Run the command until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "serve.py"), "--port", "0", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        said = ""
-        while "stop with Ctrl-C" not in said:
-            line = process.stdout.readline() if process.stdout else ""
-            assert line, (said, process.stderr.read() if process.stderr else "")
-            said += line
-        found = re.search(r"predict +(http://[^/]+)/v1/models/(\S+):predict", said)
-        assert found, said
-        yield RunningServer(found[1], found[2], process)
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+def running(*arguments: str, fresh: bool = False) -> Iterator[RunningServer]:
+    """Run the command until the block ends, in a fork of a process that has loaded TensorFlow, or in a fresh Python."""
+    words = [str(ROOT / "serve.py"), "--port", "0", *arguments]
+    with said_files() as (output, errors):
+        process = _start(words, output, errors) if fresh else start_python(words, output, errors)
+        try:
+            said = ""
+            while "stop with Ctrl-C\n" not in said:
+                ended = process.poll() is not None
+                said = output.read_text() if output.exists() else ""
+                assert not ended, (said, errors.read_text())
+                time.sleep(0.02)
+            found = re.search(r"predict +(http://[^/]+)/v1/models/(\S+):predict", said)
+            assert found, said
+            yield RunningServer(found[1], found[2], process, output, errors)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def _start(words: list[str], output: Path, errors: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as said, errors.open("wb") as wrong:
+        return subprocess.Popen([sys.executable, *words], stdout=said, stderr=wrong)

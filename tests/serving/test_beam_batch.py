@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from beam_servers import ROOT, engine, worker_environment
+from beam_servers import engine, worker_environment
+from forks import run_python_to_its_end
 from synthetic_model import export_untrained_model
 
 import recommend
@@ -91,15 +90,7 @@ def test_workers_on_an_engine_need_neither_the_model_nor_the_file(
     here = shutil.copytree(model, hidden / "model" / "1")
     with engine(hidden=hidden) as beam_args:
         arguments = asked(here, requests, hidden / "out.jsonl", *beam_args, f"--beam-arg=--temp_location={seen}")
-        done = subprocess.run(
-            [sys.executable, "recommend.py", *arguments],
-            cwd=ROOT,
-            env=worker_environment(),
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=240,
-        )
+        done = run_python_to_its_end(["recommend.py", *arguments], environment=worker_environment())
     assert done.returncode == 0, done.stderr
     assert (hidden / "out.jsonl").read_bytes() == expected
     assert list(seen.iterdir()) == []

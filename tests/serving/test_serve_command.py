@@ -54,7 +54,8 @@ def test_no_request_fails_while_versions_are_published_and_rolled_back(
     seen: list[list[tuple[int, Any]]] = [[] for _ in range(CLIENTS)]
 
     def ask(answers: list[tuple[int, Any]]) -> None:
-        while not ended.is_set():
+        # Without a pause they would leave the processors no time to load the versions.
+        while not ended.wait(0.01):
             status, content = server.predict({"instances": [[3, 5, 8]]})
             answers.append((status, content["predictions"][0]["movie_id"] if status == 200 else content))
 
@@ -108,12 +109,12 @@ def test_with_a_key_versions_without_its_signature_are_not_served(
         assert server.get("/healthz")[1]["version"] == 1
 
 
-def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(server: RunningServer) -> None:
-    server.process.send_signal(signal.SIGINT)
-    said, errors = server.process.communicate(timeout=30)
-    assert server.process.returncode in (0, 130)
-    assert said == ""
-    assert "Traceback" not in errors
+def test_the_server_ends_at_once_and_quietly_when_it_is_told_to(folder: Path) -> None:
+    with running("--model", str(folder), fresh=True) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) in (0, 130)
+        assert server.output.read_text().endswith("stop with Ctrl-C\n")
+        assert "Traceback" not in server.errors.read_text()
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line_and_another_one_served(

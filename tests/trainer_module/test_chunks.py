@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras as keras
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +16,11 @@ from data.examples.shards import TIMELINES
 from data.generate import generate
 from data.movie_ids import id_array
 from data.options import GenerateOptions
-from trainer_module.chunked_model import ChunkedNextMovieModel, contexts_at
+from trainer_module.chunked_model import ChunkedNextMovieModel
 from trainer_module.dataset import Windows, hold_out
+from trainer_module.long_runs import movies_up_to
 from trainer_module.model import NextMovieModel
+from trainer_module.recurrence import states_along
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.timelines import TrainTimelines, chunk_batches, draw_chunks, of_known_movies, read_timelines
 from trainer_module.training import fit, new_model, validation_recall
@@ -104,9 +107,9 @@ def test_what_is_asked_for_in_an_epoch_is_the_labels_with_their_contexts():
     timelines = timelines_of(*[25] * 30)
     expected = Counter((tuple(context), label) for context, label in plain_windows(timelines))
     asked: Counter = Counter()
-    for movies, is_label in chunk_batches(timelines, 3, 3, seed=1).as_numpy_iterator():
+    for movies, is_label in chunk_batches(timelines, 1, 3, seed=1).as_numpy_iterator():
         places = np.argwhere(is_label[:, 1:])
-        contexts = contexts_at(tf.constant(movies), tf.constant(places, tf.int32), LENGTH).numpy()
+        contexts = movies_up_to(tf.constant(movies), tf.constant(places, tf.int32), LENGTH).numpy()
         for (row, column), context in zip(places, contexts, strict=True):
             asked[tuple(context[context > 0].tolist()), int(movies[row, column + 1])] += 1
     # A chunk alone in its batch: the first epoch has room for each, once.
@@ -121,6 +124,34 @@ def test_a_query_along_a_run_is_that_of_the_served_context(changed):
         context = np.where(np.arange(LENGTH) <= last, run, 0)
         along = model.query_tower.along(tf.constant(run), tf.constant([[row, last] for row in range(3)]))
         np.testing.assert_allclose(along, model.query_tower(context), rtol=1e-5, atol=1e-6)
+
+
+def test_states_along_a_run_and_their_gradients_are_those_of_the_layer():
+    layer = keras.layers.GRU(5, return_sequences=True)
+    inputs = tf.random.stateless_normal([7, 3, 4], [1, 2])
+    layer(tf.transpose(inputs, [1, 0, 2]))
+    for place, weight in enumerate(layer.trainable_variables):
+        weight.assign(tf.random.stateless_normal(weight.shape, [place, 7]))
+    weights = tf.random.stateless_normal([7, 3, 5], [3, 4])
+
+    def states_and_gradients(states_of):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            states = states_of(inputs)
+            score = tf.reduce_sum(states * weights)
+        return [states, *tape.gradient(score, [inputs, *layer.trainable_variables])]
+
+    expected = states_and_gradients(lambda read: tf.transpose(layer(tf.transpose(read, [1, 0, 2])), [1, 0, 2]))
+    found = states_and_gradients(lambda read: states_along(layer.cell, read))
+    for value, same in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, same, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_has_about_as_many_labels_as_it_should():
+    timelines = timelines_of(*[25] * 300)
+    asked = [is_label.sum() for _, is_label in chunk_batches(timelines, 100, 3, seed=1).as_numpy_iterator()]
+    assert len(asked) == pytest.approx(len(timelines) / 100, abs=1)
+    assert np.mean(asked) == pytest.approx(100, rel=0.03)
 
 
 def test_a_change_of_a_later_movie_changes_no_earlier_query():
@@ -171,9 +202,9 @@ def test_validation_labels_are_in_neither_loss_nor_counts():
     fitted, held_out = hold_out(timelines, 0.3, seed=1)
     assert not (fitted.is_label & held_out.is_label).any()
     assert (fitted.is_label | held_out.is_label).tolist() == timelines.is_label.tolist()
-    for _, is_label in chunk_batches(fitted, 3, 3, seed=1).as_numpy_iterator():
+    for _, is_label in chunk_batches(fitted, 1, 3, seed=1).as_numpy_iterator():
         assert is_label.any()
-    asked = sum(is_label.sum() for _, is_label in chunk_batches(fitted, 3, 3, seed=1).as_numpy_iterator())
+    asked = sum(is_label.sum() for _, is_label in chunk_batches(fitted, 1, 3, seed=1).as_numpy_iterator())
     assert asked == len(fitted)
     # Embeddings start from the windows of what is fitted.
     settings = ModelSettings(embedding_dim=6, dropout=0.0)

@@ -43,6 +43,12 @@ def model(folder: Path) -> Any:
     return tf.saved_model.load(str(folder))
 
 
+def test_an_export_holds_its_functions_as_signatures_alone(model: Any):
+    assert {"serving_default", "include_seen", "filtered", "similar", "evaluate"} == set(model.signatures)
+    functions = ("recommend", "recommend_seen_too", "recommend_filtered", "similar", "evaluate")
+    assert [name for name in functions if hasattr(model, name)] == []
+
+
 def passes(movie: Movie, filters: Filters) -> bool:
     if filters.allow is not None and movie.id not in filters.allow:
         return False

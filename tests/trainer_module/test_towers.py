@@ -10,8 +10,8 @@ from trainer_module.model import NextMovieModel, RecencyMean, _cross_entropy, _l
 from trainer_module.settings import ModelSettings
 
 MOVIES, LENGTH, DIM = 7, 4, 3
-CONTEXT = tf.constant([[1, 2, 0, 0], [3, 4, 5, 6], [7, 0, 0, 0]], tf.int32)
-LABEL = tf.constant([3, 7, 3], tf.int32)
+CONTEXT = np.array([[1, 2, 0, 0], [3, 4, 5, 6], [7, 0, 0, 0]], np.int32)
+LABEL = np.array([3, 7, 3], np.int32)
 TUTORIAL = {
     "tied_tables": False,
     "mask_padding": False,
@@ -104,11 +104,11 @@ def test_dropout_applies_in_training_alone():
 def test_the_full_softmax_loss_is_the_mean_cross_entropy_over_what_the_contexts_leave(bias):
     model = make_model(item_bias=bias, dropout=0.0)
     logits = scores_in_numpy(model, model.candidate_tower.catalogue().numpy())
-    for row, (context, label) in enumerate(zip(CONTEXT.numpy(), LABEL.numpy(), strict=True)):
+    for row, (context, label) in enumerate(zip(CONTEXT, LABEL, strict=True)):
         for movie in context:
             if movie not in (0, label):
                 logits[row, movie - 1] = -np.inf
-    expected = cross_entropy(logits, LABEL.numpy() - 1).mean()
+    expected = cross_entropy(logits, LABEL - 1).mean()
     loss = model.compute_loss((CONTEXT, LABEL), training=True)
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, rel=1e-5)

@@ -79,9 +79,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, NextMovieMod
 
 def begin(served: Path | None, movie_ids: list[int], span: int | None = 6, **changed):
     rolling = changed.pop("rolling", RollingSettings())
-    known = {"model": TOWERS, "max_context_length": LENGTH, "data_set": "shop", **changed}
+    spans = changed.pop("spans", {} if span is None else {span: 0})
+    known = {"spans": spans, "model": TOWERS, "max_context_length": LENGTH, "data_set": "shop", **changed}
     return choose_beginning(
-        None if served is None else str(served), rolling, movie_ids=np.array(movie_ids, np.int64), span=span, **known
+        None if served is None else str(served), rolling, movie_ids=np.array(movie_ids, np.int64), **known
     )
 
 
@@ -120,6 +121,11 @@ def test_movies_that_vanished_are_recommended_as_before_and_stand_behind_the_oth
         pytest.param({"data_set": "club"}, "the served model is of shop, and the data are of club", id="data"),
         pytest.param({"rolling": RollingSettings(warm=False)}, "rolling.warm is off", id="setting"),
         pytest.param({"cold": "a cold training was due"}, "a cold training was due", id="due"),
+        pytest.param(
+            {"revisions": {1: 1, 5: 2, 6: 1}},
+            "the served model learnt from users who were forgotten since (spans 1, 5)",
+            id="forgotten users",
+        ),
     ],
 )
 def test_what_does_not_fit_begins_cold_and_says_why(served, changed, reason) -> None:
@@ -133,6 +139,24 @@ def test_what_does_not_fit_begins_cold_and_says_why(served, changed, reason) -> 
 @pytest.mark.slow
 def test_another_dropout_starts_warm(served) -> None:
     assert begin(served[0], [1, 2], model=TOWERS.model_copy(update={"dropout": 0.7})).record.start == "warm"
+
+
+def test_what_a_model_learnt_from_is_outdated_once_a_span_has_another_revision():
+    record = TrainingRecord(model={}, start="warm", rows_new=0, span=4, spans=((2, 1), (3, 0), (4, 0)))
+    assert record.outdated({}) == record.outdated({1: 5, 2: 1, 9: 1}) == []
+    assert record.outdated({2: 2, 3: 1}) == [2, 3]
+    # A record of an earlier version says its newest span alone.
+    assert record.model_copy(update={"spans": ()}).outdated({1: 1, 4: 1, 5: 1}) == [1, 4]
+    assert record.model_copy(update={"spans": (), "span": None}).outdated({1: 1}) == []
+
+
+@pytest.mark.slow
+def test_a_warm_model_has_learnt_from_what_the_one_that_it_starts_from_has(served) -> None:
+    record = begin(served[0], [1, 2], spans={5: 0, 6: 2}).record
+    assert (record.start, record.span) == ("warm", 6)
+    assert record.spans == ((1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 2))
+    cold = begin(served[0], [1, 2], spans={5: 1, 6: 2}, revisions={5: 1}).record
+    assert (cold.start, cold.spans) == ("cold", ((5, 1), (6, 2)))
 
 
 def test_without_a_served_model_a_training_begins_cold_and_says_so() -> None:

@@ -1,41 +1,37 @@
-"""The data gate: stops a run before training when its data is not what the schema and the last run lead to expect.
+"""What is wrong with data, by the statistics of their examples: anomalies, drift, labels that train never shows."""
 
-TFX's ExampleValidator records anomalies and goes on, and never looks at an earlier run.
-"""
+from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Collection, Iterator
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping
 
 import tensorflow_data_validation as tfdv
 from pydantic import BaseModel
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
-from tfx import v1 as tfx
-from tfx.types import artifact_utils
 
-from components.artifacts import DataVerdict
+from components.finding import Finding
 from components.gate_settings import DataGateSettings
 from data import features
-from data.errors import InputError
 
 VERDICT_FILE = "verdict.json"
 
-logger = logging.getLogger("next_movie.data_gate")
+ANOMALIES, DRIFT, UNSEEN_LABELS = "anomalies", "drift", "unseen_labels"
+"""Kinds of findings, and the settings that say what becomes of one."""
+
+_ALL = "(all)"
+"""What stands for a feature where it is about the examples."""
 
 _DRIFT_REASONS = "COMPARATOR_"
 """What the names of TFDV's reasons begin with that have to do with other statistics."""
 
-Kind = Literal["anomalies", "drift", "unseen_labels"]
 
+class Verdict(BaseModel):
+    """What the gate found in data, as `verdict.json` has it; None of a share that the statistics don't tell."""
 
-class Finding(BaseModel):
-    """One thing that is wrong with the data."""
-
-    kind: Kind
-    split: str
-    feature: str
-    reason: str
+    findings: list[Finding]
+    distances: dict[str, float]
+    not_compared: dict[str, str]
+    unseen_label_share: float | None
+    compared_with_previous: bool
 
 
 class Drift(BaseModel):
@@ -59,12 +55,11 @@ class Drift(BaseModel):
 def find_anomalies(split: str, anomalies: anomalies_pb2.Anomalies) -> Iterator[Finding]:
     """Yield a finding for each anomaly that TFDV recorded."""
     for feature, info in sorted(anomalies.anomaly_info.items()):
-        yield Finding(kind="anomalies", split=split, feature=feature, reason=_one_line(info.description))
+        yield _found(ANOMALIES, split, feature, _one_line(info.description))
     if anomalies.HasField("dataset_anomaly_info"):
-        reason = _one_line(anomalies.dataset_anomaly_info.description)
-        yield Finding(kind="anomalies", split=split, feature="(all)", reason=reason)
+        yield _found(ANOMALIES, split, _ALL, _one_line(anomalies.dataset_anomaly_info.description))
     if anomalies.data_missing:
-        yield Finding(kind="anomalies", split=split, feature="(all)", reason="there are no examples")
+        yield _found(ANOMALIES, split, _ALL, "there are no examples")
 
 
 def find_drift(
@@ -88,20 +83,20 @@ def find_drift(
     compared = tfdv.validate_statistics(
         current, _without_comparators(schema, other_lengths), previous_statistics=previous
     )
-    distances, measured = {}, set()
+    distances, figures = {}, {}
     for info in compared.drift_skew_info:
         feature = ".".join(info.path.step)
         for measurement in info.drift_measurements:
             measure = anomalies_pb2.DriftSkewInfo.Measurement.Type.Name(measurement.type)
             distances[f"{feature}: {measure}"] = float(measurement.value)
-            measured.add(feature)
+            figures[feature] = (float(measurement.value), float(measurement.threshold))
     findings = [
-        Finding(kind="drift", split="train", feature=feature, reason=_one_line(reason.description))
-        for feature, info in [*sorted(compared.anomaly_info.items()), ("(all)", compared.dataset_anomaly_info)]
+        _found(DRIFT, "train", feature, _one_line(reason.description), *figures.get(feature, ()))
+        for feature, info in [*sorted(compared.anomaly_info.items()), (_ALL, compared.dataset_anomaly_info)]
         for reason in info.reason
         if anomalies_pb2.AnomalyInfo.Type.Name(reason.type).startswith(_DRIFT_REASONS)
     ]
-    named = measured | {finding.feature for finding in findings}
+    named = figures.keys() | {finding.where[1] for finding in findings if finding.where is not None}
     not_compared = {
         feature.name: other_lengths.get(feature.name, "the statistics hold nothing that could be compared")
         for feature in schema.feature
@@ -119,63 +114,42 @@ def unseen_label_share(statistics: statistics_pb2.DatasetFeatureStatisticsList) 
     return unseen / total if total else None
 
 
-@tfx.dsl.components.component
-def DataGate(  # noqa: N802
-    statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics],
-    schema: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Schema],
-    anomalies: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleAnomalies],
-    verdict: tfx.dsl.components.OutputArtifact[DataVerdict],
-    settings: tfx.dsl.components.Parameter[str],
-    code_digest: tfx.dsl.components.Parameter[str],
-    previous_statistics: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.ExampleStatistics] = None,
-) -> None:
-    """Raise `InputError` on findings that the settings don't turn into warnings, else write the verdict.
+def judge(
+    of_split: Mapping[str, statistics_pb2.DatasetFeatureStatisticsList],
+    anomalies: Mapping[str, anomalies_pb2.Anomalies],
+    previous: statistics_pb2.DatasetFeatureStatisticsList | None,
+    schema: schema_pb2.Schema,
+    gate: DataGateSettings,
+) -> Verdict:
+    """Return what is wrong with the data, whatever is to become of it.
 
-    `settings` is a `DataGateSettings` as JSON. `code_digest` only tells TFX's cache when this code changes.
+    Parameters
+    ----------
+    of_split, anomalies
+        Statistics, padding included, and what TFDV recorded, by split.
+    previous
+        Statistics of the train split of an earlier run; None where there is none to compare with.
+    schema
+        The curated schema.
+    gate
+        What is allowed.
     """
-    gate = DataGateSettings.model_validate_json(settings)
-    of_split = {split: _load_statistics(statistics, split) for split in _splits(statistics)}
-    findings = [
-        finding for split in _splits(anomalies) for finding in find_anomalies(split, _load_anomalies(anomalies, split))
-    ]
-    drift = Drift()
-    if previous_statistics is not None:
-        previous = _load_statistics(previous_statistics, "train")
-        drift = find_drift(of_split["train"], previous, tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt"))
-        findings += drift.findings
-    if drift.not_compared:
-        reasons = "; ".join(f"{feature} ({reason})" for feature, reason in drift.not_compared.items())
-        logger.info("not compared with the previous run: %s", reasons)
+    findings = [finding for split, recorded in anomalies.items() for finding in find_anomalies(split, recorded)]
+    drift = find_drift(of_split["train"], previous, schema) if previous is not None else Drift()
+    findings += drift.findings
     unseen = unseen_label_share(of_split["eval"])
     if unseen is not None and unseen > gate.max_unseen_label_share:
         allowed = f"{gate.max_unseen_label_share:.0%}"
-        reason = f"{unseen:.1%} of the eval labels are ids that train never shows, more than {allowed}"
-        findings.append(Finding(kind="unseen_labels", split="eval", feature=features.LABEL_POPULARITY, reason=reason))
-    stopping = [finding for finding in findings if getattr(gate, finding.kind) == "stop"]
-    with tfx.dsl.io.fileio.open(f"{verdict.uri}/{VERDICT_FILE}", "w") as file:
-        json.dump(
-            {
-                "findings": [finding.model_dump() for finding in findings],
-                "distances": drift.distances,
-                "not_compared": drift.not_compared,
-                "unseen_label_share": unseen,
-                "compared_with_previous": previous_statistics is not None,
-            },
-            file,
-            indent=2,
-            allow_nan=False,
-        )
-    for finding in findings:
-        if finding not in stopping:
-            logger.warning("%s", _describe(finding))
-    if stopping:
-        kinds = dict.fromkeys(finding.kind for finding in stopping)
-        meant = " ".join(f"--set data_gate.{kind}=warn" for kind in kinds)
-        raise InputError(
-            f"the data is refused: {'; '.join(_describe(finding) for finding in stopping)}. Generate the data again; "
-            f"if it is meant to be so, add `{meant}`",
-            code="G13",
-        )
+        what = f"{unseen:.1%} of the eval labels are ids that train never shows, more than {allowed}"
+        figures = (unseen, gate.max_unseen_label_share)
+        findings.append(_found(UNSEEN_LABELS, "eval", features.LABEL_POPULARITY, what, *figures))
+    return Verdict(
+        findings=findings,
+        distances=drift.distances,
+        not_compared=drift.not_compared,
+        unseen_label_share=unseen,
+        compared_with_previous=previous is not None,
+    )
 
 
 def _other_lengths(
@@ -223,21 +197,11 @@ def _without_comparators(schema: schema_pb2.Schema, names: Collection[str]) -> s
     return changed
 
 
-def _describe(finding: Finding) -> str:
-    return f"{finding.kind.replace('_', ' ')} in {finding.split}, {finding.feature}: {finding.reason}"
-
-
-def _splits(artifact: tfx.dsl.Artifact) -> list[str]:
-    return artifact_utils.decode_split_names(artifact.split_names)
-
-
-def _load_statistics(artifact: tfx.dsl.Artifact, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    return tfdv.load_stats_binary(f"{artifact.uri}/Split-{split}/FeatureStats.pb")
-
-
-def _load_anomalies(artifact: tfx.dsl.Artifact, split: str) -> anomalies_pb2.Anomalies:
-    with tfx.dsl.io.fileio.open(f"{artifact.uri}/Split-{split}/SchemaDiff.pb", "rb") as file:
-        return anomalies_pb2.Anomalies.FromString(file.read())
+def _found(
+    kind: str, split: str, feature: str, what: str, measured: float | None = None, allowed: float | None = None
+) -> Finding:
+    remedy = f"generate the data again; if it is meant to be so, add `--set data_gate.{kind}=warn`"
+    return Finding(kind=kind, what=what, where=(split, feature), measured=measured, allowed=allowed, remedy=remedy)
 
 
 def _one_line(text: str) -> str:

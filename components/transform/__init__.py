@@ -1,0 +1,1 @@
+"""The vocabulary, from the examples."""
