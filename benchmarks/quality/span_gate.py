@@ -74,7 +74,7 @@ def drift_of(
     dict
         By span, and by feature and measure.
     """
-    from components.data_gate import find_drift
+    from components.data_gate.rules import find_drift
     from data.examples.schema import schema_of
 
     newest = span_folder(series, judged[-1])
