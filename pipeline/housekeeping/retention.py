@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
 
-from components.naming import RANGE_STATISTICS, SAVED_MODEL
+from components.naming import RANGE_STATISTICS, SAVED_MODEL, SPAN_PROPERTY
 from data.identity import DataIdentity
 from pipeline.defaults import serving_root
 from pipeline.housekeeping.run_graph import (
@@ -208,7 +208,7 @@ def _spans_in_range(graph: RunGraph) -> Iterator[int]:
     )
     newest: dict[int, int] = {}
     for examples in sorted(graph.accepted_examples()):
-        span = _number(graph.artifacts[examples], "span")
+        span = _number(graph.artifacts[examples], SPAN_PROPERTY)
         if span is not None and graph.is_whole(examples):
             newest[span] = examples
     for span in sorted(newest, reverse=True)[:widest]:
