@@ -155,17 +155,20 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
     rows, epochs = [], {}
     for batch, model in itertools.product(batches, settings):
         step = part(_STEP, model, "--batch", str(batch))
-        epochs[model, batch] = step.result["steps"] * step.result["seconds_with_input"]
+        epochs[model, batch] = [step.result["steps"] * step.result[of] for of in ("seconds_with_input", "cpu_seconds")]
         rows.append(step_row(model, {**step.result, "peak_mib": step.peak_mib}))
     header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "GFLOP", "peak MiB"]
     print(markdown_table(header, rows), flush=True)
 
     if _OURS_IN_WINDOWS in settings:
         batch = settings[_OURS].training.batch_size
-        seconds, in_windows = epochs[_OURS, batch], epochs[_OURS_IN_WINDOWS, batch]
-        print(
-            f"\nan epoch of ours takes {seconds:.0f} s, in windows {in_windows:.0f} s: {seconds / in_windows:.2f} of it"
-        )
+        told = [
+            f"{ours:.0f} {unit}, in windows {windows:.0f}: {ours / windows:.2f} of it"
+            for unit, ours, windows in zip(
+                ("s", "CPU s"), epochs[_OURS, batch], epochs[_OURS_IN_WINDOWS, batch], strict=True
+            )
+        ]
+        print(f"\nan epoch of ours takes {'; '.join(told)}")
     if options.only_steps:
         return
     tutorial = part(_TRAIN, _TUTORIAL).result
@@ -203,6 +206,7 @@ def _settings(options: argparse.Namespace, model: str) -> Settings:
 
 def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     """Time steps of one model at one batch size, on the same batch and on what the input pipeline brings."""
+    import numpy as np
     import tf_keras as keras
 
     from benchmarks.quality.windows import read_data_set
@@ -226,18 +230,18 @@ def _time_steps(options: argparse.Namespace) -> dict[str, float]:
     rounds = [
         (_seconds_of(step, same, options.steps), _seconds_of(step, brought, options.steps)) for _ in range(_ROUNDS)
     ]
-    alone, with_input = (sum(seconds) / (_ROUNDS * options.steps) for seconds in zip(*rounds, strict=True))
+    (alone, _), (with_input, cpu) = np.sum(rounds, axis=0) / (_ROUNDS * options.steps)
     batch = min(options.batch, len(data.train))
     flops = step_flops(settings.model, data.num_movies, next(batches.take(1).as_numpy_iterator()))
-    times = {"seconds_alone": alone, "seconds_with_input": with_input}
+    times = {"seconds_alone": alone, "seconds_with_input": with_input, "cpu_seconds": cpu}
     return {"batch": batch, "steps": steps_per_epoch, "flops": flops, **times}
 
 
-def _seconds_of(step: Any, batches: Iterator[tuple[tf.Tensor, tf.Tensor]], count: int) -> float:
-    started = time.monotonic()
+def _seconds_of(step: Any, batches: Iterator[tuple[tf.Tensor, tf.Tensor]], count: int) -> tuple[float, float]:
+    clock = _Clock()
     for _ in range(count):
         step(batches)
-    return time.monotonic() - started
+    return clock.stop()
 
 
 def _train_until(options: argparse.Namespace) -> dict[str, float]:
