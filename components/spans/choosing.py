@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -64,3 +64,16 @@ def choose_span(
             code="A13",
         )
     return chosen
+
+
+def check_histories(series: Path, in_range: Iterable[int]) -> None:
+    """Raise `InputError` on a range of spans whose users can't all be answered, before anything is trained."""
+    for span in in_range:
+        folder = span_folder(series, span)
+        # A span that was learned from may have been removed since: on this machine its examples are copies.
+        if folder.is_dir() and Manifest.load(folder).last_histories is None:
+            raise InputError(
+                f"{folder} holds no last histories, which batch_answers needs: switch it off until span {span} is out "
+                "of range, or write the spans again in a new folder",
+                code="G16",
+            )

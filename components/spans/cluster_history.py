@@ -19,7 +19,7 @@ from components.spans.prequential import FIGURES_FILE
 from data.atomic_folder import exclusive, staged
 from data.errors import InputError
 from data.examples.manifest import Manifest
-from data.spans.series import span_folder
+from data.spans.series import revisions_of, span_folder
 from serving.export_record import read_record
 
 _KEPT_STATISTICS = 2
@@ -109,14 +109,17 @@ def AcceptedSpan(  # noqa: N802
 def AcceptedRange(  # noqa: N802
     current: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Examples],
     examples: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Examples],
+    base_model: tfx.dsl.components.OutputArtifact[tfx.types.standard_artifacts.Model],
     series: tfx.dsl.components.Parameter[str],
     ledger: tfx.dsl.components.Parameter[str],
     num_spans: tfx.dsl.components.Parameter[int],
+    served: tfx.dsl.components.InputArtifact[tfx.types.standard_artifacts.Model] = None,
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
     """Return the examples of the last accepted spans, made again from their folders, the newest first.
 
-    `series`, `ledger`, `num_spans` and `source` are those of `NextSpan`.
+    `base_model` is the served model, unless it has learned from a user who was forgotten since. `series`, `ledger`,
+    `num_spans` and `source` are those of `NextSpan`.
     """
     folder = series_of(local_path(source.uri) if source is not None else None, Path(series))
     spans = present(folder, accepted(read_ledger(Path(ledger)), before=span_of(current) + 1, most=num_spans))
@@ -127,6 +130,17 @@ def AcceptedRange(  # noqa: N802
     describe_examples(examples)
     examples.set_string_custom_property(SPANS_PROPERTY, str(spans))
     print(f"learning from the spans {', '.join(map(str, spans))}", flush=True)
+    model = None if served is None else Path(path_utils.serving_model_dir(str(local_path(served.uri))))
+    training = None if model is None else read_record(model).training
+    outdated = [] if training is None else training.outdated(revisions_of(folder))
+    if outdated:
+        print(
+            f"training begins anew: a user of span {outdated[0]}, which is learned in the served model, was forgotten"
+        )
+    if model is None or outdated:
+        base_model.set_int_custom_property(ABSENT, 1)
+        return
+    shutil.copytree(model, path_utils.serving_model_dir(str(local_path(base_model.uri))), dirs_exist_ok=True)
 
 
 @tfx.dsl.components.component

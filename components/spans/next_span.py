@@ -12,7 +12,7 @@ from components.ingestion.data_generator import check_given
 from components.ingestion.example_gen import describe_examples
 from components.local_paths import local_path
 from components.naming import ABSENT, SPAN_PROPERTY, SPANS_PROPERTY
-from components.spans.choosing import choose_span
+from components.spans.choosing import check_histories, choose_span
 from components.spans.ledger import SpanRecord, accepted, decided, keep_record, read_ledger
 from data.environment import temporary_folder
 from data.errors import InputError
@@ -38,6 +38,7 @@ def NextSpan(  # noqa: N802
     drift_tolerance: tfx.dsl.components.Parameter[float],
     span: tfx.dsl.components.Parameter[int],
     beam_args: tfx.dsl.components.Parameter[str] = "",
+    last_histories: tfx.dsl.components.Parameter[int] = 0,
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
     """Put out the span that is learned from next, its schema, and what the accepted spans before it hold.
@@ -47,6 +48,7 @@ def NextSpan(  # noqa: N802
     unless `source` holds spans; a release there, or the one in the options, is cut into `series` where the settings say
     so. `ledger` is the folder of what became of spans. `before` has manifest and catalogue of the last `num_spans`
     accepted spans, which is what the span gate reads. `span` is the number that is asked for, 0 for the next one.
+    `last_histories` is how many of a user's last movies `BatchRecommender` asks with; 0 where there is no such step.
     """
     wanted = GenerateOptions.model_validate_json(options)
     given = local_path(source.uri) if source is not None else None
@@ -55,7 +57,9 @@ def NextSpan(  # noqa: N802
             "the data source is empty: nothing lies at the URI that the run names as its data root", code="G09"
         )
     found = series_of(given, Path(series))
-    _cut_first_file(wanted, SpanSettings.model_validate_json(spans), found, given, shlex.split(beam_args))
+    _cut_first_file(
+        wanted, SpanSettings.model_validate_json(spans), found, given, shlex.split(beam_args), last_histories
+    )
     records = read_ledger(Path(ledger))
     chosen = choose_span(found, decided(records), span or None, lambda line: print(line, flush=True))
     data.set_int_custom_property(SPAN_PROPERTY, chosen or 0)
@@ -65,12 +69,14 @@ def NextSpan(  # noqa: N802
     folder = span_folder(found, chosen)
     manifest = Manifest.load(folder)
     check_given(manifest, wanted.model_copy(update={name: getattr(manifest.options, name) for name in NOT_DECIDING}))
+    earlier = present(found, accepted(records, before=chosen, most=num_spans))
+    if last_histories:
+        check_histories(found, [chosen, *earlier[: num_spans - 1]])
     print(f"span {chosen}, {manifest.counts.train + manifest.counts.eval:,} labels", flush=True)
     shutil.copytree(folder, span_folder(local_path(data.uri), chosen))
     write_schema(
         local_path(schema.uri), manifest, Catalogue.load(folder / CATALOGUE_FILE), drift_tolerance=drift_tolerance
     )
-    earlier = present(found, accepted(records, before=chosen, most=num_spans))
     for number in earlier:
         target = span_folder(local_path(before.uri), number)
         target.mkdir(parents=True)
@@ -96,7 +102,12 @@ def present(series: Path, spans: list[int]) -> list[int]:
 
 
 def _cut_first_file(
-    options: GenerateOptions, spans: SpanSettings, series: Path, source: Path | None, beam_args: list[str]
+    options: GenerateOptions,
+    spans: SpanSettings,
+    series: Path,
+    source: Path | None,
+    beam_args: list[str],
+    last_histories: int,
 ) -> None:
     if spans.by is None or list_spans(series) or (source is None and options.release is None):
         return
@@ -108,6 +119,7 @@ def _cut_first_file(
             by=spans.by,
             first_through=spans.first_through,
             min_labels=spans.min_labels,
+            last_histories=last_histories or None,
             source=source,
             cache_dir=Path(downloads),
             beam_args=beam_args,

@@ -150,6 +150,12 @@ def _means(settings: Settings, lasting: str, backend: BackendName) -> ClusterBac
         raise InputError("Vertex takes no pipeline that learns from spans: compile with --backend kfp", code="K43")
     if cluster.data_digest is not None:
         raise InputError("kubeflow.data_digest is for data that stay the same: spans don't, leave it out", code="K43")
+    if settings.rolling.cold_every:
+        raise InputError(
+            "rolling.cold_every is for runs on one machine: a compiled file has the same tasks for every span; set it "
+            "to 0, and submit a run with rolling.start.warm off from time to time",
+            code="K43",
+        )
     return ClusterSpanBackend(
         **places,
         series=f"{lasting}/spans/{settings.pipeline_name}",

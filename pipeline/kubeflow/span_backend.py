@@ -35,7 +35,7 @@ from components.statistics.statistics_gen import ShardStatisticsGen
 from data.span_settings import SpanSettings
 from pipeline.backend import Ingestion, Learning
 from pipeline.code_digest import code_digest
-from pipeline.kubeflow.backend import DATA_SOURCE, ClusterBackend
+from pipeline.kubeflow.backend import DATA_SOURCE, ClusterBackend, asked_histories
 from pipeline.rolling_settings import RollingPipelineSettings
 from pipeline.settings import RunPaths, Settings
 
@@ -71,6 +71,7 @@ class ClusterSpanBackend(ClusterBackend):
             drift_tolerance=self.rolling.span_gate.drift_tolerance,
             span=0,
             beam_args="",
+            **asked_histories(settings),
             **source,
         ).with_id(NEXT_SPAN)
         examples = GeneratedExampleGen(
@@ -123,6 +124,7 @@ class ClusterSpanBackend(ClusterBackend):
             series=self.series,
             ledger=self.ledger,
             num_spans=self.rolling.num_spans,
+            served=served,
             **given,
         ).with_id(SPAN_RANGE)
         # Both wait for the gates: a refused span is neither learned from nor a figure.
@@ -135,7 +137,7 @@ class ClusterSpanBackend(ClusterBackend):
         return Learning(
             (accepted, prequential, in_range, statistics),
             examples,
-            base_model=served,
+            base_model=in_range.outputs["base_model"],
             custom_config={"rolling": self.rolling.start.model_dump()},
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 
-from components.spans.choosing import choose_span
+from components.spans.choosing import check_histories, choose_span
 from components.spans.ledger import REFUSALS
 from data.errors import CodedMessage, InputError
 from data.examples.manifest import Manifest
@@ -96,7 +96,7 @@ def run_span(
         manifest = Manifest.load(span_folder(series, chosen))
         if settings.batch_answers.enabled:
             accepted = [span for span, ended in outcomes.items() if ended.outcome != "refused" and span < chosen]
-            _check_histories(series, [*sorted(accepted), chosen][-settings.rolling.num_spans :])
+            check_histories(series, [*sorted(accepted), chosen][-settings.rolling.num_spans :])
         paths = _lay_out(settings, settings.rolling, manifest, series, chosen, work_dir, beam_args)
         bring_metadata_up_to_date(paths)
         print(
@@ -203,19 +203,6 @@ def _write_what_arrived(
             beam_args=beam_args,
             progress=tell,
         )
-
-
-def _check_histories(series: Path, in_range: Sequence[int]) -> None:
-    """Refuse a range whose users can't all be answered, before anything is trained."""
-    for span in in_range:
-        folder = span_folder(series, span)
-        # A span that was learned from may have been removed since: its examples are copies.
-        if folder.is_dir() and Manifest.load(folder).last_histories is None:
-            raise InputError(
-                f"{folder} holds no last histories, which batch_answers needs: switch it off until span {span} is out "
-                "of range, or write the spans again in a new work directory",
-                code="G16",
-            )
 
 
 def _lay_out(

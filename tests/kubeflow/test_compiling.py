@@ -16,7 +16,7 @@ from components.batch_answers.settings import BatchAnswersSettings
 from data.errors import InputError
 from pipeline.kubeflow.backend_rules import read_documents
 from pipeline.kubeflow_settings import ComponentSettings, KubeflowSettings
-from pipeline.settings import Settings, load_settings
+from pipeline.settings import Settings, load_settings, with_values
 
 pytestmark = pytest.mark.slow
 
@@ -414,6 +414,12 @@ def test_what_keeps_or_reads_a_spans_record_sees_the_volume_and_is_never_cached(
         *("AcceptedSpans", "SpanRange", "Pusher", "BatchRecommender", "SpanKeeper"),
     }
     assert not any(task(rolling, name)["cachingOptions"]["enableCache"] for name in mounted)
+
+
+def test_a_file_that_is_the_same_for_every_span_has_no_cold_training_for_some_of_them():
+    with pytest.raises(InputError, match=r"rolling\.cold_every is for runs on one machine") as refusal:
+        compile_pipeline(with_values(load_settings("rolling"), {"rolling.cold_every": 3}))
+    assert refusal.value.code == "K43"
 
 
 @pytest.mark.parametrize(
