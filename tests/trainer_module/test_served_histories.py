@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from synthetic_model import export_untrained_model
+from synthetic_model import analyse, export_untrained_model
 
 from components.gate_settings import ServableCheckSettings
 from components.serving_check.servable_check import check_model
+from data.examples.manifest import MANIFEST_FILE
+from data.examples.shards import TIMELINES
 from data.features import CONTEXT_MOVIE_ID, LABEL_MOVIE_ID, SEEN_MOVIE_ID
+from data.generate import generate
+from data.options import GenerateOptions
+from data.releases.catalogue import CATALOGUE_FILE
 from pipeline.error_messages import describe_failure
 from serving.export_record import read_record
 from serving.recommender import Recommender
 from trainer_module.settings import ModelSettings
+from trainer_module.trainer import run_fn
 
 pytestmark = pytest.mark.slow
 
@@ -116,5 +124,55 @@ def test_the_median_and_the_longest_history_are_timed_before_it_is_published(exp
 def test_a_longest_history_that_takes_too_long_is_found(export):
     limits = NO_HURRY.model_copy(update={"max_longest_latency_ms": 0.01})
     [found] = check_model(str(export), limits).findings
-    assert found.startswith("a request with a history of 250 takes ")
-    assert found.endswith(" ms, more than the 0.01 ms allowed")
+    assert found.sentence.startswith("a request with a history of 250 takes ")
+    assert found.sentence.endswith(" ms, more than the 0.01 ms allowed")
+
+
+def test_what_the_trainer_fits_to_timelines_is_found_servable_and_ranks_the_eval_examples(tmp_path):
+    random = np.random.default_rng(1)
+    watched = [(user, movie) for user in range(40) for movie in random.permutation(50)[: 14 + user % 3 * 12] + 1]
+    lines = [f"{user},{movie},{1_000 + time}" for time, (user, movie) in enumerate(watched)]
+    (tmp_path / "events.csv").write_text("\n".join(["user,item,time", *lines]))
+    options = GenerateOptions(name="events", split="leave_one_out", leave_out="history", timelines=True)
+    made, root = tmp_path / "made", tmp_path / "examples"
+    manifest = generate(options, made, interactions=str(tmp_path / "events.csv"))
+    # As ExampleGen lays them out.
+    for shard in manifest.shards:
+        folder = root / (TIMELINES if shard.split == TIMELINES else f"Split-{shard.split}")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made / shard.name, folder)
+    for name in (CATALOGUE_FILE, MANIFEST_FILE):
+        shutil.copy(made / name, root)
+    analyse(tmp_path, 50)
+    training = {"form": "chunks", "chunk_length": 8, "lead_length": 4, "epochs": 1, "batch_size": 64}
+
+    run_fn(
+        SimpleNamespace(
+            base_model=None,
+            custom_config={
+                "model": {"embedding_dim": 16, "reads": "history"},
+                "training": {**training, "validation_fraction": 0.1},
+            },
+            transform_output=str(tmp_path / "transform"),
+            train_files=[str(root / "Split-train" / "*")],
+            model_run_dir=str(tmp_path / "run"),
+            serving_model_dir=str(tmp_path / "model"),
+        )
+    )
+
+    result = check_model(str(tmp_path / "model"), NO_HURRY)
+    assert result.findings == []
+    canaries = json.loads((tmp_path / "model" / "assets.extra" / "canaries.json").read_text())
+    lengths = {canary["name"]: len(canary["context_movie_id"]) for canary in canaries}
+    # Of 14, 26 and 38 movies, all but each user's last.
+    assert (lengths["median"], lengths["longest"]) == (25, 37)
+    files = [str(path) for path in (root / "Split-eval").iterdir()]
+    records = list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+    recommender = Recommender.load(tmp_path / "model")
+    ranks = recommender.label_ranks(records)
+    for record, rank in zip(records, ranks, strict=True):
+        example = tf.train.Example.FromString(record).features.feature
+        history = list(example[SEEN_MOVIE_ID].int64_list.value)
+        offered = [movie.movie_id for movie in recommender.recommend(history, k=100)]
+        assert len(offered) == 50 - len(history)
+        assert abs(offered.index(example[LABEL_MOVIE_ID].int64_list.value[0]) + 1 - rank) <= 1
