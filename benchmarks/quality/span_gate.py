@@ -22,6 +22,7 @@ from data.examples.manifest import Manifest
 from data.releases.catalogue import Catalogue
 from data.spans.series import list_spans, span_folder
 from data.user_files import user_path
+from pipeline.tfx_imports import defer_cloud_extensions
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     prepare_environment()
+    defer_cloud_extensions()
     numbers = list_spans(options.series)
     judged = numbers[1:][-options.last :]
     measured = {span: _gate_figures(options.series, numbers, span, options.num_spans) for span in judged}
@@ -74,7 +76,7 @@ def drift_of(
     dict
         By span, and by feature and measure.
     """
-    from components.data_gate import find_drift
+    from components.data_gate.rules import find_drift
     from data.examples.schema import schema_of
 
     newest = span_folder(series, judged[-1])
