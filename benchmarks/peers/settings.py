@@ -29,7 +29,7 @@ class Peer:
     candidates
         What `python -m benchmarks.peers.choose` compares: settings that differ from the library's defaults.
     chosen
-        Which of them was best on held-out train labels.
+        Which of them is taken.
     """
 
     library: str
@@ -101,6 +101,7 @@ PEERS = (
         ),
         chosen=0,
     ),
+    # Not compared yet: the first one is taken.
     Peer(
         "RecTools",
         "SASRec",
