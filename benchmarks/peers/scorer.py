@@ -61,17 +61,22 @@ class LookedUp:
     def __init__(self, contexts: np.ndarray, scores: np.ndarray) -> None:
         if len(contexts) != len(scores):
             raise ValueError(f"{len(scores)} rows of scores for {len(contexts)} contexts")
+        self._length = contexts.shape[1]
         self._row = {key: row for row, key in enumerate(_keys(contexts))}
         self._scores = scores
 
     def __call__(self, context: np.ndarray) -> np.ndarray:
-        """Return float32 `[n, num_movies]` for contexts int `[n, length]`.
+        """Return float32 `[n, num_movies]` for contexts int `[n, length]`, or for histories of any other length.
 
         Raises
         ------
         KeyError
             A context was never scored.
         """
+        from benchmarks.quality.windows import ends_of
+
+        if context.shape[1] != self._length:
+            context = ends_of(context, self._length)
         try:
             rows = [self._row[key] for key in _keys(context)]
         except KeyError as error:
@@ -86,7 +91,7 @@ def peer_scorer(data: DataSet, peer: Peer, *, training: TrainingSettings, folder
     Parameters
     ----------
     data
-        As the peer reads them. It is fitted to the train labels but for those held out, on which it is stopped.
+        The peer is fitted to the train labels but for those held out, on which it is stopped.
     peer
         One of `benchmarks.peers.settings.PEERS`.
     training
@@ -101,6 +106,7 @@ def peer_scorer(data: DataSet, peer: Peer, *, training: TrainingSettings, folder
     InputError
         Nothing would be held out, or the peer's process failed.
     """
+    data = peer.read(data)
     fitted, validation = hold_out_for(peer, data, training.validation_fraction, training.seed)
     if not len(validation):
         raise InputError(

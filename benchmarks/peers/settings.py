@@ -29,7 +29,7 @@ class Peer:
     candidates
         What `python -m benchmarks.peers.choose` compares: settings that differ from the library's defaults.
     chosen
-        Which of them was best on held-out train labels.
+        Which of them is taken.
     """
 
     library: str
@@ -47,16 +47,17 @@ class Peer:
         """The chosen settings."""
         return self.candidates[self.chosen]
 
-    def read(self, data: DataSet) -> DataSet:
-        """Return the data as the peer reads them.
+    @property
+    def reads_histories(self) -> bool:
+        """Whether it reads the end of the whole history where evaluation leaves that out, in place of the context."""
+        return self.library == "RecTools"
 
-        RecBole's models read contexts. RecTools' read the end of the whole history where evaluation leaves that out.
-        """
+    def read(self, data: DataSet) -> DataSet:
+        """Return the data as the peer reads them."""
         from benchmarks.quality.windows import with_longer_contexts
 
-        if self.library == "RecBole" or data.histories is None:
-            return data
-        return with_longer_contexts(data, HISTORY_LENGTH)
+        reads_histories = self.reads_histories and data.histories is not None
+        return with_longer_contexts(data, HISTORY_LENGTH) if reads_histories else data
 
 
 # RecBole's own batch of 2,048 takes 41 steps an epoch on ML-100K: at its rate of 1e-3 GRU4Rec stood at popularity's
@@ -100,6 +101,7 @@ PEERS = (
         ),
         chosen=0,
     ),
+    # Not compared yet: the first one is taken.
     Peer(
         "RecTools",
         "SASRec",

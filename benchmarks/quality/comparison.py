@@ -38,8 +38,6 @@ class System:
         What decides on its ranks beside the windows, as JSON can spell it: settings, and digests of code.
     fit
         Makes its scorer from the train windows.
-    read
-        Returns the data as the system reads them: with longer contexts, say.
     reads_histories
         Whether its scorer is given whole histories, in place of contexts.
     """
@@ -47,7 +45,6 @@ class System:
     name: str
     made_of: Any
     fit: Callable[[DataSet], Scorer]
-    read: Callable[[DataSet], DataSet] = lambda data: data
     reads_histories: bool = False
 
 
@@ -120,7 +117,6 @@ def fit_and_rank(system: System, data: DataSet) -> Ranks:
     """Fit a system to the train windows and rank the labels of the eval windows."""
     from benchmarks.quality.scoring import rank_windows
 
-    data = system.read(data)
     score = system.fit(data)
     return rank_windows(score, data.evaluation, data.num_movies, data.histories, reads_histories=system.reads_histories)
 
@@ -173,7 +169,7 @@ def _peers(settings: Settings, work_dir: Path) -> list[System]:
                 peer.name,
                 [peer.options, HISTORY_LENGTH, training.validation_fraction, training.seed, code],
                 functools.partial(peer_scorer, peer=peer, training=training, folder=folder, python=python),
-                peer.read,
+                reads_histories=peer.reads_histories,
             )
         )
     return systems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -148,12 +149,18 @@ def with_longer_contexts(data: DataSet, length: int) -> DataSet:
     length
         How many known movies a context holds at most.
     """
-    context = np.zeros((len(data.evaluation), length), np.int32)
-    for row, history in enumerate(data.histories or ()):
-        known = history[history > 0][-length:]
-        context[row, : len(known)] = known
+    context = ends_of(data.histories or (), length)
     timelines = None if data.timelines is None else replace(data.timelines, max_context_length=length)
     return replace(data, evaluation=Windows(context, data.evaluation.label), timelines=timelines)
+
+
+def ends_of(histories: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Return the last movies of each history that train shows, int32 `[n, length]`, post-padded with 0."""
+    ends = np.zeros((len(histories), length), np.int32)
+    for row, history in enumerate(histories):
+        known = history[history > 0][-length:]
+        ends[row, : len(known)] = known
+    return ends
 
 
 def is_among(data: DataSet, other: DataSet) -> np.ndarray:

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import sys
@@ -204,18 +205,19 @@ def test_rectools_reads_whole_histories_where_they_are_left_out_and_recbole_does
     assert RECTOOLS.read(only_contexts) is only_contexts
 
 
-def test_a_system_is_asked_with_the_contexts_that_it_reads():
-    asked = []
-
-    def scores(context):
-        asked.extend(context.tolist())
-        return np.tile(np.array([0.9, 0.8, 0.7], np.float32), (len(context), 1))
-
-    system = System("peer", None, lambda data: scores, lambda data: with_longer_contexts(data, 3))
+def test_whole_histories_are_asked_by_their_ends(tmp_path, stand_in):
+    stand_in()
+    training = TrainingSettings(validation_fraction=0.4, seed=1)
+    fit = functools.partial(peer_scorer, peer=RECTOOLS, training=training, folder=tmp_path, python=Path(sys.executable))
+    system = System("peer", None, fit, reads_histories=RECTOOLS.reads_histories)
     ranks = comparison.fit_and_rank(system, WITH_HISTORIES)
-    assert asked == [[2, 3, 1], [2, 0, 0], [1, 0, 0]]
-    # Movie 2 stands second; a label that train never shows counts as last; movie 1 stands first.
-    assert ranks.unfiltered.tolist() == [2, 4, 1]
+    with np.load(tmp_path / "contexts.npz", allow_pickle=False) as contexts:
+        asked = contexts["context"]
+    assert asked.shape == (3, HISTORY_LENGTH)
+    assert asked[:, :4].tolist() == [[1, 0, 0, 0], [2, 0, 0, 0], [2, 3, 1, 0]]
+    # The stand-in scores movies in ascending order: of three movies 2 stands second, and 1 last; the second label
+    # is one that train never shows.
+    assert ranks.unfiltered.tolist() == [2, 4, 3]
 
 
 def test_peers_need_windows_to_stop_on(tmp_path):
