@@ -124,5 +124,6 @@ def test_ids_of_another_data_set_that_are_numbers_of_the_series_too_are_found_by
     write(tmp_path / "arrived", series, 4, shift=MOVIES // 2)
     assert faults_of(series, 4) == []
     drift = drift_of(series, [1, 2, 3, 4], [3, 4], num_spans=2)
-    tolerance = SpanGateSettings().drift_tolerance
-    assert max(drift[3].values()) < tolerance < drift[4]["label_movie_id: L_INFTY"]
+    # Of the ids alone: contexts of a series' first span are short, and their pads change other features.
+    of_ids = [drift[span]["context_movie_id: JENSEN_SHANNON_DIVERGENCE"] for span in (3, 4)]
+    assert of_ids[0] < SpanGateSettings().drift_tolerance < of_ids[1]

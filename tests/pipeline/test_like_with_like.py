@@ -82,7 +82,13 @@ def test_a_model_that_reads_histories_is_compared_with_one_that_reads_contexts_o
 ):
     of_histories = {"leave_out": "history", "timelines": True}
     with sample_run.put_back():
-        config = configuration(sample_run, tmp_path / "contexts.yaml", data=of_histories, training={"epochs": 3})
+        config = configuration(
+            sample_run,
+            tmp_path / "contexts.yaml",
+            data=of_histories,
+            training={"epochs": 3},
+            model_gate={"min_recall_at_10_lift": 0},
+        )
         contexts, _ = run(sample_run, config)
         config = configuration(
             sample_run,

@@ -182,6 +182,7 @@ def test_an_export_says_of_which_format_it_is_and_how_many_movies_it_reads(expor
     assert written == {
         "format": 2,
         "max_context_length": 10,
+        "reads": "context",
         "pad_movie_id": 0,
         "words": words,
         "data": None,
