@@ -24,6 +24,6 @@ class SpanGateSettings(BaseModel):
     max_unknown_share: float = Field(default=0.8, ge=0, le=1)
     """The most train labels of a span, as a share, that may be of movies which are no label in the spans before it."""
 
-    drift_tolerance: float = Field(default=10.0, ge=1)
+    drift_tolerance: float = Field(default=20.0, ge=1)
     """How many times as far as the schema's drift comparators say a span's train split may lie from the spans before
     it: they are made for two random halves of one data set, and a span is neither random nor half."""

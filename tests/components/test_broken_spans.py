@@ -40,7 +40,7 @@ def write(folder: Path, series: Path, number: int, *, labels: int = USERS * 12, 
     """
     random = np.random.default_rng(number)
     folder.mkdir(parents=True)
-    popular = np.minimum(random.geometric(0.06, labels * 3), MOVIES)
+    popular = np.minimum(random.geometric(0.12, labels * 3), MOVIES)
     pairs = list(dict.fromkeys(zip(random.integers(1, USERS + 1, labels * 3), popular, strict=True)))[:labels]
     moved = {movie: movie + shift if shift > MOVIES else (movie + shift - 1) % MOVIES + 1 for _, movie in pairs}
     lines = [f"{user},{moved[movie]},4.0,{START + number * DAY + place}\n" for place, (user, movie) in enumerate(pairs)]
