@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,7 +32,10 @@ def count_rows(path: Path, user: str | None = None) -> int:
     InputError
         The file can't be read.
     """
-    return sum(len(table) if user is None else len(table) - len(_others(table, user)) for table in _pieces(path))
+    if user is None:
+        with _opened(path) as file:
+            return int(file.metadata.num_rows)
+    return sum(len(table) - len(_others(table, user)) for table in _pieces(path, ["id"]))
 
 
 def write_without_user(path: Path, user: str, target: Path) -> int:
@@ -78,12 +81,23 @@ def take_user_out(path: Path, user: str) -> int:
     OSError
         It can't be replaced.
     """
-    with tempfile.TemporaryDirectory(prefix=".forget-", dir=path.parent) as folder:
-        written = Path(folder) / path.name
-        rows = write_without_user(path, user, written)
-        written.chmod(path.stat().st_mode)
-        Path(written).replace(path)
+    aside = _aside(path)
+    try:
+        rows = write_without_user(path, user, aside)
+        aside.chmod(path.stat().st_mode)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
     return rows
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether a killed process left rows of a file beside it, which the next `take_user_out` removes."""
+    return _aside(path).exists()
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.forget")
 
 
 def _others(table: pa.Table, user: str) -> pa.Table:
@@ -94,13 +108,19 @@ def _others(table: pa.Table, user: str) -> pa.Table:
     return table.filter(pa.array(user_numbers(table["id"].to_pylist()) != number))
 
 
-def _pieces(path: Path) -> Iterator[pa.Table]:
-    """Yield an empty table of a file's columns, and then its rows."""
+def _pieces(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield an empty table of a file's columns, and then its rows, with some of the columns or all."""
+    with _opened(path) as file:
+        yield file.schema_arrow.empty_table()
+        for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with open_parquet(path) as file:
-            yield file.schema_arrow.empty_table()
-            for batch in file.iter_batches(_ROWS, use_threads=False):
-                yield pa.Table.from_batches([batch])
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} can't be read: {one_line(error)}; remove its folder, and run again", code="R05"

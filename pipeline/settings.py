@@ -35,7 +35,7 @@ _LONGEST_PIPELINE_NAME = 63
 """In characters: TFX refuses longer ones."""
 
 _READS_HISTORY = "--history"
-"""Ends the name of a serving folder; after two hyphens, so that no name or data set is taken for it."""
+"""Ends the name of a serving folder. No configuration's name has two hyphens, and no data set is called so."""
 
 _ALL = 1_000_000
 """More movies than a timeline has."""
@@ -121,6 +121,10 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _check_form(self) -> Settings:
         """Refuse a form that the data don't have, or in which the model would be served otherwise than trained."""
+        if self.data.release is None and self.data.name == _READS_HISTORY.strip("-"):
+            raise ValueError(
+                "`data.name` is history, which ends the names of folders of models that read histories: take another"
+            )
         if self.model.reads == "history":
             if self.training.form != "chunks":
                 raise ValueError("`model.reads` is history, which is fitted to chunks: set `training.form` to chunks")

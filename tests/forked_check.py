@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from forks import Zygote, said_files, start_python
+from forks import Zygote, run_python_to_its_end
 
 
 @contextlib.contextmanager
@@ -25,15 +25,7 @@ def forked_check(parent: Zygote) -> Iterator[None]:
     def run_command(
         command: list[str], *, timeout: float, env: Mapping[str, str], **_: Any
     ) -> subprocess.CompletedProcess[str]:
-        with said_files() as files:
-            fork = start_python(command[1:], *files, environment=env, folder=Path.cwd(), parent=parent)
-            try:
-                code = fork.wait(timeout)
-            except subprocess.TimeoutExpired:
-                fork.kill()
-                fork.wait()
-                raise
-            return subprocess.CompletedProcess(command, code, *(file.read_text(errors="replace") for file in files))
+        return run_python_to_its_end(command[1:], timeout, environment=env, folder=Path.cwd(), parent=parent)
 
     stand_in = SimpleNamespace(run=run_command, TimeoutExpired=subprocess.TimeoutExpired)
     with mock.patch.object(servable_check, "subprocess", stand_in):

@@ -122,6 +122,10 @@ def _serve(requests: Connection) -> None:
             child.start()
             children[child.pid] = child
             requests.send(child.pid)
+    # The tests are over, or were killed: nothing that they started is left.
+    for child in children.values():
+        if child.is_alive():
+            child.kill()
 
 
 def _leave_capture() -> None:
@@ -190,11 +194,23 @@ def start_python(
     return (parent or zygote()).start(run_python, [str(word) for word in words], given, folder, output, errors, group)
 
 
-def run_python_to_its_end(words: Sequence[object], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run what `start_python` starts."""
+def run_python_to_its_end(
+    words: Sequence[object], timeout: float = 600, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run what `start_python` starts, for so many seconds at most."""
     with said_files() as files:
-        code = start_python(words, *files, **options).wait(600)
+        code = wait_or_kill(start_python(words, *files, **options), timeout)
         return subprocess.CompletedProcess(words, code, *(file.read_text(errors="replace") for file in files))
+
+
+def wait_or_kill(process: Fork | subprocess.Popen[bytes], timeout: float) -> int:
+    """Return a process's exit code; after the timeout in seconds kill it and raise `subprocess.TimeoutExpired`."""
+    try:
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 @contextlib.contextmanager

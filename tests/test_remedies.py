@@ -1201,6 +1201,14 @@ recompiled(
     {"data_root": "minio://mlpipeline/spans"},
     more=SPANS,
 )
+
+
+@remedy("K43")
+def compile_a_second_file_for_cold_trainings(folder):
+    for rolling in ({"cold_every": 7}, {"start": {"warm": False}}):
+        yield compiling(folder, {}, more={**SPANS, "rolling": rolling})
+
+
 recompiled("K41", "take the webhook out for Vertex", {"webhook": {"secret": "hook"}}, {}, *VERTEX)
 
 

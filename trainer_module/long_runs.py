@@ -35,10 +35,10 @@ def states_at(cell: keras.layers.GRUCell, table: tf.Tensor, runs: tf.Tensor, pla
     """
     places = tf.cast(places, tf.int32)
     row, column = places[:, 0], places[:, 1]
-    ends = tf.math.unsorted_segment_max(column + 1, row, tf.shape(runs)[0])
+    ends = ends_of_runs(places, tf.shape(runs)[0])
     order = tf.argsort(ends, direction="DESCENDING")
     movies = tf.transpose(tf.gather(runs, order))
-    steps = tf.maximum(0, tf.reduce_max(ends))
+    steps = tf.reduce_max(ends)
     # For each step the runs that go on, and the places that it reaches.
     going_on = tf.searchsorted(-tf.gather(ends, order), -tf.range(steps))
     by_column = tf.argsort(column)
@@ -62,6 +62,11 @@ def states_at(cell: keras.layers.GRUCell, table: tf.Tensor, runs: tf.Tensor, pla
     invariants = (tf.TensorShape([]), shape, tf.TensorShape(None))
     *_, found = tf.while_loop(lambda step, *_: step < steps, read, begin, invariants)
     return tf.gather(found.concat(), tf.math.invert_permutation(by_column))
+
+
+def ends_of_runs(places: tf.Tensor, num_runs: tf.Tensor) -> tf.Tensor:
+    """Return how far runs are read, int32 `[num_runs]`: up to their last places, and those without one not at all."""
+    return tf.maximum(0, tf.math.unsorted_segment_max(places[:, 1] + 1, places[:, 0], num_runs))
 
 
 def movies_up_to(runs: tf.Tensor, places: tf.Tensor, length: int) -> tf.Tensor:

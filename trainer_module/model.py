@@ -9,11 +9,11 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from data.movie_ids import NO_MOVIE
 from trainer_module.long_runs import last_places, movies_up_to, states_at
 from trainer_module.recurrence import states_along
 from trainer_module.settings import ModelSettings
 
-NO_MOVIE = 0
 """The index of pads and unknown movies; the movies of the vocabulary follow from 1."""
 
 EMBEDDING = "embedding"

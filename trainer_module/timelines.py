@@ -17,9 +17,8 @@ import tensorflow as tf
 
 from data import features
 from data.errors import InputError
-from data.movie_ids import MovieId
+from data.movie_ids import NO_MOVIE, MovieId
 from trainer_module.dataset import Windows, untuned
-from trainer_module.model import NO_MOVIE
 
 _PARSE_BATCH = 1024
 """Timelines parsed at once: some hundred thousand movies."""

@@ -162,7 +162,12 @@ def _peers(settings: Settings, work_dir: Path) -> list[System]:
     systems = []
     for peer in PEERS:
         python = make_peer_environment(peer.library)
-        code = digest_of_code(f"benchmarks/peers/fit_{peer.library.lower()}.py", "benchmarks/peers/scorer.py")
+        code = digest_of_code(
+            "benchmarks/peers/fit.py",
+            f"benchmarks/peers/fit_{peer.library.lower()}.py",
+            "benchmarks/peers/scorer.py",
+            "benchmarks/quality/windows.py",
+        )
         folder = work_dir / "peers" / peer.name.replace(" ", "-")
         systems.append(
             System(

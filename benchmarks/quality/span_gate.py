@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.harness import markdown_table, positive_int
 from data.command import CommandParser, run_command
 from data.environment import prepare_environment
+from data.errors import InputError
 from data.examples.manifest import Manifest
 from data.releases.catalogue import Catalogue
 from data.spans.series import list_spans, span_folder
@@ -40,6 +41,8 @@ def _run(options: argparse.Namespace) -> None:
     defer_cloud_extensions()
     numbers = list_spans(options.series)
     judged = numbers[1:][-options.last :]
+    if not judged:
+        raise InputError(f"{options.series} holds no second span: the first has none before it", code="A12")
     measured = {span: _gate_figures(options.series, numbers, span, options.num_spans) for span in judged}
     for span, drift in drift_of(options.series, numbers, judged, options.num_spans).items():
         measured[span] |= drift

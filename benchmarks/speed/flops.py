@@ -10,7 +10,7 @@ _PRODUCTS = 3
 """A product forward has two backward, one for each factor's gradient."""
 
 
-def step_flops(model: ModelSettings, num_movies: int, batch: tuple[np.ndarray, np.ndarray]) -> float:
+def step_flops(model: ModelSettings, num_movies: int, batch: tuple[np.ndarray, ...]) -> float:
     """Return the floating-point operations of a step, forward and backward.
 
     Counted are the products of the GRU, of its state with the embeddings' width, and of queries with candidates: a
@@ -24,9 +24,9 @@ def step_flops(model: ModelSettings, num_movies: int, batch: tuple[np.ndarray, n
         Size of the catalogue.
     batch
         What a step reads: contexts `[batch, length]` and labels `[batch]`, or movies `[chunks, length]` and which of
-        them are labels, bool of the same shape.
+        them are labels, bool of the same shape; what else a batch holds is not multiplied.
     """
-    movies, label = batch
+    movies, label, *_ = batch
     if label.dtype == bool:
         # Behind its last movie a chunk has no label, so that the GRU doesn't read it. Pads are read like movies.
         num_labels, num_read = np.count_nonzero(label), len(movies) * (movies.shape[1] - 1)

@@ -140,9 +140,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _compare(options: argparse.Namespace, folder: Path) -> None:
-    settings = {name: _settings(options, name) for name in (_OURS, _OURS_IN_WINDOWS, _TUTORIAL)}
-    if settings[_OURS].training.form == "windows":
-        del settings[_OURS_IN_WINDOWS]
+    ours = _settings(options, _OURS)
+    has_windows = ours.training.form == "chunks" and ours.model.reads == "context"
+    names = (_OURS, *([_OURS_IN_WINDOWS] if has_windows else []), _TUTORIAL)
+    settings = {name: _settings(options, name) for name in names}
     manifest = generate_data(options, settings[_OURS].data, folder)
 
     def part(name: str, model: str, *arguments: str) -> Measurement:
@@ -160,22 +161,25 @@ def _compare(options: argparse.Namespace, folder: Path) -> None:
     header = ["step", "batch", "ms, same batch", "ms, with input", "input's share", "windows/s", "GFLOP", "peak MiB"]
     print(markdown_table(header, rows), flush=True)
 
-    if _OURS_IN_WINDOWS in settings:
+    if has_windows:
         batch = settings[_OURS].training.batch_size
         told = [
-            f"{ours:.0f} {unit}, in windows {windows:.0f}: {ours / windows:.2f} of it"
-            for unit, ours, windows in zip(
+            f"{chunks:.0f} {unit}, in windows {windows:.0f}: {chunks / windows:.2f} of it"
+            for unit, chunks, windows in zip(
                 ("s", "CPU s"), epochs[_OURS, batch], epochs[_OURS_IN_WINDOWS, batch], strict=True
             )
         ]
         print(f"\nan epoch of ours takes {'; '.join(told)}")
     if options.only_steps:
         return
+    if ours.model.reads == "history":
+        print("\nno training is timed: a model that reads histories is not asked by contexts; see --curves")
+        return
     tutorial = part(_TRAIN, _TUTORIAL).result
-    ours = part(_TRAIN, _OURS, "--recall", str(tutorial["recall"])).result
-    print(f"\n{_training_table({_TUTORIAL: tutorial, f'{_OURS}, until it ranks as well': ours})}")
-    if ours["recall"] >= tutorial["recall"]:
-        print(f"\nours got there {tutorial['seconds'] / ours['seconds']:.1f} times faster")
+    trained = part(_TRAIN, _OURS, "--recall", str(tutorial["recall"])).result
+    print(f"\n{_training_table({_TUTORIAL: tutorial, f'{_OURS}, until it ranks as well': trained})}")
+    if trained["recall"] >= tutorial["recall"]:
+        print(f"\nours got there {tutorial['seconds'] / trained['seconds']:.1f} times faster")
     else:
         print("\nours did not get there")
 
@@ -293,17 +297,18 @@ def _curve(options: argparse.Namespace) -> dict[str, list[Point]]:
     from benchmarks.quality.search import VALIDATION_SEED, VALIDATION_SHARE
     from benchmarks.quality.windows import read_data_set
     from pipeline.settings import load_settings
-    from trainer_module.dataset import Windows, hold_out
+    from trainer_module.dataset import hold_out
+    from trainer_module.training import queries_of, validation_ranks
 
     data = read_data_set(data_root(options.folder), with_eval=False)
     settings = load_settings(options.config, {"release": options.release})
     # Timelines, whatever is made of them: then all fit and rank the same labels.
     timelines = data.train_for(settings.training.model_copy(update={"form": "chunks"}))
     fitted, held_out = hold_out(timelines, VALIDATION_SHARE, VALIDATION_SEED)
-    windows = held_out if isinstance(held_out, Windows) else held_out.windows()
+    queries = queries_of(held_out, settings.model)
     curve = []
     for seconds, cpu_seconds, epochs, model in _training(fitted, data.num_movies, settings, _CURVE_LOOKS):
-        ranks = _ranks(model, windows, data.num_movies).excluded
+        ranks = validation_ranks(model, queries)
         curve.append(Point(seconds, cpu_seconds, epochs, *(_recall(ranks, k) for k in (10, _CUTOFF))))
     return {"curve": curve}
 

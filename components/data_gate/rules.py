@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 
 import tensorflow_data_validation as tfdv
@@ -70,7 +71,8 @@ def find_drift(
     """Compare the train split's statistics with those of the previous run.
 
     Context features of another length are left out: they hold other positions and another share of padding, whatever
-    people watch.
+    people watch. So are features of one number in both, the pad aside, such as the rating of interactions without one:
+    TFDV's distance is 1 where one side has pads and the other has none.
 
     Parameters
     ----------
@@ -79,10 +81,8 @@ def find_drift(
     schema
         Its drift comparators name what is compared, and how far it may move. What else it asks is not looked at.
     """
-    other_lengths = _other_lengths(current, previous)
-    compared = tfdv.validate_statistics(
-        current, _without_comparators(schema, other_lengths), previous_statistics=previous
-    )
+    left_out = _of_one_number(current, previous, schema) | _other_lengths(current, previous)
+    compared = tfdv.validate_statistics(current, _without_comparators(schema, left_out), previous_statistics=previous)
     distances, figures = {}, {}
     for info in compared.drift_skew_info:
         feature = ".".join(info.path.step)
@@ -98,7 +98,7 @@ def find_drift(
     ]
     named = figures.keys() | {finding.where[1] for finding in findings if finding.where is not None}
     not_compared = {
-        feature.name: other_lengths.get(feature.name, "the statistics hold nothing that could be compared")
+        feature.name: left_out.get(feature.name, "the statistics hold nothing that could be compared")
         for feature in schema.feature
         if feature.HasField("drift_comparator") and feature.name not in named
     }
@@ -150,6 +150,29 @@ def judge(
         unseen_label_share=unseen,
         compared_with_previous=previous is not None,
     )
+
+
+def _of_one_number(
+    current: statistics_pb2.DatasetFeatureStatisticsList,
+    previous: statistics_pb2.DatasetFeatureStatisticsList,
+    schema: schema_pb2.Schema,
+) -> dict[str, str]:
+    """Return the compared features that are one number in both, the pad 0 aside, each with that as the reason."""
+    return {
+        feature.name: "it is one number in both, beside the pad"
+        for feature in schema.feature
+        if feature.HasField("drift_comparator")
+        and all(_is_one_number(_find_feature(statistics, feature.name)) for statistics in (current, previous))
+    }
+
+
+def _is_one_number(feature: statistics_pb2.FeatureNameStatistics | None) -> bool:
+    """Return whether a feature's values, none of them below 0, are all the same but for zeros."""
+    if feature is None or not feature.HasField("num_stats"):
+        return False
+    figures = feature.num_stats
+    values = figures.common_stats.tot_num_values
+    return math.isclose(figures.mean * values, figures.max * (values - figures.num_zeros), rel_tol=1e-9)
 
 
 def _other_lengths(

@@ -50,9 +50,13 @@ def keyed(extracts: dict[str, Any]) -> Iterator[tuple[int, pa.RecordBatch]]:
     """
     batch = extracts[tfma.ARROW_RECORD_BATCH_KEY]
     place = batch.schema.get_field_index(SEEN_MOVIE_ID)
-    seen = batch.column(place).to_pylist()
+    seen = batch.column(place)
+    lengths = seen.value_lengths().fill_null(0).to_pylist()
     # The beginning, then the length: ids as texts, which order texts and numbers alike.
-    keys = [f"{history[:_TOLD_APART_BY]} {len(history):09d}" for history in (each or [] for each in seen)]
+    keys = [
+        f"{seen.values.slice(start, min(_TOLD_APART_BY, length)).to_pylist()} {length:09d}"
+        for start, length in zip(seen.offsets.to_pylist()[:-1], lengths, strict=True)
+    ]
     part = np.array([zlib.crc32(key[:-10].encode()) % _PARTS for key in keys])
     kept = [number for number in range(batch.num_columns) if number != place]
     table = pa.RecordBatch.from_arrays(

@@ -59,7 +59,7 @@ def RunReporter(  # noqa: N802
         local_path(blessing.uri),
         ModelGateSettings.model_validate(chosen["model_gate"]),
         why_passed_over(local_path(passed_over.uri), local_path(examples.uri)) if passed_over is not None else None,
-        SERVED if "rolling" in chosen else LAST_BLESSED,
+        SERVED if chosen.get("rolling") is not None else LAST_BLESSED,
     )
     facts = load_run(artifacts, pipeline_name, chosen, result, source_digest)
     for name, text in ((FACTS_FILE, facts.model_dump_json(indent=2)), (REPORT_FILE, render_report(facts))):

@@ -41,7 +41,7 @@ def NextSpan(  # noqa: N802
     last_histories: tfx.dsl.components.Parameter[int] = 0,
     source: tfx.dsl.components.InputArtifact[DataSource] = None,
 ) -> None:
-    """Put out the span that is learned from next, its schema, and what the accepted spans before it hold.
+    """Write the span that is learned from next, its schema, and what the accepted spans before it hold.
 
     The property `span` of `data` is its number, and 0 where there is nothing to do, which is said: then no task
     follows. `options` is a `GenerateOptions` and `spans` a `SpanSettings` as JSON. `series` is the folder of spans,

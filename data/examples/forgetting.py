@@ -7,7 +7,7 @@ from pathlib import Path
 from data.examples.last_histories import LAST_HISTORIES_FILE
 from data.examples.manifest import Manifest
 from data.examples.shards import file_sha256
-from data.rows_of_users import count_rows, take_user_out
+from data.rows_of_users import count_rows, is_unfinished, take_user_out
 
 
 def holds_last_history(folder: Path, user: str) -> bool:
@@ -21,6 +21,8 @@ def holds_last_history(folder: Path, user: str) -> bool:
     path = folder / LAST_HISTORIES_FILE
     if not path.is_file():
         return False
+    if is_unfinished(path):
+        return True
     histories = Manifest.load(folder).last_histories
     return count_rows(path, user) > 0 or (histories is not None and histories.sha256 != file_sha256(path))
 

@@ -21,6 +21,10 @@ SCHEMA_FILE = "schema.pbtxt"
 SCHEMA_TYPES = {"int": schema_pb2.INT, "float": schema_pb2.FLOAT, "bytes": schema_pb2.BYTES}
 
 
+_MOST_DRIFT = 0.9
+"""The highest threshold of drift, whatever the tolerance."""
+
+
 def build_schema(
     options: GenerateOptions,
     genres: Sequence[str],
@@ -99,8 +103,8 @@ def schema_of(manifest: Manifest, catalogue: Catalogue, *, drift_tolerance: floa
         for name in ("jensen_shannon_divergence", "infinity_norm"):
             if feature.drift_comparator.HasField(name):
                 threshold = getattr(feature.drift_comparator, name)
-                # Neither distance is ever above 1.
-                threshold.threshold = min(1.0, threshold.threshold * drift_tolerance)
+                # Neither distance is ever above 1, which would compare nothing.
+                threshold.threshold = min(_MOST_DRIFT, threshold.threshold * drift_tolerance)
     return schema
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from data.interactions.values import user_numbers
 from data.request_log.files import RequestLogReader, file_held, log_files
 from data.request_log.records import Feedback, Record, ServedRequest, read_record
+
+_ASIDE = ".forget"
+"""Ends the name of the file that is written to take another's place."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +83,25 @@ def forget_records(folder: Path, found: RecordsOfUser) -> None:
     OSError
         A file can't be read or replaced.
     """
+    for aside in folder.glob(f".*{_ASIDE}"):
+        with _held(aside.with_name(aside.name[1 : -len(_ASIDE)])):
+            aside.unlink(missing_ok=True)
     # Feedback is known by its request alone, which therefore goes last.
-    for kind in (Feedback, ServedRequest):
-        for path in log_files(folder):
+    for kind, is_there in ((Feedback, found.feedback), (ServedRequest, found.requests)):
+        for path in log_files(folder) if is_there else ():
             _rewrite(path, kind, found.requests)
 
 
 def _rewrite(path: Path, kind: type[Record], requests: frozenset[str]) -> None:
     """Replace a file by one without the records of a kind that are of some requests; its time and rights stay."""
-    with path.open("rb") as file, file_held(file.fileno()):
-        lines = [line for line in file if line.endswith(b"\n")]
+    with _held(path) as file:
+        lines = [line for line in file or () if line.endswith(b"\n")]
         kept = [line for line in lines if not _is_of(line, kind, requests)]
-        if len(kept) == len(lines):
+        if file is None or len(kept) == len(lines):
             return
-        aside = path.with_name(f".{uuid.uuid4().hex}")
+        aside = path.with_name(f".{path.name}{_ASIDE}")
         try:
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as written:
                 written.writelines(kept)
             was = os.fstat(file.fileno())
@@ -105,6 +112,25 @@ def _rewrite(path: Path, kind: type[Record], requests: frozenset[str]) -> None:
             aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[BinaryIO | None]:
+    """Hold the file that lies at a path alone, and yield it, or None where there is none.
+
+    While this process waits, another one may put a file in its place, which is then held.
+    """
+    while True:
+        try:
+            # Network file systems lock only what may be written.
+            file = path.open("r+b")
+        except FileNotFoundError:
+            yield None
+            return
+        with file, file_held(file.fileno()):
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
 
 
 def _is_of(line: bytes, kind: type[Record], requests: frozenset[str]) -> bool:

@@ -97,6 +97,7 @@ def write_span(
         if number in numbers:
             folder = span_folder(series, number)
             _check_same(folder, digest, None)
+            _check_histories(folder, last_histories)
             progress(f"{folder} is up to date")
             return load_span(folder)[0]
         following = numbers[-1] + 1 if numbers else 1
@@ -196,6 +197,7 @@ def write_spans(
         totals = {number: SpanTotals.of(pieces[number]) for number in sorted(pieces)}
         for number in present:
             _check_as_cut(span_folder(series, number), totals.get(number))
+            _check_histories(span_folder(series, number), last_histories)
         missing = [number for number in totals if number > max(present, default=0)]
         if not missing:
             progress(f"{series} is up to date")
@@ -269,6 +271,16 @@ def _check_same(folder: Path, digest: str, by: Stretch | None) -> None:
         manifest.verify(folder)
     except InputError as error:
         raise InputError(f"{error.message.partition(';')[0]}; {REMEDY}", code="N07") from error
+
+
+def _check_histories(folder: Path, wanted: int | None) -> None:
+    """Refuse a span that is there without the last histories that are wanted: spans are written once."""
+    if wanted is not None and load_span(folder)[0].last_histories is None:
+        raise InputError(
+            f"{folder} holds no last histories, and a span is written once: leave out --last-histories, or write the "
+            "spans again in a new folder",
+            code="G16",
+        )
 
 
 def _check_as_cut(folder: Path, totals: SpanTotals | None) -> None:

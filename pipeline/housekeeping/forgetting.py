@@ -23,7 +23,7 @@ from data.errors import InputError
 from data.examples.forgetting import forget_last_history, holds_last_history
 from data.examples.manifest import MANIFEST_FILE, Manifest
 from data.examples.span_facts import SpanFacts
-from data.rows_of_users import count_rows, take_user_out
+from data.rows_of_users import count_rows, is_unfinished, take_user_out
 from data.spans.forgetting import find_user, forget_user
 from data.spans.series import list_spans, revisions_of, span_folder
 from pipeline.defaults import serving_root
@@ -260,7 +260,11 @@ def _number(artifact: metadata_store_pb2.Artifact, name: str) -> int:
 def _is_to_change(graph: RunGraph, artifact: int, user: str) -> bool:
     """Return whether answers hold a user, or the artifact doesn't say yet that one was taken out."""
     path = _answers(graph, artifact)
-    return count_rows(path, user) > 0 or count_rows(path) != _number(graph.artifacts[artifact], USERS)
+    return (
+        is_unfinished(path)
+        or count_rows(path, user) > 0
+        or count_rows(path) != _number(graph.artifacts[artifact], USERS)
+    )
 
 
 def _take_out_of_answers(store: mlmd.MetadataStore, graph: RunGraph, answers: int, user: str) -> None:

@@ -153,7 +153,7 @@ def _means(settings: Settings, lasting: str, backend: BackendName) -> ClusterBac
     if settings.rolling.cold_every:
         raise InputError(
             "rolling.cold_every is for runs on one machine: a compiled file has the same tasks for every span; set it "
-            "to 0, and submit a run with rolling.start.warm off from time to time",
+            "to 0, compile a second file with rolling.start.warm off, and submit that one from time to time",
             code="K43",
         )
     return ClusterSpanBackend(
@@ -165,7 +165,7 @@ def _means(settings: Settings, lasting: str, backend: BackendName) -> ClusterBac
 
 
 def _begin_with_a_span(spec: dict[str, Any], ledger: str) -> None:
-    """Let a run choose its span, leave out all tasks behind the first where there is none, and keep refusals.
+    """Add the choice of a span, the condition that skips all other tasks where there is none, and where refusals go.
 
     The backend's compiler writes a task's condition into Argo's `when`, and has all others wait for tasks that
     succeeded: what waits for a task that is left out is left out too, and the run ends well.

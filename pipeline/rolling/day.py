@@ -169,8 +169,6 @@ def _write_what_arrived(
     spans, present = settings.data.spans, list_spans(series)
     if spans is None:
         return
-    answers = settings.batch_answers
-    last_histories = answers.history_length if answers.enabled else None
 
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
@@ -182,7 +180,7 @@ def _write_what_arrived(
             by=spans.by,
             first_through=spans.first_through,
             min_labels=spans.min_labels,
-            last_histories=last_histories,
+            last_histories=settings.last_histories,
             source=source,
             interactions=settings.data.interactions,
             items=settings.data.items,
@@ -199,7 +197,7 @@ def _write_what_arrived(
             items=settings.data.items,
             max_seen_share=spans.max_seen_share,
             max_unknown_share=spans.max_unknown_share,
-            last_histories=last_histories,
+            last_histories=settings.last_histories,
             beam_args=beam_args,
             progress=tell,
         )

@@ -275,7 +275,10 @@ def test_a_step_of_chunks_counts_each_place_once_and_labels_alone():
     is_label[0, 3:6] = True
     # The state behind the last place is never asked for; without a width of its own the state needs no product.
     products = 2 * 8 * 3 * 2 * (2 + 2) + 3 * 8 * 3
-    assert step_flops(ModelSettings(embedding_dim=2), 7, (np.ones((2, 9), np.int32), is_label)) == 3 * 2 * products
+    batch = (np.ones((2, 9), np.int32), is_label)
+    # What was watched before is compared, not multiplied.
+    for more in ((), (np.zeros((2, 8), np.int32),)):
+        assert step_flops(ModelSettings(embedding_dim=2), 7, (*batch, *more)) == 3 * 2 * products
 
 
 def test_time_to_quality_is_told_against_the_best_end():

@@ -59,7 +59,7 @@ def listing(year: str = " (1990)", genres: str = "Drama|Comedy") -> dict[int, st
 
 @pytest.fixture(scope="module")
 def good_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give two good spans."""
+    """Return the folder of a series of two good spans."""
     folder = tmp_path_factory.mktemp("good")
     for number in (1, 2):
         write(folder / f"arrived-{number}", folder / "series", number)

@@ -255,3 +255,31 @@ def test_a_schema_asks_for_what_it_is_not_changed_for(
     find_drift(other.statistics(), before, other.schema)
 
     assert other.schema == asked
+
+
+def one_star(features: Features) -> None:
+    features["context_movie_rating"].float_list.value[:] = [1.0] * 10
+
+
+def one_star_or_a_pad(features: Features) -> None:
+    features["context_movie_rating"].float_list.value[:] = [1.0] * 9 + [0.0]
+
+
+@pytest.mark.parametrize("with_pads", [(False, True), (True, False), (True, True)])
+def test_ratings_that_are_one_number_do_not_drift_whether_or_not_there_are_pads(
+    examples: Examples, with_pads: tuple[bool, bool]
+) -> None:
+    sides = [examples.statistics(one_star_or_a_pad if padded else one_star) for padded in with_pads]
+
+    drift = find_drift(*sides, examples.schema)
+
+    assert drift.findings == []
+    assert drift.not_compared == {"context_movie_rating": "it is one number in both, beside the pad"}
+
+
+def test_ratings_that_become_one_number_drift(
+    examples: Examples, before: statistics_pb2.DatasetFeatureStatisticsList
+) -> None:
+    drift = find_drift(examples.statistics(one_star), before, examples.schema)
+
+    assert [finding.where[1] for finding in drift.findings] == ["context_movie_rating"]

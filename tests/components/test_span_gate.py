@@ -21,7 +21,7 @@ def span(
     undated: tuple[int, ...] = (),
     no_genres: tuple[int, ...] = (),
 ):
-    """Give a span's manifest and catalogue.
+    """Return a span's manifest and catalogue.
 
     How often each movie is a train label, what else its catalogue lists, how many of the movies the list that arrived
     lacks, and the movies without a year, or genres.

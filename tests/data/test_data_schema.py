@@ -13,7 +13,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from data import features
 from data.examples.encoding import encode_examples
-from data.examples.schema import build_schema, write_schema
+from data.examples.schema import build_schema, schema_of, write_schema
 from data.generate import generate
 from data.options import GenerateOptions
 from data.releases.catalogue import CATALOGUE_FILE, Catalogue
@@ -88,3 +88,18 @@ def test_settings_and_release_fix_lengths_stars_and_genres():
     assert schema[features.CONTEXT_MOVIE_RATING].float_domain.max == 5.0
     assert schema[features.CONTEXT_LENGTH].int_domain.max == 4
     assert set(schema) == {value for name, value in vars(features).items() if name.startswith(("CONTEXT_", "LABEL_"))}
+
+
+def test_no_tolerance_takes_a_threshold_of_drift_to_where_nothing_is_compared(tmp_path: Path):
+    manifest = generate(GenerateOptions(release="sample"), tmp_path)
+    catalogue = Catalogue.load(tmp_path / manifest.catalogue_file)
+    for tolerance, highest in ((1, 0.05), (20, 0.9), (1000, 0.9)):
+        schema = schema_of(manifest, catalogue, drift_tolerance=tolerance)
+        found = [
+            getattr(feature.drift_comparator, name).threshold
+            for feature in schema.feature
+            for name in ("jensen_shannon_divergence", "infinity_norm")
+            if feature.drift_comparator.HasField(name)
+        ]
+        assert len(found) == 5
+        assert max(found) == pytest.approx(highest)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -94,8 +96,10 @@ def test_a_server_goes_on_in_a_new_file_and_loses_no_record(tmp_path):
     def ask(number: int, user: int) -> None:
         before = server.written
         server.add_answers(f"{number:032x}", 1, lambda: [([number], [1])], 100, user)
+        deadline = time.monotonic() + 30
         while server.written == before:
-            pass
+            assert time.monotonic() < deadline, "no record was written"
+            time.sleep(0.01)
 
     ask(1, 7)
     ask(2, 8)
@@ -114,3 +118,35 @@ def test_a_log_with_a_line_that_is_no_record_is_refused_before_anything_is_chang
         find_records(log, "7")
     assert refused.value.code == "D28"
     assert [path.read_bytes() for path in log_files(log)] == before
+
+
+def test_a_kill_while_a_file_is_copied_leaves_nothing_of_the_user_after_a_second_call(log, monkeypatch):
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(forgetting.shutil, "copystat", lambda *_: os._exit(9))
+        forget_records(log, find_records(log, "7"))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len(list(log.iterdir())) == len(FILES) + 1
+
+    # Whoever it was that is taken out then.
+    forget_records(log, find_records(log, "nobody"))
+
+    assert sorted(log.iterdir()) == log_files(log)
+
+
+def test_two_that_are_taken_out_at_once_are_both_gone(log):
+    seven, eight = (find_records(log, user) for user in ("7", "8"))
+    with forgetting._held(log_files(log)[0]) as file:
+        waiting = threading.Thread(target=forget_records, args=(log, eight))
+        waiting.start()
+        time.sleep(0.2)
+        # What another call does that was first.
+        kept = [line for line in file if not forgetting._is_of(line, ServedRequest, seven.requests)]
+        replaced = log / "aside"
+        replaced.write_bytes(b"".join(kept))
+        replaced.replace(log_files(log)[0])
+    waiting.join(30)
+
+    left = [record for record in records_in(log) if isinstance(record, ServedRequest)]
+    assert request(1, "7") not in left
+    assert request(2, 8) not in left

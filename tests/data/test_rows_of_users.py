@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from data.examples.last_histories import LAST_HISTORIES_FILE
 from data.examples.manifest import Manifest
 from data.generate import generate
 from data.options import GenerateOptions
-from data.rows_of_users import count_rows, take_user_out
+from data.rows_of_users import count_rows, is_unfinished, take_user_out
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,20 @@ def test_last_histories_lose_a_user_for_good_where_the_file_that_they_come_from_
     assert holds_last_history(made, "8")
     forget_last_history(made, "8")
     Manifest.load(made).verify(made)
+
+
+def test_a_kill_while_rows_are_copied_leaves_nothing_that_a_second_call_does_not_remove(tmp_path: Path, monkeypatch):
+    file = tmp_path / "answers.parquet"
+    pq.write_table(pa.table({"id": [1, 2, 3]}), file)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "chmod", lambda *_: os._exit(9))
+        take_user_out(file, "1")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert len(list(tmp_path.iterdir())) == 2
+    assert is_unfinished(file)
+
+    assert take_user_out(file, "2") == 2
+
+    assert not is_unfinished(file)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]

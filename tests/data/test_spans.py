@@ -564,6 +564,15 @@ def test_a_forgotten_user_has_no_last_history_and_the_others_keep_theirs(series:
     assert Manifest.load(series / "span-4").last_histories.users == len(before) - 1
 
 
+def test_a_span_that_is_there_without_last_histories_does_not_get_them_and_says_so(tmp_path: Path):
+    source = file_of(tmp_path / "first", events_of(20, 9))
+    write_span(OPTIONS, tmp_path / "s", 1, source=source)
+    with pytest.raises(InputError) as refused:
+        write_span(OPTIONS, tmp_path / "s", 1, last_histories=5, source=source)
+    assert refused.value.code == "G16"
+    assert write_span(OPTIONS, tmp_path / "s", 1, source=source).last_histories is None
+
+
 # Forgetting
 
 

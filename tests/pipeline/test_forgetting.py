@@ -35,7 +35,7 @@ USER, ANOTHER = 5, 10
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the spans of the sample, with last histories."""
+    """Return the folder of the spans of the sample, with last histories."""
     series = tmp_path_factory.mktemp("series")
     write_spans(GenerateOptions(release="sample"), series, by="year", last_histories=5)
     return series

@@ -16,7 +16,7 @@ from pipeline.housekeeping.run_graph import STATISTICS_TYPE, RunGraph, read_run_
 
 @pytest.fixture(scope="session")
 def span(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a small span."""
+    """Return the folder of a small span."""
     series = tmp_path_factory.mktemp("series")
     write_spans(GenerateOptions(release="sample"), series, by="year")
     return series / "span-2"

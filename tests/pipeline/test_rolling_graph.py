@@ -8,7 +8,7 @@ from pipeline.pipeline import create_pipeline
 from pipeline.rolling.backend import SpanBackend
 from pipeline.settings import RunPaths, load_settings, with_values
 
-PLACES = RunPaths("/data", "/data/schema.pbtxt", "/root", "/serving", "/root/metadata.sqlite", "digest")
+PLACES = RunPaths("/data", "/data/schema.pbtxt", "/artifacts", "/serving", "/artifacts/metadata.sqlite", "digest")
 
 
 def nodes_of(span: int, cold_every: int):

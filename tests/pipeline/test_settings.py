@@ -207,6 +207,10 @@ def test_models_that_read_histories_are_published_apart_and_judged_beside_the_ot
     plain = Settings.model_validate({"name": "x", "data": {**data, **of_histories}})
     whole = with_values(plain, {"model.reads": "history", "training.form": "chunks"})
     assert whole.serving_name == f"{plain.serving_name}--history"
+    with pytest.raises(InputError, match=r"data\.name. is history"):
+        with_values(
+            load_settings("sample"), {"data.release": None, "data.name": "history", "data.interactions": "events.csv"}
+        )
     assert whole.pipeline_name == plain.pipeline_name
 
 

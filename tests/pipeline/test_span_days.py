@@ -50,7 +50,7 @@ class Days:
 
 @pytest.fixture
 def days(tmp_path: Path) -> Days:
-    """Give a first day, a second one, a refused third and a fourth that runs."""
+    """Return a first day, a second one, a refused third and a fourth that runs."""
     days = Days(tmp_path / "metadata.sqlite")
     days.measure(1, None)
     days.decide(1, "published")

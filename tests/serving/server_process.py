@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forks import Fork, said_files, start_python
+from forks import Fork, said_files, start_python, wait_or_kill
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 120
@@ -73,10 +73,12 @@ def running(*arguments: str, fresh: bool = False) -> Iterator[RunningServer]:
         process = _start(words, output, errors) if fresh else start_python(words, output, errors)
         try:
             said = ""
+            deadline = time.monotonic() + _SECONDS
             while "stop with Ctrl-C\n" not in said:
                 ended = process.poll() is not None
                 said = output.read_text() if output.exists() else ""
-                assert not ended, (said, errors.read_text())
+                wrong = errors.read_text() if errors.exists() else ""
+                assert not ended and time.monotonic() < deadline, (said, wrong)
                 time.sleep(0.02)
             found = re.search(r"predict +(http://[^/]+)/v1/models/(\S+):predict", said)
             assert found, said
@@ -84,7 +86,7 @@ def running(*arguments: str, fresh: bool = False) -> Iterator[RunningServer]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(60)
+            wait_or_kill(process, 60)
 
 
 def _start(words: list[str], output: Path, errors: Path) -> subprocess.Popen[bytes]:

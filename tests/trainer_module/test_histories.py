@@ -13,7 +13,7 @@ from data.generate import generate
 from data.options import GenerateOptions
 from trainer_module.chunked_model import ChunkedNextMovieModel, watched_before
 from trainer_module.dataset import hold_out
-from trainer_module.long_runs import last_places
+from trainer_module.long_runs import ends_of_runs, last_places
 from trainer_module.ranking import rank_of_label
 from trainer_module.settings import ModelSettings, TrainingSettings
 from trainer_module.timelines import TrainTimelines, chunk_batches, read_timelines, whole_batches
@@ -102,6 +102,8 @@ def test_histories_of_one_user_are_read_along_the_longest():
 
     assert rows == [2, 1, 2, 3, 4, 5, 2]  # of fewer than four movies each is read by itself
     assert last_places(histories).numpy()[:, 1].tolist() == [4, 1, 5, 4, 0, 1, 3]
+    # Histories that are read along another one are not read themselves.
+    assert ends_of_runs(last_places(histories), len(histories)).numpy().tolist() == [0, 2, 6, 5, 1, 2, 0]
 
 
 def test_the_loss_leaves_out_all_that_was_watched_before_and_nothing_that_is_watched_later():

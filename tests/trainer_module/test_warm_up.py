@@ -1,15 +1,16 @@
-"""Warm-up requests: TensorFlow Serving's own messages, and another process answers each of them."""
+"""Warm-up requests: TensorFlow Serving's own messages, and a fresh process answers each of them."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from forks import run_python_to_its_end
 from synthetic_model import export_untrained_model
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -40,10 +41,9 @@ def requests_in(file: str) -> list[Any]:
     return [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
 
 
-def test_another_process_answers_every_request_of_an_export(tmp_path: Path) -> None:
+def test_a_fresh_process_answers_every_request_of_an_export(tmp_path: Path) -> None:
     model = export_untrained_model(tmp_path / "1", num_movies=120)
-    done = run_python_to_its_end(["-c", REPLAY, model])
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", REPLAY, str(model)], capture_output=True, encoding="utf-8", check=True)
     answered = done.stdout.splitlines()
     canaries = json.loads((model / "assets.extra" / "canaries.json").read_text())
     assert answered.count("serving_default 1 100") == len(canaries)
